@@ -1,0 +1,64 @@
+"""Typed models of every predicate, and the one place that maps a predicate type to its model.
+
+>>> sorted(SUPPORTED)[0]
+'https://lamslsa.dev/dataset/v1'
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+from lamslsa.errors import FormatError
+from lamslsa.predicates import dataset, evaluation, provenance, tee_evidence
+from lamslsa.predicates._common import WireModel, configuration_digest, convert, to_wire
+from lamslsa.predicates.dataset import Dataset
+from lamslsa.predicates.evaluation import Evaluation
+from lamslsa.predicates.provenance import Provenance
+from lamslsa.predicates.tee_evidence import TeeEvidence
+from lamslsa.statement import Statement
+
+__all__ = [
+    "SUPPORTED",
+    "Dataset",
+    "Evaluation",
+    "Predicate",
+    "Provenance",
+    "TeeEvidence",
+    "configuration_digest",
+    "parse",
+    "to_wire",
+]
+
+Predicate = Dataset | Evaluation | Provenance | TeeEvidence
+
+SUPPORTED: Final[MappingProxyType[str, type[WireModel]]] = MappingProxyType(
+    {
+        dataset.PREDICATE_TYPE: Dataset,
+        evaluation.PREDICATE_TYPE: Evaluation,
+        provenance.PREDICATE_TYPE: Provenance,
+        tee_evidence.PREDICATE_TYPE: TeeEvidence,
+    }
+)
+
+
+def parse(statement: Statement) -> Predicate:
+    """The typed predicate of a statement.
+
+    Statements about artifacts have exactly one subject: a second one would carry a property over to another artifact.
+
+    Raises:
+        FormatError: unknown predicate type or version, a field that breaks its model, or more than one subject.
+    """
+    model = SUPPORTED.get(statement.predicate_type)
+    if model is None:
+        raise FormatError(
+            f"expected a known predicate type, got {statement.predicate_type[:120]!r}", reason="predicate-type"
+        )
+    if model is not TeeEvidence and len(statement.subjects) != 1:
+        raise FormatError(
+            f"expected exactly one subject, got {len(statement.subjects)}", reason="statement-one-subject"
+        )
+    predicate = convert(statement.predicate, model, what=f"predicate {statement.predicate_type}")
+    assert isinstance(predicate, Predicate)  # noqa: S101 - narrows the type only; the model was looked up above
+    return predicate

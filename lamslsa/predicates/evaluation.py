@@ -1,0 +1,112 @@
+"""Predicate ``https://lamslsa.dev/evaluation/v1``: measured metrics of a model on a dataset.
+
+Normative text: predicates/evaluation/v1/README.md.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from lamslsa.predicates._common import (
+    Count,
+    DatasetReference,
+    Digest,
+    Environment,
+    File,
+    Measurer,
+    WireModel,
+)
+
+__all__ = [
+    "DEFAULT_CONFIGURATIONS",
+    "PREDICATE_TYPE",
+    "Evaluation",
+    "Interval",
+    "Metric",
+    "ModelDescription",
+    "Seed",
+]
+
+PREDICATE_TYPE: Final = "https://lamslsa.dev/evaluation/v1"
+
+DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
+    {
+        "tabular-evaluation/1": MappingProxyType(
+            {
+                "rows": "all",
+                "threshold": 0.5,
+                "confidenceLevel": 0.95,
+                "resamples": 1000,
+                "calibrationBins": 15,
+            }
+        )
+    }
+)
+"""The default configuration of each measurer: every row, 95 % interval. A policy that is silent means these."""
+
+
+class Interval(WireModel, frozen=True, kw_only=True):
+    """A confidence interval around ``Metric.value``."""
+
+    level: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    lower: float
+    upper: float
+    method: Literal["wilson", "percentile-bootstrap"]
+    resamples: Count | None = None
+
+
+class Metric(WireModel, frozen=True, kw_only=True):
+    """One measured value.
+
+    Attributes:
+        value: finite; absent where the metric is undefined, and then ``undefined`` says why.
+        samples: rows that the value was computed over.
+        groups: columns whose groups are compared (demographic parity, equalised odds), in the order declared.
+        slice: the rows that the value is about, column to group; absent means all rows.
+    """
+
+    name: str
+    samples: Count
+    value: float | None = None
+    interval: Interval | None = None
+    undefined: str | None = None
+    groups: tuple[str, ...] = ()
+    slice: dict[str, str] | None = None
+
+
+class Seed(WireModel, frozen=True, kw_only=True):
+    """The seed of all randomness, derived and not chosen: SHA-256(model ‖ dataset ‖ configuration), each 32 bytes."""
+
+    derivation: Literal["sha256(model||dataset||configuration)"]
+    value: Digest
+
+
+class ModelDescription(WireModel, frozen=True, kw_only=True):
+    """What was loaded: the architecture by name and version, and the files it came from."""
+
+    architecture: str
+    files: tuple[File, ...]
+
+
+class Evaluation(WireModel, frozen=True, kw_only=True):
+    """Metrics of the subject (a model) on one dataset.
+
+    Attributes:
+        configuration: the measurer's parameters; `DEFAULT_CONFIGURATIONS` has the defaults.
+        configuration_digest: SHA-256 over the RFC 8785 form of ``configuration``.
+        groups: the groupings that were asked for; they choose which metrics exist, never the value of one.
+    """
+
+    kind: Literal["model"]
+    measurer: Measurer
+    model: ModelDescription
+    dataset: DatasetReference
+    configuration: dict[str, Any]
+    configuration_digest: Digest
+    groups: tuple[tuple[str, ...], ...]
+    seed: Seed
+    metrics: tuple[Metric, ...]
+    environment: Environment
