@@ -192,5 +192,7 @@ def parse_digest(text: str, *, what: str) -> str:
     """
     prefix, _, value = text.partition(":")
     if prefix != "sha256" or not _HEX_DIGEST.fullmatch(value):
-        raise FormatError(f'expected "sha256:" and 64 lower-case hexadecimal digits in {what}, got {text[:80]!r}', reason="digest")
+        raise FormatError(
+            f'expected "sha256:" and 64 lower-case hexadecimal digits in {what}, got {text[:80]!r}', reason="digest"
+        )
     return value

@@ -249,19 +249,25 @@ class _Builder:
         next(self._events)
         start = next(self._events)
         if isinstance(start, yaml.StreamEndEvent):
-            Scalar(value=None, **self._position(start, "")).refuse("expected a document, got nothing", reason="yaml-empty")
+            Scalar(value=None, **self._position(start, "")).refuse(
+                "expected a document, got nothing", reason="yaml-empty"
+            )
         root = self._node(next(self._events), "", 0)
         next(self._events)
         end = next(self._events)
         if not isinstance(end, yaml.StreamEndEvent):
-            Scalar(value=None, **self._position(end, "")).refuse("expected one document, got several", reason="yaml-documents")
+            Scalar(value=None, **self._position(end, "")).refuse(
+                "expected one document, got several", reason="yaml-documents"
+            )
         return root
 
     def _node(self, event: yaml.Event, where: str, depth: int) -> Node:
         position = self._position(event, where)
         bare = Scalar(value=None, **position)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            bare.refuse("expected a plain value, got an anchor or alias", reason="yaml-anchor", hint="write the value out")
+            bare.refuse(
+                "expected a plain value, got an anchor or alias", reason="yaml-anchor", hint="write the value out"
+            )
         if getattr(event, "tag", None) is not None:
             bare.refuse(f"expected a plain value, got the tag {event.tag}", reason="yaml-tag", hint="remove the tag")
         if depth > _MAX_DEPTH:
@@ -304,7 +310,9 @@ def loads(data: bytes, *, source: str) -> Node:
         FormatError: not one YAML document, or one of the constructions that this module refuses.
     """
     if len(data) > MAX_YAML_BYTES:
-        raise FormatError(f"{source}: expected at most {MAX_YAML_BYTES} bytes of YAML, got {len(data)}", reason="yaml-size")
+        raise FormatError(
+            f"{source}: expected at most {MAX_YAML_BYTES} bytes of YAML, got {len(data)}", reason="yaml-size"
+        )
     try:
         text = data.decode("utf-8")
         return _Builder(text.encode("utf-8"), source).document()

@@ -66,7 +66,9 @@ def _parse_subject(value: Any, index: int) -> Subject:
                 reason="statement-subject-digest",
             )
         case _:
-            raise FormatError(f"expected a name and a digest in subject {index}, got other fields", reason="statement-subject")
+            raise FormatError(
+                f"expected a name and a digest in subject {index}, got other fields", reason="statement-subject"
+            )
 
 
 def parse(payload: bytes) -> Statement:
@@ -88,7 +90,9 @@ def parse(payload: bytes) -> Statement:
         raise FormatError("expected a predicateType, got none", reason="statement-predicate-type")
     predicate = value.get("predicate")
     if not isinstance(predicate, dict) or not predicate:
-        raise FormatError("expected a predicate that is an object and not empty, got none", reason="statement-predicate")
+        raise FormatError(
+            "expected a predicate that is an object and not empty, got none", reason="statement-predicate"
+        )
     return Statement(
         payload=payload,
         sha256=_codec.sha256_hex(payload),

@@ -27,7 +27,16 @@ from typing import Any, Final, Literal
 from lamslsa import _codec
 from lamslsa.errors import FormatError
 
-__all__ = ["EXCLUDED_ROOTS", "MAX_FILES", "MAX_MANIFEST_BYTES", "FileEntry", "Kind", "Manifest", "layer_type", "refuse_path"]
+__all__ = [
+    "EXCLUDED_ROOTS",
+    "MAX_FILES",
+    "MAX_MANIFEST_BYTES",
+    "FileEntry",
+    "Kind",
+    "Manifest",
+    "layer_type",
+    "refuse_path",
+]
 
 Kind = Literal["dataset", "model"]
 
@@ -45,7 +54,9 @@ _CODE: Final = "application/vnd.cncf.model.code.v1.raw"
 _DOC: Final = "application/vnd.cncf.model.doc.v1.raw"
 _WEIGHT_CONFIG: Final = "application/vnd.cncf.model.weight.config.v1.raw"
 _SUFFIXES: Final = {
-    **dict.fromkeys((".safetensors", ".pt2", ".pt", ".pth", ".bin", ".onnx", ".gguf", ".npz", ".h5", ".tflite"), _WEIGHT),
+    **dict.fromkeys(
+        (".safetensors", ".pt2", ".pt", ".pth", ".bin", ".onnx", ".gguf", ".npz", ".h5", ".tflite"), _WEIGHT
+    ),
     **dict.fromkeys((".py", ".ipynb", ".sh"), _CODE),
     **dict.fromkeys((".md", ".txt", ".rst", ".pdf"), _DOC),
 }
@@ -243,4 +254,3 @@ def _size(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise FormatError("expected a size in the manifest, got another value", reason="manifest-shape")
     return value
-

@@ -1,0 +1,93 @@
+"""The result of appraising a model: a value, so that a card can show a refusal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from lamslsa.verify import SetAside, VerifiedAttestation
+
+__all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
+
+Outcome = Literal["satisfied", "refused", "not-evaluated"]
+RuleKind = Literal["training", "ingredient", "metric", "overlap", "lineage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleResult:
+    """What one rule came to.
+
+    Attributes:
+        name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``lineage``.
+        subject: what was looked at, in words: ``accuracy``, ``demographic_parity_difference by sex``.
+        observed: the value that was compared, with its interval and samples, in words; None when there is none.
+        value: the number that was compared; None when there is none.
+        threshold: what the policy asks for, in words.
+        attestation: the attestation that satisfied the rule, or came nearest to it.
+        signer: who signed it, by the policy's names; None when nothing did.
+        tee: the TEE, in words, simulation in plain sight: ``sgx, SIMULATED``; None when there is none.
+        reason: stable kebab-case word; None when satisfied.
+        message: why it was refused, in words; empty when satisfied.
+        mend: what would mend it; empty when satisfied.
+        authentic: whether some authentic candidate existed; a refusal without one is exit code 4, else 5.
+    """
+
+    name: str
+    kind: RuleKind
+    subject: str
+    outcome: Outcome
+    threshold: str
+    observed: str | None = None
+    value: float | None = None
+    attestation: VerifiedAttestation | None = None
+    signer: str | None = None
+    platform: str | None = None
+    tee: str | None = None
+    simulated: bool | None = None
+    reason: str | None = None
+    message: str = ""
+    mend: str = ""
+    authentic: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appraisal:
+    """The verdict of one policy over one model, and how it came about.
+
+    Attributes:
+        model: manifest digest of the model, hexadecimal.
+        policy_sha256: SHA-256 of the policy file's bytes.
+        at: the time as of which certificates and collateral were judged.
+        qualifying: attestations that some rule relied on; cards render these as verified.
+        attestations: all that are authentic, qualifying or not.
+        warnings: what deserves a look and refuses nothing, such as conflicting provenance.
+    """
+
+    model_name: str
+    model: str
+    policy_name: str
+    policy_sha256: str
+    at: dt.datetime
+    rules: tuple[RuleResult, ...]
+    attestations: tuple[VerifiedAttestation, ...]
+    qualifying: tuple[VerifiedAttestation, ...]
+    set_aside: tuple[SetAside, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """True when there is a rule and every rule is satisfied."""
+        return bool(self.rules) and all(rule.outcome == "satisfied" for rule in self.rules)
+
+    @property
+    def exit_code(self) -> Literal[0, 4, 5]:
+        """0 accepted; 4 when a refused rule had no authentic candidate; else 5."""
+        if self.accepted:
+            return 0
+        lacking = any(rule.outcome == "refused" and not rule.authentic for rule in self.rules)
+        return 4 if lacking or not self.rules else 5
+
+    def __bool__(self) -> NoReturn:
+        """An appraisal has no truth value: ``if appraisal:`` would accept a refusal that is not None."""
+        raise TypeError("expected .accepted, got an Appraisal used as a truth value")
