@@ -1,35 +1,58 @@
 """From bundles to verified attestations: the only place that builds them.
 
-STEPS and code to come with the publisher.
+A bundle that is not authentic is set aside with its reason and raises nothing: hostile bytes beside a model must not
+be able to stop the verification of the rest. What remains is authentic, which is not yet acceptable: whether a signer,
+a root or a measurement is good enough is for the policy.
+
+No I/O, clock or environment: bundles, keys, collateral and the time are arguments.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import hmac
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from lamslsa.evidence.interface import Claims, Root
-from lamslsa.predicates import Dataset, Evaluation, Provenance
-from lamslsa.sign.interface import BundleVerifier
+from lamslsa import _codec, statement
+from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa.evidence import binding, verifier_for
+from lamslsa.evidence.interface import Claims
+from lamslsa.predicates import Dataset, Evaluation, Provenance, TeeEvidence
+from lamslsa.predicates import parse as parse_predicate
+from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, Content
+from lamslsa.sign import parse_bundles
+from lamslsa.sign.interface import BundleVerifier, Envelope
 from lamslsa.statement import Statement
+from lamslsa.store.interface import StoredBundle
 
-__all__ = ["SetAside", "TrustMaterial", "Verification", "VerifiedAttestation", "VerifiedEvidence"]
+__all__ = [
+    "SetAside",
+    "TrustMaterial",
+    "Verification",
+    "VerifiedAttestation",
+    "VerifiedEvidence",
+    "verify_bundles",
+]
 
 _SEAL: Final = object()
+_MAX_NONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustMaterial:
-    """What a policy trusts, as verification needs it: keys by the policy's names, and pinned roots.
+    """What verification needs of a policy: who may sign, by the policy's names, and as of when.
+
+    Roots of trust are no part of it. A quote is verified up to the root that it presents, the root's fingerprint is one
+    of the claims, and the policy's platforms decide: so a refusal can say "simulated" instead of "unknown".
 
     Attributes:
+        at: certificates and collateral are judged as of this time; timezone-aware.
         collateral: endorsements that the verifier holds; they replace the snapshot that travels with the evidence.
     """
 
     identities: Mapping[str, BundleVerifier]
-    roots: Sequence[Root]
     at: dt.datetime
     collateral: bytes | None = None
 
@@ -55,7 +78,7 @@ class VerifiedAttestation:
     Attributes:
         signers: the policy's names of all identities that signed these very payload bytes.
         evidence: every authentic quote that covers it; empty when no TEE vouches for it. Which platform a quote belongs
-            to, and whether a root is acceptable, is the policy's decision.
+            to, and whether its root is acceptable, is the policy's decision.
         sources: where the bundles were found.
     """
 
@@ -87,3 +110,148 @@ class Verification:
 
     attestations: tuple[VerifiedAttestation, ...]
     set_aside: tuple[SetAside, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Signed:
+    """One payload, whoever signed it: bundles over the same bytes are one attestation."""
+
+    statement: Statement
+    predicate: Dataset | Evaluation | Provenance | TeeEvidence
+    signers: set[str]
+    sources: list[str]
+
+
+def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Verification:
+    """Verify every bundle and tie the evidence to the statements that it covers.
+
+    1. Parse the bundle: one DSSE envelope, one signature, payload type in-toto (Sigstore bundle v0.3, DSSE v1).
+    2. Verify the signature under an identity of the policy; no identity, no attestation.
+    3. Parse the statement and its predicate (in-toto Statement v1, predicates/*/v1).
+    4. Join bundles over the same payload bytes: their signers add up.
+    5. Verify each piece of evidence: the quote up to its root as of ``trust.at``, then the binding: the report data
+       must be that of exactly the nonce and the list of statements (predicates/tee-evidence/v1).
+    6. Attach evidence to the statements whose payload digest it covers. A statement without evidence stays, bare.
+
+    Bundles come in any order; the result is sorted by statement digest.
+    """
+    set_aside: list[SetAside] = []
+    signed: dict[str, _Signed] = {}
+    for bundle in bundles:
+        for source, outcome in parse_bundles(bundle.source, bundle.data):  # (1)
+            try:
+                _join(signed, source, outcome, trust)  # (2) (3) (4)
+            except LamslsaError as err:
+                set_aside.append(_aside(source, err))
+
+    evidence: dict[str, list[VerifiedEvidence]] = {}
+    for digest, item in sorted(signed.items()):
+        if isinstance(item.predicate, TeeEvidence):
+            try:
+                verified = _verify_evidence(item.statement, item.predicate, trust)  # (5)
+            except LamslsaError as err:
+                set_aside.extend(_aside(source, err) for source in item.sources)
+                continue
+            for covered in verified.covers:
+                evidence.setdefault(covered, []).append(verified)
+
+    attestations = tuple(
+        VerifiedAttestation(
+            statement=item.statement,
+            predicate=item.predicate,
+            signers=frozenset(item.signers),
+            evidence=tuple(evidence.get(digest, ())),  # (6)
+            sources=tuple(sorted(item.sources)),
+            seal=_SEAL,
+        )
+        for digest, item in sorted(signed.items())
+        if not isinstance(item.predicate, TeeEvidence)
+    )
+    return Verification(attestations=attestations, set_aside=tuple(sorted(set_aside, key=lambda item: item.source)))
+
+
+def _aside(source: str, err: LamslsaError) -> SetAside:
+    return SetAside(source=source, reason=err.reason, message=str(err), hint=err.hint)
+
+
+def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | FormatError, trust: TrustMaterial) -> None:
+    if isinstance(outcome, FormatError):
+        raise outcome
+    signers = _verify_signature(outcome, trust)
+    digest = _codec.sha256_hex(outcome.payload)
+    known = signed.get(digest)
+    if known is None:
+        parsed = statement.parse(outcome.payload)
+        predicate = parse_predicate(parsed)
+        known = signed[digest] = _Signed(statement=parsed, predicate=predicate, signers=set(), sources=[])
+    known.signers |= signers
+    known.sources.append(source)
+
+
+def _verify_signature(envelope: Envelope, trust: TrustMaterial) -> set[str]:
+    if envelope.payload_type != statement.PAYLOAD_TYPE:
+        raise FormatError(
+            f"expected payload type {statement.PAYLOAD_TYPE}, got {envelope.payload_type[:80]!r}",
+            reason="envelope-payload-type",
+        )
+    signers: set[str] = set()
+    last: VerificationError | None = None
+    for name, identity in trust.identities.items():
+        try:
+            identity.verify(envelope)
+        except VerificationError as err:
+            last = err if last is None or err.reason != "signature-key" else last
+        else:
+            signers.add(name)
+    if not signers:
+        if last is not None:
+            raise last
+        raise VerificationError("expected an identity in the policy, got none", reason="signature-key")
+    return signers
+
+
+def _decode(content: Content, media_type: str, *, what: str) -> bytes:
+    if content.media_type != media_type:
+        raise FormatError(f"expected media type {media_type} in {what}, got {content.media_type[:80]!r}", reason="evidence-media-type")
+    data = _codec.decode_base64(content.content, what=what)
+    if not hmac.compare_digest(_codec.sha256_hex(data), content.digest.sha256):
+        raise VerificationError(f"expected the digest of the content in {what}, got another", reason="evidence-digest")
+    return data
+
+
+def _collateral(predicate: TeeEvidence, trust: TrustMaterial) -> bytes:
+    if trust.collateral is not None:
+        return trust.collateral
+    if predicate.collateral is None:
+        raise VerificationError(
+            "expected collateral with the evidence or from the verifier, got none",
+            reason="evidence-collateral-missing",
+            hint="pass --collateral FILE",
+        )
+    return _decode(predicate.collateral, COLLATERAL_MEDIA_TYPE, what="collateral")
+
+
+def _verify_evidence(evidence: Statement, predicate: TeeEvidence, trust: TrustMaterial) -> VerifiedEvidence:
+    verifier = verifier_for(predicate.quote.media_type)
+    quote = _decode(predicate.quote, verifier.media_type, what="quote")
+    if predicate.device_evidence:
+        raise VerificationError(
+            "expected no device evidence with an SGX quote, got some: the host could relay the answer of any device",
+            reason="evidence-device",
+        )
+    covers = tuple(subject.sha256 for subject in evidence.subjects)
+    nonce = _codec.decode_base64(predicate.nonce, what="nonce", max_bytes=_MAX_NONCE)
+    expected = binding.report_data(nonce, statements=covers)
+    claims = verifier.verify(
+        quote,
+        collateral=_collateral(predicate, trust),
+        roots=(verifier.presented_root(quote),),
+        at=trust.at,
+    )
+    if not hmac.compare_digest(claims.report_data, expected):
+        raise VerificationError(
+            "expected a quote over the nonce and statements of this evidence, got a quote over something else",
+            reason="evidence-binding",
+            hint="the quote was made for other statements: publish the run that it belongs to",
+        )
+    return VerifiedEvidence(claims=claims, statement=evidence.sha256, covers=covers)
