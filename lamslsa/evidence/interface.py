@@ -93,6 +93,22 @@ class EvidenceVerifier(Protocol):
         """The media type of the quotes that this verifier takes."""
         ...
 
+    def presented_root(self, quote: bytes) -> Root:
+        """The root certificate that the quote carries; nothing about it is authentic yet.
+
+        Raises:
+            FormatError: not a quote, or one without a certificate chain.
+        """
+        ...
+
+    def presented_report_data(self, quote: bytes) -> bytes:
+        """The report data that the quote carries; nothing about it is authentic yet.
+
+        Raises:
+            FormatError: not a quote.
+        """
+        ...
+
     def verify(self, quote: bytes, *, collateral: bytes, roots: Sequence[Root], at: dt.datetime) -> Claims:
         """Authenticate a quote up to one of ``roots``, as of ``at``.
 

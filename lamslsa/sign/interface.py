@@ -27,6 +27,11 @@ class Envelope:
 class Signer(Protocol):
     """Signs statements."""
 
+    @property
+    def key_hint(self) -> str:
+        """What the signer's bundles carry as ``publicKey.hint``."""
+        ...
+
     def sign(self, payload: bytes) -> bytes:
         """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement."""
         ...

@@ -1,0 +1,169 @@
+"""The run folder: what leaves the TEE, and all that the publisher needs.
+
+    NN-<predicate>.json   the exact payload bytes of each statement
+    quote.bin             what the TEE signed
+    collateral.json       the endorsements that travel with it, where there are some
+    evidence.json         media type of the quote, nonce, order of the statements, time of quoting
+
+A run is all or nothing: it is written into a hidden neighbour of its folder and renamed into place at the end, so an
+interruption leaves the complete run or nothing under its final name. Everything read back is untrusted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lamslsa import _codec
+from lamslsa.errors import FormatError
+from lamslsa.evidence.interface import Evidence
+
+__all__ = ["NamedPayload", "Run", "read_run", "write_run"]
+
+_INDEX: Final = "evidence.json"
+_QUOTE: Final = "quote.bin"
+_COLLATERAL: Final = "collateral.json"
+_NAME: Final = re.compile(r"[0-9]{2}-[a-z][a-z0-9-]{0,63}")
+_MAX_QUOTE_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPayload:
+    """A statement's name within its run (``01-dataset``) and its exact payload bytes."""
+
+    name: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The statements of one run and the one quote that vouches for all of them.
+
+    Attributes:
+        statements: in the order that the quote covers.
+        quoted_at: the host's clock, RFC 3339; informative.
+    """
+
+    statements: tuple[NamedPayload, ...]
+    nonce: bytes
+    evidence: Evidence
+    quoted_at: str
+
+
+def write_run(run: Run, directory: Path) -> None:
+    """Write a run folder, which must not exist yet, and rename it into place when it is complete and on disk.
+
+    Raises:
+        FormatError: the folder exists.
+    """
+    refuse_existing(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = directory.parent / f".{directory.name}.{secrets.token_hex(8)}.tmp"
+    staging.mkdir(mode=0o755)
+    try:
+        for item in run.statements:
+            _write(staging / f"{item.name}.json", item.payload)
+        _write(staging / _QUOTE, run.evidence.quote)
+        if run.evidence.collateral is not None:
+            _write(staging / _COLLATERAL, run.evidence.collateral)
+        _write(staging / _INDEX, _index(run))
+        _sync(staging)
+        staging.rename(directory)
+        _sync(directory.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def refuse_existing(directory: Path) -> None:
+    """Refuse an output that is there already: a run never overwrites another.
+
+    Raises:
+        FormatError: something of this name exists.
+    """
+    if directory.exists() or directory.is_symlink():
+        raise FormatError(
+            f"expected no {directory}, got an existing one",
+            reason="output-exists",
+            hint="name a folder that does not exist yet",
+        )
+
+
+def _index(run: Run) -> bytes:
+    return _codec.dumps(
+        {
+            "mediaType": run.evidence.media_type,
+            "nonce": _codec.encode_base64(run.nonce),
+            "statements": [item.name for item in run.statements],
+            "quotedAt": run.quoted_at,
+        }
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run folder back.
+
+    Raises:
+        FormatError: no run folder, or one whose index names what is not there.
+    """
+    match _codec.loads(_read(directory / _INDEX, _codec.MAX_JSON_BYTES)):
+        case {"mediaType": str(media_type), "nonce": str(nonce), "statements": [*names], "quotedAt": str(quoted_at)}:
+            pass
+        case _:
+            raise FormatError(f"expected the index of a run in {directory / _INDEX}, got other fields", reason="run-index")
+    collateral = directory / _COLLATERAL
+    return Run(
+        statements=tuple(_payloads(directory, names)),
+        nonce=_codec.decode_base64(nonce, what="nonce", max_bytes=64),
+        evidence=Evidence(
+            media_type=media_type,
+            quote=_read(directory / _QUOTE, _MAX_QUOTE_BYTES),
+            collateral=_read(collateral, _codec.MAX_JSON_BYTES) if collateral.exists() else None,
+        ),
+        quoted_at=quoted_at,
+    )
+
+
+def _payloads(directory: Path, names: Sequence[Any]) -> list[NamedPayload]:
+    if not names or len(set(map(str, names))) != len(names):
+        raise FormatError("expected the names of different statements in the index, got others", reason="run-index")
+    payloads = []
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise FormatError(f"expected the name of a statement in the index, got {name!r:.80}", reason="run-index")
+        payloads.append(NamedPayload(name=name, payload=_read(directory / f"{name}.json", _codec.MAX_JSON_BYTES)))
+    return payloads
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as err:
+        raise FormatError(
+            f"expected {path}, got {err.strerror}", reason="run-file", hint="name a folder that lamslsa attest wrote"
+        ) from err
+    if len(data) > limit:
+        raise FormatError(f"expected at most {limit} bytes in {path}, got more", reason="run-file")
+    return data

@@ -1,0 +1,103 @@
+"""On the host: assemble the evidence statement of a run, sign everything, store it.
+
+The publisher adds a signature and nothing else: payload bytes go into envelopes as the TEE wrote them. Publishing is
+resumable: what this key has signed already and the store holds is not signed again.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import Final
+
+from lamslsa import _codec, statement
+from lamslsa.errors import VerificationError
+from lamslsa.evidence import binding, verifier_for
+from lamslsa.evidence.run import Run
+from lamslsa.predicates import TeeEvidence, to_wire
+from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE, Content
+from lamslsa.predicates._common import Digest
+from lamslsa.sign import parse_bundles
+from lamslsa.sign.interface import Envelope, Signer
+from lamslsa.statement import Subject
+from lamslsa.store.interface import Store
+
+__all__ = ["Published", "evidence_statement", "publish_run"]
+
+_EVIDENCE_NAME: Final = "tee-evidence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One statement of a run in the store.
+
+    Attributes:
+        name: the statement's name within the run; the evidence statement is called ``tee-evidence``.
+        sha256: digest of the payload.
+        location: where the bundle lies; None when the store held this key's signature already.
+    """
+
+    name: str
+    sha256: str
+    location: str | None
+
+
+def _content(media_type: str, data: bytes) -> Content:
+    return Content(
+        media_type=media_type, content=_codec.encode_base64(data), digest=Digest(sha256=_codec.sha256_hex(data))
+    )
+
+
+def evidence_statement(run: Run) -> bytes:
+    """The payload of the run's evidence statement (predicates/tee-evidence/v1).
+
+    Raises:
+        VerificationError: the quote is not over these statements: it would be refused by every verifier.
+    """
+    digests = [_codec.sha256_hex(item.payload) for item in run.statements]
+    quoted = verifier_for(run.evidence.media_type).presented_report_data(run.evidence.quote)
+    if not hmac.compare_digest(quoted, binding.report_data(run.nonce, statements=digests)):
+        raise VerificationError(
+            "expected a quote over the statements of this run, got a quote over something else",
+            reason="evidence-binding",
+            hint="the run folder was changed after it was written: measure again",
+        )
+    collateral = run.evidence.collateral
+    predicate = TeeEvidence(
+        nonce=_codec.encode_base64(run.nonce),
+        quote=_content(run.evidence.media_type, run.evidence.quote),
+        collateral=None if collateral is None else _content(COLLATERAL_MEDIA_TYPE, collateral),
+        quoted_at=run.quoted_at,
+    )
+    subjects = [Subject(name=item.name, sha256=digest) for item, digest in zip(run.statements, digests, strict=True)]
+    return statement.make(subjects, PREDICATE_TYPE, to_wire(predicate))
+
+
+def publish_run(run: Run, *, signer: Signer, store: Store) -> tuple[Published, ...]:
+    """Sign every statement of a run, and its evidence first: a property without evidence is never left alone.
+
+    Raises:
+        VerificationError: the quote is not over these statements.
+        UnavailableError: the store cannot be written.
+    """
+    evidence = evidence_statement(run)
+    payloads = [(_EVIDENCE_NAME, evidence), *((item.name, item.payload) for item in run.statements)]
+    held = _held(store, signer)
+    return tuple(_publish(name, payload, signer=signer, store=store, held=held) for name, payload in payloads)
+
+
+def _held(store: Store, signer: Signer) -> frozenset[str]:
+    """Digests of the payloads in the store under this key's hint; only a reason to skip work, never trusted."""
+    return frozenset(
+        _codec.sha256_hex(outcome.payload)
+        for bundle in store.bundles()
+        for _, outcome in parse_bundles(bundle.source, bundle.data)
+        if isinstance(outcome, Envelope) and outcome.key_hint == signer.key_hint
+    )
+
+
+def _publish(name: str, payload: bytes, *, signer: Signer, store: Store, held: frozenset[str]) -> Published:
+    statement.parse(payload)
+    digest = _codec.sha256_hex(payload)
+    location = None if digest in held else store.put(signer.sign(payload), name=name)
+    return Published(name=name, sha256=digest, location=location)
