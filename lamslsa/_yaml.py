@@ -1,4 +1,4 @@
-"""YAML for people, read strictly: the YAML 1.2 core schema, with the line and column of every value kept.
+r"""YAML for people, read strictly: the YAML 1.2 core schema, with the line and column of every value kept.
 
 Rules:
 - ``no`` is a string, ``010`` is ten, ``1e-3`` is a number (YAML 1.2.2 section 10.3); PyYAML's own resolver is YAML 1.1.
@@ -6,10 +6,10 @@ Rules:
 - A reader takes a mapping apart with `Mapping_.take` and ends with `Mapping_.finish`, which refuses what is left over:
   no key is ever ignored.
 
->>> node = loads(b"a: 010\\nb: no\\n", source="example.yaml")
+>>> node = loads(b"a: 010\nb: no\n", source="example.yaml")
 >>> node.plain()
 {'a': 10, 'b': 'no'}
->>> loads(b"a: 1\\na: 2\\n", source="example.yaml")
+>>> loads(b"a: 1\na: 2\n", source="example.yaml")
 Traceback (most recent call last):
     ...
 lamslsa.errors.FormatError: example.yaml:2:1: expected unique keys, got "a" twice
@@ -70,9 +70,9 @@ class Node:
 
     def mapping(self) -> Mapping_:
         """This node as a mapping, or a FormatError."""
-        if isinstance(self, Mapping_):
-            return self
-        self._expected("a mapping")
+        if not isinstance(self, Mapping_):
+            self._expected("a mapping")
+        return self
 
     def sequence(self, *, empty: bool = False) -> tuple[Node, ...]:
         """The items of this node; an empty list is refused unless ``empty``."""
@@ -243,6 +243,8 @@ class _Builder:
 
     def _position(self, event: yaml.Event, where: str) -> dict[str, Any]:
         mark = event.start_mark
+        if mark is None:
+            return {"source": self._source, "line": 1, "column": 1, "where": where}
         return {"source": self._source, "line": mark.line + 1, "column": mark.column + 1, "where": where}
 
     def document(self) -> Node:
@@ -268,20 +270,17 @@ class _Builder:
             bare.refuse(
                 "expected a plain value, got an anchor or alias", reason="yaml-anchor", hint="write the value out"
             )
-        if getattr(event, "tag", None) is not None:
-            bare.refuse(f"expected a plain value, got the tag {event.tag}", reason="yaml-tag", hint="remove the tag")
+        if (tag := getattr(event, "tag", None)) is not None:
+            bare.refuse(f"expected a plain value, got the tag {tag}", reason="yaml-tag", hint="remove the tag")
         if depth > _MAX_DEPTH:
             bare.refuse(f"expected at most {_MAX_DEPTH} levels, got more", reason="yaml-depth")
-        match event:
-            case yaml.ScalarEvent():
-                value = _resolve(event.value, bare) if event.implicit[0] else event.value
-                return Scalar(value=value, **position)
-            case yaml.SequenceStartEvent():
-                return Sequence_(items=tuple(self._items(where, depth)), **position)
-            case yaml.MappingStartEvent():
-                return Mapping_(entries=self._entries(where, depth), **position)
-            case _:
-                bare.refuse("expected a value, got none", reason="yaml-syntax")
+        if isinstance(event, yaml.ScalarEvent):
+            return Scalar(value=_resolve(event.value, bare) if event.implicit[0] else event.value, **position)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return Sequence_(items=tuple(self._items(where, depth)), **position)
+        if not isinstance(event, yaml.MappingStartEvent):
+            bare.refuse("expected a value, got none", reason="yaml-syntax")
+        return Mapping_(entries=self._entries(where, depth), **position)
 
     def _items(self, where: str, depth: int) -> Iterator[Node]:
         index = 0

@@ -33,7 +33,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a statement is about: an artifact (its manifest digest) or, in tee-evidence, a statement (its payload digest)."""
+    """What a statement is about: an artifact (manifest digest) or, in tee-evidence, a statement (payload digest)."""
 
     name: str
     sha256: str
@@ -62,7 +62,7 @@ def _parse_subject(value: Any, index: int) -> Subject:
             if len(digests) == 1 and isinstance(sha256, str) and _HEX.fullmatch(sha256):
                 return Subject(name=name, sha256=sha256)
             raise FormatError(
-                f"expected exactly one digest, sha256 in lower-case hexadecimal, in subject {index}, got {sorted(digests)}",
+                f"expected one digest, sha256 in lower-case hexadecimal, in subject {index}, got {list(digests)!s:.80}",
                 reason="statement-subject-digest",
             )
         case _:
