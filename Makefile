@@ -1,0 +1,76 @@
+# make demo and make test need Python 3.11+, git, make and python3-venv, and set up everything else themselves.
+PYTHON ?= python3
+VENV ?= .venv
+# The variable for a CPU-only torch: make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+PIP_FLAGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STATE := $(VENV)/.state
+SOURCES := $(shell find lamslsa -type f -not -path '*/__pycache__/*') pyproject.toml
+ADULT := build/demo/data
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help demo test lint format bench fuzz dev docs clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(STATE)/venv:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade 'pip>=25.1'
+	mkdir -p $(STATE) && touch $@
+
+# The measured package as a wheel, as users have it: its RECORD stands in every statement.
+$(STATE)/wheel: $(STATE)/venv $(SOURCES) constraints.txt README.md
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt '.[tabular]'
+	$(PIP) install --quiet --no-deps --force-reinstall .
+	rm -f $(STATE)/editable && touch $@
+
+$(STATE)/groups: $(STATE)/venv pyproject.toml constraints.txt
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --group test --group lint
+	touch $@
+
+$(STATE)/editable: $(STATE)/venv $(STATE)/groups pyproject.toml constraints.txt
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[tabular]'
+	rm -f $(STATE)/wheel && touch $@
+
+$(STATE)/bench: $(STATE)/editable
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --group bench
+	touch $@
+
+$(ADULT)/adult.test: examples/census/fetch.py $(STATE)/venv
+	$(BIN)/python examples/census/fetch.py $(ADULT)
+
+dev: $(STATE)/editable  ## install everything for work on lamslsa
+	$(PIP) install --quiet pre-commit && $(BIN)/pre-commit install
+
+demo: $(STATE)/wheel $(ADULT)/adult.test  ## the whole path on UCI Adult: attest, publish, verify, seven attacks, card
+	$(BIN)/python examples/census/demo.py build/demo
+
+test: $(STATE)/editable $(ADULT)/adult.test  ## all tests, offline, in random order
+	$(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
+
+lint: $(STATE)/editable  ## style, types, layers, and the README against the command line
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STATE)/groups  ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+fuzz: $(STATE)/editable $(ADULT)/adult.test  ## every single-byte mutation of the demo's attestations, once
+	$(BIN)/python -m pytest -n 2 tests/fuzz --every-mutation $(TEST_FLAGS)
+
+bench: $(STATE)/bench $(ADULT)/adult.test  ## benchmarks, a table each
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/digest.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/verify.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/overhead.py
+
+docs: $(STATE)/wheel  ## regenerate the transcript and examples that the documentation quotes
+	$(BIN)/python examples/census/document.py build/demo
+
+clean:  ## remove what make built
+	rm -rf build $(VENV)

@@ -1,0 +1,75 @@
+"""What ``verify`` and ``card`` share: from the words of the command line to an appraisal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.inputs import UtcTime, read_capped
+from lamslsa.artifact import hash_artifact
+from lamslsa.policy import Appraisal, appraise, load_policy
+from lamslsa.store import DEFAULT_FOLDER, StoredBundle, open_store
+from lamslsa.verify import verify_bundles
+
+__all__ = ["appraise_model", "inputs"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def inputs(command: F) -> F:
+    """The arguments that decide an appraisal: model, policy, stores, time, collateral."""
+    options = [
+        click.argument("model", type=click.Path(path_type=Path)),
+        click.option("--policy", required=True, type=click.Path(path_type=Path), help="Policy that decides."),
+        click.option(
+            "--attestations",
+            multiple=True,
+            metavar="STORE",
+            help=f"Folder or bundle file; repeatable.  [default: MODEL/{DEFAULT_FOLDER}]",
+        ),
+        click.option("--at", type=UtcTime(), help="Judge certificates as of this time.  [default: now]"),
+        click.option(
+            "--collateral",
+            type=click.Path(path_type=Path),
+            help="Collateral that you hold; it replaces the snapshot that travels with the evidence.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _bundles(model: Path, references: Sequence[str]) -> Iterator[StoredBundle]:
+    if not references and not model.is_dir():
+        raise click.UsageError("expected --attestations STORE for a model that is a single file")
+    for reference in references or [str(model / DEFAULT_FOLDER)]:
+        yield from open_store(reference).bundles()
+
+
+def appraise_model(
+    *,
+    model: Path,
+    policy: Path,
+    attestations: Sequence[str],
+    at: dt.datetime | None,
+    collateral: Path | None,
+    output: ui.Output,
+) -> Appraisal:
+    """Hash the model, verify the bundles and appraise them under the policy.
+
+    Raises:
+        FormatError: the policy or the model cannot be read.
+        PolicyError: the policy has expired.
+    """
+    when = at or dt.datetime.now(dt.UTC)
+    terms = load_policy(read_capped(policy, what="policy"), source=str(policy), directory=policy.parent)
+    held = None if collateral is None else read_capped(collateral, what="collateral")
+    line = output.progress()
+    artifact = hash_artifact(model, "model", progress=lambda now: line("hashing", now.bytes_done, now.bytes_total, "bytes"))
+    verification = verify_bundles(_bundles(model, attestations), terms.trust_material(at=when, collateral=held))
+    return appraise(terms, model=artifact, model_name=model.resolve().name, verification=verification, at=when)

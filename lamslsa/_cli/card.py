@@ -1,0 +1,66 @@
+"""``lamslsa card``: the model card, rendered from what was verified."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import secrets
+from pathlib import Path
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.appraise import appraise_model, inputs
+
+__all__ = ["command"]
+
+
+@click.command("card")
+@inputs
+@click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the card as Markdown here.")
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the card as one HTML file here.")
+@ui.options
+def command(
+    model: Path,
+    policy: Path,
+    attestations: tuple[str, ...],
+    at: dt.datetime | None,
+    collateral: Path | None,
+    markdown_file: Path | None,
+    html_file: Path | None,
+    output: ui.Output,
+) -> int:
+    """Render the model card of MODEL: verified values, and what is only declared, told apart.
+
+    A card is also written for a model that the policy refuses, and says so; the exit code is that of `lamslsa verify`.
+    Without --markdown or --html the card is printed as Markdown.
+
+    \b
+    Example:
+      lamslsa card ./model --policy policy.yaml --html card.html --markdown CARD.md
+    """
+    from lamslsa.cards import render
+
+    appraisal = appraise_model(
+        model=model, policy=policy, attestations=attestations, at=at, collateral=collateral, output=output
+    )
+    markdown = render(appraisal, format="markdown")
+    written = []
+    for path, text in ((markdown_file, markdown), (html_file, None)):
+        if path is not None:
+            _write(path, render(appraisal, format="html") if text is None else text)
+            written.append(str(path))
+    output.result(
+        "\n".join(written) if written else markdown,
+        {"accepted": appraisal.accepted, "exitCode": appraisal.exit_code, "written": written, "markdown": markdown},
+    )
+    return appraisal.exit_code
+
+
+def _write(path: Path, text: str) -> None:
+    staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        staging.write_text(text, encoding="utf-8")
+        os.replace(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)

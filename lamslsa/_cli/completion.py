@@ -1,0 +1,28 @@
+"""``lamslsa completion``: shell completion."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from click.shell_completion import get_completion_class
+
+__all__ = ["command"]
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> int:
+    """Print the completion script of a shell.
+
+    \b
+    Example:
+      lamslsa completion bash > ~/.local/share/bash-completion/completions/lamslsa
+    """
+    from lamslsa._cli.main import cli
+
+    completion = get_completion_class(shell)
+    if completion is None:
+        raise click.UsageError(f"expected a shell that click completes, got {shell}")
+    sys.stdout.write(completion(cli, {}, "lamslsa", "_LAMSLSA_COMPLETE").source() + "\n")
+    return 0

@@ -1,0 +1,55 @@
+"""``lamslsa keygen``: a signing key."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.inputs import passphrase_option, read_passphrase
+from lamslsa.errors import FormatError
+
+__all__ = ["command"]
+
+
+@click.command("keygen")
+@click.argument("path", type=click.Path(path_type=Path))
+@passphrase_option
+@ui.options
+def command(path: Path, passphrase_file: Path | None, output: ui.Output) -> int:
+    """Make an ECDSA P-256 key: PATH.key (private, mode 0600) and PATH.pub.
+
+    \b
+    Example:
+      lamslsa keygen keys/auditor --passphrase-file auditor.passphrase
+    """
+    from lamslsa.sign import KeySigner, generate
+
+    passphrase = read_passphrase(passphrase_file)
+    private, public = path.with_name(path.name + ".key"), path.with_name(path.name + ".pub")
+    for existing in (private, public):
+        if existing.exists() or existing.is_symlink():
+            raise FormatError(
+                f"expected no {existing}, got an existing file",
+                reason="output-exists",
+                hint="a key is never overwritten: choose another name",
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = generate(passphrase)
+    signer = KeySigner.load(pem, passphrase)
+    _write(private, pem, mode=0o600)
+    _write(public, signer.public_pem, mode=0o644)
+    if passphrase is None:
+        output.note(f"{private} is not encrypted; pass --passphrase-file FILE to encrypt it")
+    output.result(
+        f"{private}\n{public}\nkey id {signer.key_hint}",
+        {"private": str(private), "public": str(public), "keyId": signer.key_hint, "encrypted": passphrase is not None},
+    )
+    return 0
+
+
+def _write(path: Path, data: bytes, *, mode: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)

@@ -1,0 +1,105 @@
+"""Entry point: finds the subcommand, and turns every outcome into an exit code.
+
+0 accepted · 1 a bug · 2 usage · 3 format · 4 not authentic or missing · 5 refused by the policy · 6 unavailable ·
+130 interrupted. A result goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from lamslsa import __version__
+from lamslsa._cli import ui
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
+
+__all__ = ["cli", "main"]
+
+_COMMANDS: Final = {
+    "attest": "measure inside a TEE and write statements and quote",
+    "card": "render the model card of a verified model",
+    "completion": "print the completion script of a shell",
+    "digest": "print the identity of a model or dataset",
+    "enclave": "inspect enclave builds",
+    "keygen": "make a signing key",
+    "publish": "sign a run and store it beside the model",
+    "verify": "appraise a model against a policy",
+}
+_UNREADABLE: Final = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
+)
+
+
+class _LazyGroup(click.Group):
+    """Imports the module of a subcommand only when it is asked for: a verifier never loads torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _COMMANDS:
+            return None
+        command = importlib.import_module(f"lamslsa._cli.{cmd_name}").command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"expected a command in lamslsa._cli.{cmd_name}, got something else")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 accepted, 1 bug, 2 usage, 3 format, 4 not authentic, 5 refused, 6 unavailable, 130 interrupt.",
+)
+@click.version_option(__version__, prog_name="lamslsa")
+def cli() -> None:
+    """Checkable claims about ML models: measured in a TEE, signed, chained, decided by policy.
+
+    \b
+    Example:
+      lamslsa verify ./model --policy policy.yaml
+    """
+
+
+def _translate(err: OSError) -> LamslsaError:
+    where = f" {err.filename}" if err.filename else ""
+    message = f"expected to read or write{where}, got: {err.strerror or err}"
+    if err.errno in _UNREADABLE:
+        return FormatError(message, reason="file-unreadable", hint="check the path and its permissions")
+    return UnavailableError(message, reason="file-system", hint="free the device and try again")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    wants_json = ui.wants_json(argv)
+    try:
+        result = cli.main(args=argv, prog_name="lamslsa", standalone_mode=False)
+    except click.exceptions.Abort:
+        ui.note("interrupted")
+        return 130
+    except click.ClickException as err:
+        err.show()
+        return 2
+    except LamslsaError as err:
+        ui.error(err, as_json=wants_json)
+        return err.exit_code
+    except BrokenPipeError:
+        ui.close_broken_stdout()
+        return 141
+    except OSError as err:
+        translated = _translate(err)
+        ui.error(translated, as_json=wants_json)
+        return translated.exit_code
+    except KeyboardInterrupt:
+        ui.note("interrupted")
+        return 130
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,157 @@
+"""How the command line speaks; every subcommand goes through here.
+
+- stdout carries the result and nothing else; progress, notes and errors go to stderr.
+- ``--format json`` prints one JSON document, refusals and errors included; ``--quiet`` silences stderr but for errors.
+- Colour only on a terminal, and never under NO_COLOR (https://no-color.org) or TERM=dumb; no meaning hangs on colour.
+- Text from attestations is hostile: control and bidirectional characters are shown escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import click
+
+from lamslsa.errors import LamslsaError
+
+__all__ = ["Output", "ProgressLine", "close_broken_stdout", "error", "note", "options", "plain", "table", "wants_json"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SPARE_INTERVAL_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where a subcommand puts its result.
+
+    Attributes:
+        as_json: print one JSON document in place of text.
+        quiet: no progress and no notes.
+    """
+
+    as_json: bool
+    quiet: bool
+
+    def result(self, text: str, document: Any) -> None:
+        """Print the result, as text or as JSON."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+        else:
+            sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Say something that is not the result."""
+        if not self.quiet:
+            note(text)
+
+    def progress(self) -> ProgressLine:
+        """A progress line; silent under ``--quiet``."""
+        return ProgressLine(silent=self.quiet)
+
+
+def options(command: F) -> F:
+    """Add ``--format`` and ``--quiet``, handed on as one `Output` named ``output``."""
+
+    def decorated(*args: Any, form: str, quiet: bool, **kwargs: Any) -> Any:
+        return command(*args, output=Output(as_json=form == "json", quiet=quiet), **kwargs)
+
+    decorated.__doc__ = command.__doc__
+    decorated.__name__ = getattr(command, "__name__", "command")
+    decorated.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own protocol
+    with_quiet = click.option("--quiet", is_flag=True, help="No progress and no notes on stderr.")(decorated)
+    with_format = click.option(
+        "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form of the result."
+    )(with_quiet)
+    return with_format  # type: ignore[return-value]  # click keeps the callable
+
+
+def wants_json(argv: Sequence[str]) -> bool:
+    """Whether the arguments ask for JSON, for errors that happen before they are parsed."""
+    pairs = zip(argv, [*argv[1:], ""], strict=True)
+    return any(word == "--format=json" or (word == "--format" and value == "json") for word, value in pairs)
+
+
+def _colour(stream: Any) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def style(text: str, colour: str, *, bold: bool = False) -> str:
+    """Colour for stdout where colour is wanted."""
+    return click.style(text, fg=colour, bold=bold) if _colour(sys.stdout) else text
+
+
+def plain(text: str) -> str:
+    """Text from elsewhere, safe to print: control, format and separator characters escaped."""
+    unsafe = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in unsafe else char for char in text)
+
+
+def note(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(plain(text) + "\n")
+
+
+def error(err: LamslsaError, *, as_json: bool) -> None:
+    """Say what was refused, why and what to do; as JSON also on stdout."""
+    if as_json:
+        document = {
+            "error": {"class": type(err).__name__, "reason": err.reason, "message": str(err), "hint": err.hint},
+            "exitCode": err.exit_code,
+        }
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    label = click.style("error", fg="red", bold=True) if _colour(sys.stderr) else "error"
+    sys.stderr.write(f"{label}[{err.reason}]: {plain(str(err))}\n")
+    if err.hint:
+        sys.stderr.write(f"  hint: {plain(err.hint)}\n")
+
+
+def close_broken_stdout() -> None:
+    """Keep the interpreter from complaining about a reader that went away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns, two spaces apart; cells must be `plain` already."""
+    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
+    lines = [header, ["─" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+@dataclass(slots=True, kw_only=True)
+class ProgressLine:
+    """Progress on stderr: one line that is rewritten on a terminal, one line a stage elsewhere."""
+
+    silent: bool
+    _stage: str = ""
+    _began: float = 0.0
+    _drawn: float = field(default=0.0)
+
+    def __call__(self, stage: str, done: float, total: float, unit: str = "") -> None:
+        """Show how far a stage is; the rate and the remaining time come from when it began."""
+        if self.silent:
+            return
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._drawn = stage, now, 0.0
+        last = done >= total
+        if sys.stderr.isatty():
+            if last or now - self._drawn >= _SPARE_INTERVAL_S:
+                self._drawn = now
+                sys.stderr.write(f"\r\x1b[K{self._line(done, total, unit, now)}" + ("\n" if last else ""))
+                sys.stderr.flush()
+        elif last:
+            sys.stderr.write(self._line(done, total, unit, now) + "\n")
+
+    def _line(self, done: float, total: float, unit: str, now: float) -> str:
+        elapsed = now - self._began
+        remaining = "" if done >= total or done <= 0 else f", {elapsed / done * (total - done):.0f} s left"
+        share = f"{done / total:4.0%}" if total else "100%"
+        return f"  {plain(self._stage)}: {share} of {total:,.0f} {unit}".rstrip() + f" in {elapsed:.1f} s{remaining}"

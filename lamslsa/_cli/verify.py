@@ -1,0 +1,63 @@
+"""``lamslsa verify``: may this model be deployed?"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.appraise import appraise_model, inputs
+from lamslsa.policy import Appraisal, report
+
+__all__ = ["command"]
+
+
+@click.command("verify")
+@inputs
+@ui.options
+def command(
+    model: Path,
+    policy: Path,
+    attestations: tuple[str, ...],
+    at: dt.datetime | None,
+    collateral: Path | None,
+    output: ui.Output,
+) -> int:
+    """Appraise MODEL and its attestations against a policy; the exit code is the verdict.
+
+    Works offline. 0 accepted, 3 policy or model unreadable, 4 a required attestation is missing or not authentic,
+    5 authentic and refused.
+
+    \b
+    Example:
+      lamslsa verify ./model --policy policy.yaml
+    """
+    appraisal = appraise_model(
+        model=model, policy=policy, attestations=attestations, at=at, collateral=collateral, output=output
+    )
+    output.result(_text(appraisal), report.document(appraisal))
+    return appraisal.exit_code
+
+
+def _text(appraisal: Appraisal) -> str:
+    cells = [[ui.plain(cell) for cell in row] for row in report.rows(appraisal)]
+    lines = [
+        f"model   {ui.plain(appraisal.model_name)}  sha256:{appraisal.model}",
+        f"policy  {ui.plain(appraisal.policy_name)}  sha256:{appraisal.policy_sha256}",
+        "",
+        ui.table(report.COLUMNS, cells),
+        "",
+    ]
+    for rule in appraisal.rules:
+        if rule.outcome == "refused":
+            lines.append(f"refused: {ui.plain(rule.name)} [{rule.reason}]: {ui.plain(rule.message)}")
+            if rule.mend:
+                lines.append(f"   mend: {ui.plain(rule.mend)}")
+    lines += [f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}" for item in appraisal.set_aside]
+    lines += [f"warning: {ui.plain(warning)}" for warning in appraisal.warnings]
+    if any(rule.simulated for rule in appraisal.rules):
+        lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))
+    lines.append(ui.style(report.verdict(appraisal), "green" if appraisal.accepted else "red", bold=True))
+    return "\n".join(lines)
