@@ -1,0 +1,243 @@
+"""DSSE envelopes in Sigstore bundles v0.3 with a managed key: bytes to `Envelope` and back. Nothing is verified here.
+
+Rules:
+- The media type is v0.3 exactly; every other version is refused by name, and so are certificates (keyless) and
+  ``messageSignature``.
+- Beside ``publicKey`` only transparency log entries and timestamps may stand in the verification material; they are
+  ignored and grant nothing. Any other part is foreign and refuses the bundle.
+- Exactly one signature: with two, a reader could be shown one signer while another one is verified.
+- The key hint is base64(SHA-256(DER SubjectPublicKeyInfo)); a signature's ``keyid`` is absent, empty or the same.
+- Unknown fields inside the envelope are ignored, as DSSE asks of every consumer.
+- In ``*.intoto.jsonl`` each line stands alone: a bad line is a result of its own and never hides another one. Blank
+  lines, and JSON values that do not say they are a Sigstore bundle, are unknown lines and ignored. A line that is not
+  JSON is a result too, so that damage is seen rather than passed over.
+
+Specs: https://github.com/secure-systems-lab/dsse/blob/master/protocol.md and
+https://github.com/sigstore/protobuf-specs/blob/main/protos/sigstore_bundle.proto
+
+>>> pae("application/vnd.in-toto+json", b"{}")
+b'DSSEv1 28 application/vnd.in-toto+json 2 {}'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lamslsa import _codec
+from lamslsa.errors import FormatError
+from lamslsa.sign.interface import Envelope
+from lamslsa.statement import PAYLOAD_TYPE
+
+__all__ = [
+    "BUNDLE_SUFFIX",
+    "LINES_SUFFIX",
+    "MAX_BUNDLE_BYTES",
+    "MAX_LINES",
+    "MEDIA_TYPE",
+    "BundleResult",
+    "make_bundle",
+    "pae",
+    "parse_bundle",
+    "parse_bundles",
+]
+
+MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
+MAX_BUNDLE_BYTES: Final = 16 * 1024 * 1024
+MAX_LINES: Final = 4096
+BUNDLE_SUFFIX: Final = ".sigstore.json"
+LINES_SUFFIX: Final = ".intoto.jsonl"
+
+_FAMILY: Final = "application/vnd.dev.sigstore.bundle"
+_MAX_SIGNATURE_BYTES: Final = 1024
+_HINT_BYTES: Final = 32
+_CERTIFICATES: Final = ("certificate", "x509CertificateChain")
+_BUNDLE_PARTS: Final = frozenset({"mediaType", "verificationMaterial", "dsseEnvelope"})
+_MATERIAL_PARTS: Final = frozenset({"publicKey", "tlogEntries", "timestampVerificationData"})
+_KEYLESS_HINT: Final = "this release verifies bundles that were signed with a managed key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleResult:
+    """What one bundle of a file came to: an envelope, or why it is none.
+
+    Attributes:
+        source: the file, and in ``*.intoto.jsonl`` the line after a colon, counted from 1.
+    """
+
+    source: str
+    outcome: Envelope | FormatError
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """DSSE pre-authentication encoding: the bytes that a signature covers."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def make_bundle(payload: bytes, *, signature: bytes, key_hint: str) -> bytes:
+    """The bundle of an in-toto payload signed with a managed key, in the shape that cosign v3 reads.
+
+    Raises:
+        FormatError: larger than a reader would take.
+    """
+    bundle = _codec.dumps(
+        {
+            "mediaType": MEDIA_TYPE,
+            "verificationMaterial": {"publicKey": {"hint": key_hint}, "tlogEntries": []},
+            "dsseEnvelope": {
+                "payload": _codec.encode_base64(payload),
+                "payloadType": PAYLOAD_TYPE,
+                "signatures": [{"sig": _codec.encode_base64(signature), "keyid": key_hint}],
+            },
+        }
+    )
+    if len(bundle) > MAX_BUNDLE_BYTES:
+        raise FormatError(
+            f"expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got {len(bundle)}", reason="bundle-size"
+        )
+    return bundle
+
+
+def parse_bundle(data: bytes) -> Envelope:
+    """Parse the untrusted bytes of one Sigstore bundle v0.3 with a managed key.
+
+    Raises:
+        FormatError: with a reason that names the rule of this module.
+    """
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise FormatError(
+            f"expected a bundle of at most {MAX_BUNDLE_BYTES} bytes, got {len(data)}", reason="bundle-size"
+        )
+    return _parse_value(_codec.loads(data, max_bytes=MAX_BUNDLE_BYTES))
+
+
+def parse_bundles(name: str, data: bytes) -> tuple[BundleResult, ...]:
+    """Parse a file of bundles, each on its own; ``name`` is the file's name or path and decides the format.
+
+    Raises:
+        FormatError: the name has neither suffix, or there are more lines than the limit. What is wrong with a single
+            bundle raises nothing and stands in its result.
+    """
+    if name.endswith(BUNDLE_SUFFIX):
+        return (BundleResult(source=name, outcome=_outcome(data)),)
+    if not name.endswith(LINES_SUFFIX):
+        raise FormatError(
+            f"expected a file named *{BUNDLE_SUFFIX} or *{LINES_SUFFIX}, got {name[-80:]!r}", reason="bundle-file-name"
+        )
+    lines = data.split(b"\n", MAX_LINES)
+    if len(lines) > MAX_LINES:
+        raise FormatError(f"expected at most {MAX_LINES} lines in {name}, got more", reason="bundle-lines")
+    results = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not _is_unknown(line):
+            results.append(BundleResult(source=f"{name}:{number}", outcome=_outcome(line)))
+    return tuple(results)
+
+
+def _outcome(data: bytes) -> Envelope | FormatError:
+    try:
+        return parse_bundle(data)
+    except FormatError as err:
+        return err
+
+
+def _is_unknown(line: bytes) -> bool:
+    """Whether a line is JSON that does not claim to be a Sigstore bundle of any version."""
+    try:
+        value = _codec.loads(line, max_bytes=MAX_BUNDLE_BYTES)
+    except FormatError:
+        return False
+    media_type = value.get("mediaType") if isinstance(value, dict) else None
+    return not (isinstance(media_type, str) and media_type.startswith(_FAMILY))
+
+
+def _parse_value(value: Any) -> Envelope:
+    bundle = _object(value, "a bundle")
+    if bundle.get("mediaType") != MEDIA_TYPE:
+        raise FormatError(
+            f"expected media type {MEDIA_TYPE}, got {bundle.get('mediaType')!r:.100}", reason="bundle-media-type"
+        )
+    if "messageSignature" in bundle:
+        raise FormatError(
+            "expected a DSSE envelope, got a messageSignature",
+            reason="bundle-message-signature",
+            hint="sign an in-toto statement about the file instead of the file",
+        )
+    _refuse_foreign(bundle, _BUNDLE_PARTS, "the bundle")
+    key_hint = _parse_material(bundle.get("verificationMaterial"))
+    return _parse_envelope(bundle.get("dsseEnvelope"), key_hint)
+
+
+def _parse_material(value: Any) -> str:
+    material = _object(value, "verificationMaterial")
+    for part in _CERTIFICATES:
+        if part in material:
+            raise FormatError(
+                f"expected publicKey as verification material, got {part}",
+                reason="bundle-certificate",
+                hint=_KEYLESS_HINT,
+            )
+    _refuse_foreign(material, _MATERIAL_PARTS, "verificationMaterial")
+    hint = _text(_object(material.get("publicKey"), "publicKey").get("hint"), "the hint of publicKey")
+    try:
+        size = len(_codec.decode_base64(hint, what="the hint of publicKey", max_bytes=_HINT_BYTES))
+    except FormatError:
+        size = -1
+    if size != _HINT_BYTES:
+        raise FormatError(
+            f"expected base64(SHA-256(public key)) as the hint of publicKey, got {hint[:80]!r}",
+            reason="bundle-key-hint",
+            hint="bundles of model_signing carry another hint; verify those with model_signing",
+        )
+    return hint
+
+
+def _parse_envelope(value: Any, key_hint: str) -> Envelope:
+    envelope = _object(value, "dsseEnvelope")
+    if envelope.get("payloadType") != PAYLOAD_TYPE:
+        raise FormatError(
+            f"expected payloadType {PAYLOAD_TYPE}, got {envelope.get('payloadType')!r:.100}",
+            reason="envelope-payload-type",
+        )
+    signatures = envelope.get("signatures")
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        got = len(signatures) if isinstance(signatures, list) else "none"
+        raise FormatError(f"expected exactly one signature, got {got}", reason="envelope-signatures")
+    signature = _object(signatures[0], "a signature")
+    keyid = _text(signature.get("keyid", ""), "keyid")
+    if keyid and keyid != key_hint:
+        raise FormatError(
+            f"expected keyid {key_hint}, the hint of publicKey, got {keyid[:80]!r}", reason="envelope-keyid"
+        )
+    return Envelope(
+        payload=_codec.decode_base64(
+            _text(envelope.get("payload"), "payload"), what="payload", max_bytes=MAX_BUNDLE_BYTES
+        ),
+        payload_type=PAYLOAD_TYPE,
+        signature=_codec.decode_base64(_text(signature.get("sig"), "sig"), what="sig", max_bytes=_MAX_SIGNATURE_BYTES),
+        key_hint=key_hint,
+    )
+
+
+def _refuse_foreign(value: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    for part in value:
+        if part not in known:
+            raise FormatError(f"expected no foreign part in {where}, got {part[:80]!r}", reason="bundle-foreign-part")
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FormatError(f"expected an object as {what}, got {_kind(value)}", reason="bundle-shape")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise FormatError(f"expected a string as {what}, got {_kind(value)}", reason="bundle-shape")
+    return value
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"another type ({type(value).__name__})"

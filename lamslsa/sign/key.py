@@ -1,0 +1,221 @@
+"""Managed keys: ECDSA over P-256 with SHA-256, the one algorithm that every client of Sigstore bundles reads.
+
+Rules:
+- Other types and curves are refused, and so is a private key where a public one is expected.
+- A file holds exactly one PEM block: with two, another reader might pick the other one.
+- A passphrase must fit the file: with a key in the clear it is refused, so nobody takes that key for an
+  encrypted one.
+
+>>> from lamslsa.sign.dsse import parse_bundle
+>>> pem = generate(None)
+>>> signer = KeySigner.load(pem, None)
+>>> envelope = parse_bundle(signer.sign(b"{}"))
+>>> KeyVerifier.load(signer.public_pem).verify(envelope)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+
+from lamslsa import _codec
+from lamslsa.errors import FormatError, VerificationError
+from lamslsa.sign import _pkcs8
+from lamslsa.sign.dsse import make_bundle, pae
+from lamslsa.sign.interface import Envelope
+from lamslsa.statement import PAYLOAD_TYPE
+
+__all__ = ["KeySigner", "KeyVerifier", "generate"]
+
+_MAX_PEM_BYTES: Final = 16 * 1024
+_ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
+
+
+def generate(passphrase: bytes | None) -> bytes:
+    """A new private key as PKCS#8 PEM, encrypted when a passphrase is given.
+
+    Raises:
+        FormatError: the passphrase is empty.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    if passphrase is None:
+        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _refuse_empty(passphrase)
+    return _pkcs8.encrypt(key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), passphrase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySigner:
+    """Signs statements with a private key; the key never shows in a repr.
+
+    Attributes:
+        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        public_pem: what a policy names as this signer's key.
+    """
+
+    key_id: str
+    public_pem: bytes
+    _key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    @classmethod
+    def load(cls, pem: bytes, passphrase: bytes | None) -> KeySigner:
+        """Read a private key in PKCS#8 PEM.
+
+        Raises:
+            FormatError: not one such key on P-256, or the passphrase does not fit it.
+        """
+        _refuse_framing(pem, "private key")
+        if b" PUBLIC KEY-----" in pem:
+            raise FormatError(
+                "expected a private key, got a public key",
+                reason="key-public",
+                hint="pass the file with the private key",
+            )
+        encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
+        if encrypted and passphrase is None:
+            raise FormatError(
+                "expected a passphrase for an encrypted key, got none",
+                reason="key-passphrase",
+                hint="pass --passphrase-file",
+            )
+        if passphrase is not None:
+            _refuse_empty(passphrase)
+            if not encrypted:
+                raise FormatError(
+                    "expected an encrypted key to go with the passphrase, got a key in the clear",
+                    reason="key-not-encrypted",
+                    hint="leave the passphrase out, or make an encrypted key",
+                )
+        try:
+            key = load_pem_private_key(pem, passphrase)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as err:
+            if encrypted:
+                raise FormatError(
+                    "expected the passphrase of this key, got another one or a damaged file",
+                    reason="key-passphrase",
+                    hint="the passphrase file is read up to its first line end",
+                ) from err
+            raise FormatError("expected a private key in PKCS#8 PEM, got other bytes", reason="key-pem") from err
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise _other_key(key)
+        public = key.public_key()
+        return cls(key_id=_key_id(public), public_pem=_pem(public), _key=key)
+
+    def sign(self, payload: bytes) -> bytes:
+        """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement.
+
+        Raises:
+            FormatError: the bundle would be larger than a reader takes.
+        """
+        signature = self._key.sign(pae(PAYLOAD_TYPE, payload), _ALGORITHM)
+        return make_bundle(payload, signature=signature, key_hint=self.key_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyVerifier:
+    """Knows one public key.
+
+    Attributes:
+        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
+    """
+
+    key_id: str
+    _key: ec.EllipticCurvePublicKey = field(repr=False)
+
+    @classmethod
+    def load(cls, pem: bytes) -> KeyVerifier:
+        """Read a public key in SubjectPublicKeyInfo PEM.
+
+        Raises:
+            FormatError: not one such key on P-256.
+        """
+        _refuse_framing(pem, "public key")
+        if b"PRIVATE KEY-----" in pem:
+            raise FormatError(
+                "expected a public key, got a private key",
+                reason="key-private",
+                hint="a private key stays with its signer; name the .pub file",
+            )
+        try:
+            key = load_pem_public_key(pem)
+        except (ValueError, UnsupportedAlgorithm) as err:
+            raise FormatError("expected a public key in PEM, got other bytes", reason="key-pem") from err
+        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise _other_key(key)
+        return cls(key_id=_key_id(key), _key=key)
+
+    def verify(self, envelope: Envelope) -> None:
+        """Return if this key signed the envelope.
+
+        STEPS (DSSE v1.0.2, section "Protocol"):
+            (1) the envelope names this key; the hint only selects, step 3 decides;
+            (2) the payload is an in-toto statement, the one payload type that signers here sign;
+            (3) the signature verifies over PAE(payloadType, payload).
+
+        Raises:
+            VerificationError: it did not.
+        """
+        # (1): only selects a key
+        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_id.encode("ascii")):
+            raise VerificationError(
+                f"expected a signature of key {self.key_id}, got one of {envelope.key_hint[:80]}",
+                reason="signature-key",
+            )
+        # (2): nothing else was ever signed with intent
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise VerificationError(
+                f"expected payloadType {PAYLOAD_TYPE}, got {envelope.payload_type[:80]!r}",
+                reason="envelope-payload-type",
+            )
+        # (3): the decision
+        try:
+            self._key.verify(envelope.signature, pae(envelope.payload_type, envelope.payload), _ALGORITHM)
+        except InvalidSignature as err:
+            raise VerificationError(
+                f"expected a signature of key {self.key_id} over the payload, got one that does not verify",
+                reason="signature",
+            ) from err
+
+
+def _refuse_empty(passphrase: bytes) -> None:
+    if not passphrase:
+        raise FormatError("expected a passphrase, got an empty one", reason="key-passphrase")
+
+
+def _refuse_framing(pem: bytes, what: str) -> None:
+    if len(pem) > _MAX_PEM_BYTES:
+        raise FormatError(f"expected a {what} of at most {_MAX_PEM_BYTES} bytes, got {len(pem)}", reason="key-size")
+    blocks = pem.count(b"-----BEGIN ")
+    if blocks != 1:
+        raise FormatError(f"expected exactly one PEM block with a {what}, got {blocks}", reason="key-pem")
+
+
+def _other_key(key: object) -> FormatError:
+    curve = getattr(getattr(key, "curve", None), "name", None)
+    got = f"curve {curve}" if curve else type(key).__name__
+    return FormatError(
+        f"expected an ECDSA key on P-256, got {got}", reason="key-type", hint="make one with: lamslsa keygen"
+    )
+
+
+def _pem(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _key_id(key: ec.EllipticCurvePublicKey) -> str:
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _codec.encode_base64(hashlib.sha256(der).digest())

@@ -1,0 +1,179 @@
+"""Bundles in a folder, and in a single file.
+
+Rules:
+- Reading is unfiltered and sorted by name; only regular files of the folder itself are read. Symbolic links are not
+  followed, so a folder that came from elsewhere cannot point at files of this machine; leaving them out grants nothing.
+- Sizes and counts are capped before anything is read.
+- Writing is atomic: the bytes go to a part file in the same folder, are flushed to the disk, and get their final name
+  by a hard link, which never replaces a file. A writer that is killed leaves at most a part file, which nobody reads.
+- Bytes that are there already are left alone; other bytes under the same name are refused, never overwritten.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.store import layout
+from lamslsa.store.interface import StoredBundle
+
+__all__ = ["BundleFile", "DirectoryStore"]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStore:
+    """Keeps bundles in one folder. A folder that does not exist is a store without bundles; `put` creates it."""
+
+    path: Path
+
+    def bundles(self) -> Iterator[StoredBundle]:
+        """Every bundle, unfiltered, sorted by file name.
+
+        Raises:
+            UnavailableError: the folder or a file in it cannot be read.
+            FormatError: more files or larger ones than the limits allow.
+        """
+        total = 0
+        for name in self._names():
+            data = _read_regular(self.path / name, limit=layout.MAX_FILE_BYTES)
+            if data is None:
+                continue
+            total += len(data)
+            if total > layout.MAX_TOTAL_BYTES:
+                raise FormatError(
+                    f"expected at most {layout.MAX_TOTAL_BYTES} bytes of bundles in {self.path}, got more",
+                    reason="store-size",
+                )
+            yield StoredBundle(source=str(self.path / name), data=data)
+
+    def put(self, bundle: bytes, *, name: str) -> str:
+        """Keep a bundle under a name made of ``name`` and its content, and return the path.
+
+        Raises:
+            FormatError: larger than a reader takes, or the name is taken by other bytes.
+            UnavailableError: the folder cannot be written.
+        """
+        if len(bundle) > layout.MAX_FILE_BYTES:
+            raise FormatError(
+                f"expected a bundle of at most {layout.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
+            )
+        final = self.path / layout.file_name(name, bundle)
+        part = self.path / f".{final.name}.{secrets.token_hex(8)}{layout.PART_SUFFIX}"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                _write_durably(part, bundle)
+                with contextlib.suppress(FileExistsError):
+                    os.link(part, final)
+            finally:
+                part.unlink(missing_ok=True)
+            _sync_folder(self.path)
+        except OSError as err:
+            raise UnavailableError(
+                f"expected to write into {self.path}, got {err.strerror}",
+                reason="store-write",
+                hint="the folder has to be writable and on a file system with hard links",
+            ) from err
+        if _read_regular(final, limit=layout.MAX_FILE_BYTES) != bundle:
+            raise FormatError(
+                f"expected the bytes of this bundle or nothing at {final}, got something else",
+                reason="store-conflict",
+                hint="the file was changed after it was written; remove it and publish again",
+            )
+        return str(final)
+
+    def _names(self) -> list[str]:
+        names = []
+        try:
+            with os.scandir(self.path) as entries:
+                for entry in entries:
+                    if layout.is_bundle_name(entry.name):
+                        names.append(entry.name)
+                    if len(names) > layout.MAX_FILES:
+                        raise FormatError(
+                            f"expected at most {layout.MAX_FILES} bundle files in {self.path}, got more",
+                            reason="store-files",
+                        )
+        except FileNotFoundError:
+            return []
+        except OSError as err:
+            raise _unreadable(self.path, err) from err
+        return sorted(names)
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFile:
+    """One file of bundles, named by the user and only read."""
+
+    path: Path
+
+    def bundles(self) -> Iterator[StoredBundle]:
+        """The file's bytes; a link is followed, since the user named this very path.
+
+        Raises:
+            UnavailableError: the file is missing or cannot be read.
+            FormatError: not a regular file, or larger than the limit allows.
+        """
+        data = _read_regular(self.path, limit=layout.MAX_FILE_BYTES, follow=True)
+        if data is None:
+            raise FormatError(f"expected a regular file at {self.path}, got another kind", reason="store-reference")
+        yield StoredBundle(source=str(self.path), data=data)
+
+    def put(self, bundle: bytes, *, name: str) -> str:  # noqa: ARG002 - the protocol's signature
+        """Refuse: a file of bundles is only read.
+
+        Raises:
+            FormatError: always.
+        """
+        raise FormatError(
+            f"expected a folder to publish to, got the file {self.path}", reason="store-read-only", hint="name a folder"
+        )
+
+
+def _read_regular(path: Path, *, limit: int, follow: bool = False) -> bytes | None:
+    """The bytes of a regular file; None for a link, folder or device. A pipe is opened without waiting for a writer."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        if not follow and not stat.S_ISREG(path.lstat().st_mode):
+            return None
+        descriptor = os.open(path, flags | (0 if follow else getattr(os, "O_NOFOLLOW", 0)))
+    except OSError as err:
+        raise _unreadable(path, err) from err
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        try:
+            data = file.read(limit + 1)
+        except OSError as err:
+            raise _unreadable(path, err) from err
+    if len(data) > limit:
+        raise FormatError(f"expected at most {limit} bytes in {path}, got more", reason="store-size")
+    return data
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the new name survive a power failure; systems that cannot open a folder have nothing to flush."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(path: Path, err: OSError) -> UnavailableError:
+    return UnavailableError(f"expected to read {path}, got {err.strerror}", reason="store-read")
