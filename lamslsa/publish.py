@@ -15,8 +15,8 @@ from lamslsa.errors import VerificationError
 from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import Run
 from lamslsa.predicates import TeeEvidence, to_wire
-from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE, Content
 from lamslsa.predicates._common import Digest
+from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE, Content
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import Envelope, Signer
 from lamslsa.statement import Subject

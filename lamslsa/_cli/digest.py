@@ -37,7 +37,7 @@ def command(path: Path, kind: Kind, manifest: bool, target: Path | None, output:
         materialize(path, target)
         path = target
     line = output.progress()
-    artifact = hash_artifact(path, kind, progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "bytes"))
+    artifact = hash_artifact(path, kind, progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
     if manifest:
         sys.stdout.buffer.write(artifact.canonical)
         sys.stdout.buffer.flush()
@@ -47,7 +47,9 @@ def command(path: Path, kind: Kind, manifest: bool, target: Path | None, output:
         {
             "kind": kind,
             "digest": f"sha256:{artifact.sha256}",
-            "files": [{"path": file.path, "digest": f"sha256:{file.sha256}", "size": file.size} for file in artifact.files],
+            "files": [
+                {"path": file.path, "digest": f"sha256:{file.sha256}", "size": file.size} for file in artifact.files
+            ],
         },
     )
     return 0

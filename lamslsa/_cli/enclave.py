@@ -25,7 +25,7 @@ def command() -> None:
 
 @command.command("measurement")
 @click.option("--tee", required=True, type=click.Choice(["simulated"]), help="Which TEE's build.")
-@click.option("--root", "root_file", type=click.Path(path_type=Path), help="Also write the platform's root certificate, PEM.")
+@click.option("--root", "root_file", type=click.Path(path_type=Path), help="Also write the root certificate, PEM.")
 @platform_option
 @ui.options
 def measurement(tee: str, root_file: Path | None, simulated_platform: Path, output: ui.Output) -> int:
@@ -45,8 +45,9 @@ def measurement(tee: str, root_file: Path | None, simulated_platform: Path, outp
     if root_file is not None:
         root_file.write_bytes(platform.root_pem)
     parts = dict(claimed.parts)
+    lines = [claimed.digest, *(f"  {name:<12} {value}" for name, value in parts.items())]
     output.result(
-        "\n".join([claimed.digest, *(f"  {name:<12} {value}" for name, value in parts.items()), f"  {'root':<12} {platform.root.sha256} (simulated)"]),
+        "\n".join([*lines, f"  {'root':<12} {platform.root.sha256} (simulated)"]),
         {"tee": tee, "simulated": True, "digest": claimed.digest, "measurement": parts, "root": platform.root.sha256},
     )
     return 0

@@ -57,7 +57,7 @@ class _LazyGroup(click.Group):
 @click.group(
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 accepted, 1 bug, 2 usage, 3 format, 4 not authentic, 5 refused, 6 unavailable, 130 interrupt.",
+    epilog="Exit codes: 0 accepted, 1 bug, 2 usage, 3 format, 4 not authentic, 5 refused, 6 unavailable.",
 )
 @click.version_option(__version__, prog_name="lamslsa")
 def cli() -> None:
@@ -83,23 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wants_json = ui.wants_json(argv)
     try:
         result = cli.main(args=argv, prog_name="lamslsa", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         ui.note("interrupted")
         return 130
     except click.ClickException as err:
         err.show()
         return 2
-    except LamslsaError as err:
-        ui.error(err, as_json=wants_json)
-        return err.exit_code
     except BrokenPipeError:
         ui.close_broken_stdout()
         return 141
-    except OSError as err:
-        translated = _translate(err)
-        ui.error(translated, as_json=wants_json)
-        return translated.exit_code
-    except KeyboardInterrupt:
-        ui.note("interrupted")
-        return 130
+    except (LamslsaError, OSError) as err:
+        known = err if isinstance(err, LamslsaError) else _translate(err)
+        ui.error(known, as_json=wants_json)
+        return known.exit_code
     return result if isinstance(result, int) else 0

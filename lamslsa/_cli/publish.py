@@ -37,16 +37,11 @@ def command(directory: Path, key: Path, passphrase_file: Path | None, reference:
     output.result(
         ui.table(
             ["statement", "sha256", "stored as"],
-            [
-                [ui.plain(item.name), item.sha256[:16], ui.plain(item.location or "already there")]
-                for item in published
-            ],
+            [[ui.plain(item.name), item.sha256[:16], ui.plain(item.location or "already there")] for item in published],
         ),
         {
             "keyId": signer.key_hint,
-            "statements": [
-                {"name": item.name, "sha256": item.sha256, "location": item.location} for item in published
-            ],
+            "statements": [{"name": item.name, "sha256": item.sha256, "location": item.location} for item in published],
         },
     )
     return 0

@@ -66,11 +66,12 @@ def options(command: F) -> F:
     decorated.__doc__ = command.__doc__
     decorated.__name__ = getattr(command, "__name__", "command")
     decorated.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own protocol
-    with_quiet = click.option("--quiet", is_flag=True, help="No progress and no notes on stderr.")(decorated)
-    with_format = click.option(
-        "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Form of the result."
-    )(with_quiet)
-    return with_format  # type: ignore[return-value]  # click keeps the callable
+    quiet_option = click.option("--quiet", is_flag=True, help="No progress and no notes on stderr.")
+    forms = click.Choice(["text", "json"])
+    format_option = click.option(
+        "--format", "form", type=forms, default="text", show_default=True, help="Form of the result."
+    )
+    return format_option(quiet_option(decorated))  # type: ignore[return-value]  # click keeps the callable
 
 
 def wants_json(argv: Sequence[str]) -> bool:
@@ -122,7 +123,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns, two spaces apart; cells must be `plain` already."""
     widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
     lines = [header, ["─" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    aligned = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in aligned)
 
 
 @dataclass(slots=True, kw_only=True)

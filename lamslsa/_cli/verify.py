@@ -55,7 +55,9 @@ def _text(appraisal: Appraisal) -> str:
             lines.append(f"refused: {ui.plain(rule.name)} [{rule.reason}]: {ui.plain(rule.message)}")
             if rule.mend:
                 lines.append(f"   mend: {ui.plain(rule.mend)}")
-    lines += [f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}" for item in appraisal.set_aside]
+    lines += [
+        f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}" for item in appraisal.set_aside
+    ]
     lines += [f"warning: {ui.plain(warning)}" for warning in appraisal.warnings]
     if any(rule.simulated for rule in appraisal.rules):
         lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))

@@ -131,7 +131,7 @@ def read_run(directory: Path) -> Run:
         case {"mediaType": str(media_type), "nonce": str(nonce), "statements": [*names], "quotedAt": str(quoted_at)}:
             pass
         case _:
-            raise FormatError(f"expected the index of a run in {directory / _INDEX}, got other fields", reason="run-index")
+            raise FormatError(f"expected the index of a run in {directory}, got other fields", reason="run-index")
     collateral = directory / _COLLATERAL
     return Run(
         statements=tuple(_payloads(directory, names)),

@@ -34,7 +34,7 @@ class TeeEvidence(WireModel, frozen=True, kw_only=True):
         device_evidence: reports of attached devices; only with a TEE that can vouch for their collection.
         event_log: boot event log that the quote's registers replay to.
         freshness: signed preimage of the beacon that the nonce is the SHA-256 of.
-        collateral: the manufacturer's endorsements as of quoting; added on the host, authenticated by its own signatures.
+        collateral: the manufacturer's endorsements as of quoting; added on the host, authentic by its own signatures.
         quoted_at: the host's clock; informative, never used for a decision.
     """
 

@@ -1,0 +1,71 @@
+"""Fixtures that every test can use: the Census chain, made once a run by the demo's own code with a small model."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-mutation", action="store_true", help="fuzz: every single-byte mutation, once")
+
+
+@pytest.fixture(scope="session")
+def adult() -> Path:
+    """The folder with UCI Adult, which `make test` fetches."""
+    folder = Path(os.environ.get("LAMSLSA_ADULT", ROOT / "build" / "demo" / "data")).resolve()
+    if not (folder / "adult.test").is_file():
+        message = f"UCI Adult is not in {folder}: run `make test`, or examples/census/fetch.py"
+        if os.environ.get("CI_REQUIRE_SHARED") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@contextmanager
+def _once(folder: Path) -> Iterator[bool]:
+    """Whether this process is the first of all workers to get here; the others wait for it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder / "done"
+        yield not done.exists()
+        done.touch()
+
+
+def load_demo() -> Any:
+    """The demo as a module."""
+    spec = importlib.util.spec_from_file_location("census_demo", ROOT / "examples" / "census" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
+    """A `Demo` whose steps 1 to 4 have run, with a small model; not to be changed."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "census"
+    demo_module = load_demo()
+    small = (ROOT / "examples" / "census" / "census.yaml").read_text(encoding="utf-8")
+    small = small.replace("hidden: [128, 256, 512, 256]", "hidden: [64, 32]")
+    with _once(shared) as first:
+        job = shared / "census.yaml"
+        folder = shared / "demo"
+        demo = demo_module.Demo(folder, job=job, data=adult)
+        if first:
+            folder.mkdir()
+            job.write_text(small, encoding="utf-8")
+            demo.walk()
+    return demo
