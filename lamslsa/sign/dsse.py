@@ -22,8 +22,7 @@ b'DSSEv1 28 application/vnd.in-toto+json 2 {}'
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError
@@ -58,8 +57,7 @@ _MATERIAL_PARTS: Final = frozenset({"publicKey", "tlogEntries", "timestampVerifi
 _KEYLESS_HINT: Final = "this release verifies bundles that were signed with a managed key"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BundleResult:
+class BundleResult(NamedTuple):
     """What one bundle of a file came to: an envelope, or why it is none.
 
     Attributes:

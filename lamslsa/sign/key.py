@@ -63,11 +63,11 @@ class KeySigner:
     """Signs statements with a private key; the key never shows in a repr.
 
     Attributes:
-        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        key_hint: base64(SHA-256(DER SubjectPublicKeyInfo)).
         public_pem: what a policy names as this signer's key.
     """
 
-    key_id: str
+    key_hint: str
     public_pem: bytes
     _key: ec.EllipticCurvePrivateKey = field(repr=False)
 
@@ -113,7 +113,7 @@ class KeySigner:
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _other_key(key)
         public = key.public_key()
-        return cls(key_id=_key_id(public), public_pem=_pem(public), _key=key)
+        return cls(key_hint=_hint(public), public_pem=_pem(public), _key=key)
 
     def sign(self, payload: bytes) -> bytes:
         """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement.
@@ -122,7 +122,7 @@ class KeySigner:
             FormatError: the bundle would be larger than a reader takes.
         """
         signature = self._key.sign(pae(PAYLOAD_TYPE, payload), _ALGORITHM)
-        return make_bundle(payload, signature=signature, key_hint=self.key_id)
+        return make_bundle(payload, signature=signature, key_hint=self.key_hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +130,10 @@ class KeyVerifier:
     """Knows one public key.
 
     Attributes:
-        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        key_hint: base64(SHA-256(DER SubjectPublicKeyInfo)).
     """
 
-    key_id: str
+    key_hint: str
     _key: ec.EllipticCurvePublicKey = field(repr=False)
 
     @classmethod
@@ -156,7 +156,7 @@ class KeyVerifier:
             raise FormatError("expected a public key in PEM, got other bytes", reason="key-pem") from err
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _other_key(key)
-        return cls(key_id=_key_id(key), _key=key)
+        return cls(key_hint=_hint(key), _key=key)
 
     def verify(self, envelope: Envelope) -> None:
         """Return if this key signed the envelope.
@@ -170,9 +170,9 @@ class KeyVerifier:
             VerificationError: it did not.
         """
         # (1): only selects a key
-        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_id.encode("ascii")):
+        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_hint.encode("ascii")):
             raise VerificationError(
-                f"expected a signature of key {self.key_id}, got one of {envelope.key_hint[:80]}",
+                f"expected a signature of key {self.key_hint}, got one of {envelope.key_hint[:80]}",
                 reason="signature-key",
             )
         # (2): nothing else was ever signed with intent
@@ -186,7 +186,7 @@ class KeyVerifier:
             self._key.verify(envelope.signature, pae(envelope.payload_type, envelope.payload), _ALGORITHM)
         except InvalidSignature as err:
             raise VerificationError(
-                f"expected a signature of key {self.key_id} over the payload, got one that does not verify",
+                f"expected a signature of key {self.key_hint} over the payload, got one that does not verify",
                 reason="signature",
             ) from err
 
@@ -216,6 +216,6 @@ def _pem(key: ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _key_id(key: ec.EllipticCurvePublicKey) -> str:
+def _hint(key: ec.EllipticCurvePublicKey) -> str:
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return _codec.encode_base64(hashlib.sha256(der).digest())

@@ -19,7 +19,7 @@ from lamslsa import _codec
 
 __all__ = [
     "BUNDLE_SUFFIX",
-    "FOLDER",
+    "DEFAULT_FOLDER",
     "LINES_SUFFIX",
     "MAX_FILES",
     "MAX_FILE_BYTES",
@@ -30,7 +30,7 @@ __all__ = [
     "is_bundle_name",
 ]
 
-FOLDER: Final = ".attestations"
+DEFAULT_FOLDER: Final = ".attestations"
 BUNDLE_SUFFIX: Final = ".sigstore.json"
 LINES_SUFFIX: Final = ".intoto.jsonl"
 PART_SUFFIX: Final = ".part"
@@ -45,7 +45,7 @@ _DIGEST_CHARACTERS: Final = 16
 
 def default_folder(artifact: Path) -> Path:
     """Where the attestations of an artifact lie unless said otherwise: inside a folder, beside a single file."""
-    return (artifact.parent if artifact.is_file() else artifact) / FOLDER
+    return (artifact.parent if artifact.is_file() else artifact) / DEFAULT_FOLDER
 
 
 def is_bundle_name(name: str) -> bool:

@@ -313,6 +313,6 @@ def test_default_folder(tmp_path: Path) -> None:
 
 
 def test_layers_that_cannot_import_each_other_agree() -> None:
-    assert layout.FOLDER in EXCLUDED_ROOTS
+    assert layout.DEFAULT_FOLDER in EXCLUDED_ROOTS
     assert (layout.BUNDLE_SUFFIX, layout.LINES_SUFFIX) == (dsse.BUNDLE_SUFFIX, dsse.LINES_SUFFIX)
     assert layout.MAX_FILE_BYTES == dsse.MAX_BUNDLE_BYTES
