@@ -7,6 +7,7 @@ resumable: what this key has signed already and the store holds is not signed ag
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,13 +88,16 @@ def publish_run(run: Run, *, signer: Signer, store: Store) -> tuple[Published, .
 
 
 def _held(store: Store, signer: Signer) -> frozenset[str]:
-    """Digests of the payloads in the store under this key's hint; only a reason to skip work, never trusted."""
-    return frozenset(
-        _codec.sha256_hex(outcome.payload)
-        for bundle in store.bundles()
-        for _, outcome in parse_bundles(bundle.source, bundle.data)
-        if isinstance(outcome, Envelope) and outcome.key_hint == signer.key_hint
-    )
+    """Digests of the payloads in the store that this key has signed: there is no need to sign them again."""
+    verifier = signer.verifier()
+    held: set[str] = set()
+    for bundle in store.bundles():
+        for _, outcome in parse_bundles(bundle.source, bundle.data):
+            with suppress(VerificationError):
+                if isinstance(outcome, Envelope):
+                    verifier.verify(outcome)
+                    held.add(_codec.sha256_hex(outcome.payload))
+    return frozenset(held)
 
 
 def _publish(name: str, payload: bytes, *, signer: Signer, store: Store, held: frozenset[str]) -> Published:

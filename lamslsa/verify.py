@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -138,7 +138,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     set_aside: list[SetAside] = []
     signed: dict[str, _Signed] = {}
     for bundle in bundles:
-        for source, outcome in parse_bundles(bundle.source, bundle.data):  # (1)
+        for source, outcome in _parse(bundle):  # (1)
             try:
                 _join(signed, source, outcome, trust)  # (2) (3) (4)
             except LamslsaError as err:
@@ -168,6 +168,13 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         if not isinstance(item.predicate, TeeEvidence)
     )
     return Verification(attestations=attestations, set_aside=tuple(sorted(set_aside, key=lambda item: item.source)))
+
+
+def _parse(bundle: StoredBundle) -> Sequence[tuple[str, Envelope | FormatError]]:
+    try:
+        return parse_bundles(bundle.source, bundle.data)
+    except FormatError as err:
+        return ((bundle.source, err),)
 
 
 def _aside(source: str, err: LamslsaError) -> SetAside:

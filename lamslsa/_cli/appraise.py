@@ -13,7 +13,7 @@ from lamslsa._cli import ui
 from lamslsa._cli.inputs import UtcTime, read_capped
 from lamslsa.artifact import hash_artifact
 from lamslsa.policy import Appraisal, appraise, load_policy
-from lamslsa.store import DEFAULT_FOLDER, StoredBundle, open_store
+from lamslsa.store import StoredBundle, default_folder, open_store
 from lamslsa.verify import verify_bundles
 
 __all__ = ["appraise_model", "inputs"]
@@ -30,7 +30,7 @@ def inputs(command: F) -> F:
             "--attestations",
             multiple=True,
             metavar="STORE",
-            help=f"Folder or bundle file; repeatable.  [default: MODEL/{DEFAULT_FOLDER}]",
+            help="Folder or bundle file; repeatable.  [default: MODEL/.attestations]",
         ),
         click.option("--at", type=UtcTime(), help="Judge certificates as of this time.  [default: now]"),
         click.option(
@@ -45,9 +45,7 @@ def inputs(command: F) -> F:
 
 
 def _bundles(model: Path, references: Sequence[str]) -> Iterator[StoredBundle]:
-    if not references and not model.is_dir():
-        raise click.UsageError("expected --attestations STORE for a model that is a single file")
-    for reference in references or [str(model / DEFAULT_FOLDER)]:
+    for reference in references or [str(default_folder(model))]:
         yield from open_store(reference).bundles()
 
 

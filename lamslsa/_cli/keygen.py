@@ -44,8 +44,8 @@ def command(path: Path, passphrase_file: Path | None, output: ui.Output) -> int:
     if passphrase is None:
         output.note(f"{private} is not encrypted; pass --passphrase-file FILE to encrypt it")
     output.result(
-        f"{private}\n{public}\nkey id {signer.key_hint}",
-        {"private": str(private), "public": str(public), "keyId": signer.key_hint, "encrypted": passphrase is not None},
+        f"{private}\n{public}\nkey id {signer.key_id}",
+        {"private": str(private), "public": str(public), "keyId": signer.key_id, "encrypted": passphrase is not None},
     )
     return 0
 

@@ -40,7 +40,7 @@ def command(directory: Path, key: Path, passphrase_file: Path | None, reference:
             [[ui.plain(item.name), item.sha256[:16], ui.plain(item.location or "already there")] for item in published],
         ),
         {
-            "keyId": signer.key_hint,
+            "keyId": signer.key_id,
             "statements": [{"name": item.name, "sha256": item.sha256, "location": item.location} for item in published],
         },
     )

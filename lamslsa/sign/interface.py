@@ -28,8 +28,12 @@ class Signer(Protocol):
     """Signs statements."""
 
     @property
-    def key_hint(self) -> str:
+    def key_id(self) -> str:
         """What the signer's bundles carry as ``publicKey.hint``."""
+        ...
+
+    def verifier(self) -> BundleVerifier:
+        """Knows this signer: says whether a bundle is its own."""
         ...
 
     def sign(self, payload: bytes) -> bytes:

@@ -115,6 +115,10 @@ class KeySigner:
         public = key.public_key()
         return cls(key_hint=_hint(public), public_pem=_pem(public), _key=key)
 
+    def verifier(self) -> KeyVerifier:
+        """Knows this key: says whether a bundle is its own."""
+        return KeyVerifier(key_id=self.key_id, _key=self._key.public_key())
+
     def sign(self, payload: bytes) -> bytes:
         """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement.
 
