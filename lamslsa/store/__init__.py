@@ -15,9 +15,9 @@ from typing import Final
 from lamslsa.errors import FormatError
 from lamslsa.store.directory import BundleFile, DirectoryStore
 from lamslsa.store.interface import Store, StoredBundle
-from lamslsa.store.layout import DEFAULT_FOLDER, default_folder, is_bundle_name
+from lamslsa.store.layout import DEFAULT_FOLDER, is_bundle_name
 
-__all__ = ["DEFAULT_FOLDER", "BundleFile", "DirectoryStore", "Store", "StoredBundle", "default_folder", "open_store"]
+__all__ = ["DEFAULT_FOLDER", "BundleFile", "DirectoryStore", "Store", "StoredBundle", "open_store"]
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|.*@sha256:)")
 

@@ -12,7 +12,6 @@ Rules:
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Final
 
 from lamslsa import _codec
@@ -25,7 +24,6 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_TOTAL_BYTES",
     "PART_SUFFIX",
-    "default_folder",
     "file_name",
     "is_bundle_name",
 ]
@@ -41,11 +39,6 @@ MAX_TOTAL_BYTES: Final = 256 * 1024 * 1024
 _OTHER: Final = re.compile(r"[^a-z0-9]+")
 _MAX_NAME: Final = 64
 _DIGEST_CHARACTERS: Final = 16
-
-
-def default_folder(artifact: Path) -> Path:
-    """Where the attestations of an artifact lie unless said otherwise: inside a folder, beside a single file."""
-    return (artifact.parent if artifact.is_file() else artifact) / DEFAULT_FOLDER
 
 
 def is_bundle_name(name: str) -> bool:

@@ -305,13 +305,6 @@ def test_names_are_made_harmless(name: str, stem: str) -> None:
     assert layout.is_bundle_name(made)
 
 
-def test_default_folder(tmp_path: Path) -> None:
-    assert layout.default_folder(tmp_path) == tmp_path / ".attestations"
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(b"")
-    assert layout.default_folder(file) == tmp_path / ".attestations"
-
-
 def test_layers_that_cannot_import_each_other_agree() -> None:
     assert layout.DEFAULT_FOLDER in EXCLUDED_ROOTS
     assert (layout.BUNDLE_SUFFIX, layout.LINES_SUFFIX) == (dsse.BUNDLE_SUFFIX, dsse.LINES_SUFFIX)

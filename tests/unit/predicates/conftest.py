@@ -1,0 +1,166 @@
+"""One full instance of every predicate: each optional field set, each list with something in it."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from lamslsa.predicates import Dataset, Evaluation, Predicate, Provenance, TeeEvidence, configuration_digest
+from lamslsa.predicates import dataset as ds
+from lamslsa.predicates import evaluation as ev
+from lamslsa.predicates import provenance as pv
+from lamslsa.predicates import tee_evidence as te
+from lamslsa.predicates._common import (
+    ArtifactReference,
+    DatasetReference,
+    Digest,
+    Environment,
+    File,
+    Measurer,
+    ResourceDescriptor,
+)
+
+ONE = Digest(sha256="1" * 64)
+TWO = Digest(sha256="2" * 64)
+ENVIRONMENT = Environment(
+    python="CPython 3.11.7",
+    machine={"cpu": "Example CPU", "threads": 1},
+    variables={"OMP_NUM_THREADS": "1"},
+    packages=(
+        ResourceDescriptor(
+            name="torch",
+            uri="pkg:pypi/torch@2.6.0",
+            digest=ONE,
+            annotations={"installation": "wheel"},
+        ),
+    ),
+)
+SCHEMA: dict[str, Any] = {
+    "format": "csv",
+    "header": False,
+    "skipLines": 1,
+    "nullToken": None,
+    "columns": [{"name": "age", "type": "integer"}],
+    "label": {"column": "income", "classes": {"<=50K": 0, ">50K": 1}},
+}
+CONFIGURATION: dict[str, Any] = {"learningRate": 1e-3, "epochs": 10, "hidden": [128, 256], "early": False}
+FILE = File(path="data/adult.data", digest=TWO, size=3_974_305)
+DISTRIBUTION = ds.Distribution(
+    columns=("sex", "age", "score", "member", "race"),
+    samples=2**53,
+    cells=(ds.Cell(values=("Female", 39, 0.5, True, None), count=2**53),),
+)
+
+FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
+    {
+        "dataset": (
+            ds.PREDICATE_TYPE,
+            Dataset(
+                kind="dataset",
+                measurer=Measurer(name="tabular-dataset", version="1"),
+                schema=SCHEMA,
+                schema_digest=Digest(sha256=configuration_digest(SCHEMA)),
+                configuration={"groups": [["sex"], ["sex", "race"]]},
+                files=(FILE,),
+                rows=32_561,
+                columns=(ds.Column(name="age", type="integer", missing=0, distinct=73),),
+                duplicates=ds.Duplicates(rows=24, method="exact"),
+                distributions=(DISTRIBUTION,),
+                environment=ENVIRONMENT,
+                label_balance=DISTRIBUTION,
+                overlaps=(
+                    ds.Overlap(
+                        dataset=ArtifactReference(name="census-train", digest=ONE),
+                        schema_digest=TWO,
+                        columns=("age",),
+                        samples=16_281,
+                        rows=26,
+                        distinct=23,
+                    ),
+                ),
+                declared=ds.Declared(license="CC-BY-4.0", source="UCI Adult", description="census records"),
+            ),
+        ),
+        "evaluation": (
+            ev.PREDICATE_TYPE,
+            Evaluation(
+                kind="model",
+                measurer=Measurer(name="tabular-evaluation", version="1"),
+                model=ev.ModelDescription(architecture="mlp/1", files=(FILE,)),
+                dataset=DatasetReference(name="census-test", digest=ONE, schema_digest=TWO),
+                configuration=CONFIGURATION,
+                configuration_digest=Digest(sha256=configuration_digest(CONFIGURATION)),
+                groups=(("sex",), ("sex", "race")),
+                seed=ev.Seed(derivation="sha256(model||dataset||configuration)", value=TWO),
+                metrics=(
+                    ev.Metric(
+                        name="accuracy",
+                        samples=16_281,
+                        value=0.8531,
+                        interval=ev.Interval(
+                            level=0.95, lower=0.8476, upper=0.8585, method="percentile-bootstrap", resamples=1000
+                        ),
+                        groups=("sex",),
+                        slice={"sex": "Female", "race": "White"},
+                    ),
+                    ev.Metric(name="selection_rate", samples=0, value=0.0),
+                    ev.Metric(name="auroc", samples=0, undefined="one class only"),
+                ),
+                environment=ENVIRONMENT,
+            ),
+        ),
+        "training": (
+            pv.PREDICATE_TYPE,
+            Provenance(
+                build_definition=pv.BuildDefinition(
+                    build_type="https://lamslsa.dev/training/v1",
+                    external_parameters=pv.TrainingParameters(
+                        trainer=Measurer(name="tabular-mlp", version="1"),
+                        configuration=CONFIGURATION,
+                        datasets={"train": "census-train"},
+                    ),
+                    internal_parameters=pv.InternalParameters(environment=ENVIRONMENT),
+                    resolved_dependencies=(
+                        pv.Dependency(
+                            name="census-train",
+                            digest=ONE,
+                            annotations=pv.DependencyAnnotations(kind="dataset", schema_digest=TWO, role="train"),
+                        ),
+                        pv.Dependency(
+                            name="lamslsa",
+                            uri="pkg:pypi/lamslsa@0.1.0",
+                            digest=TWO,
+                            annotations=pv.DependencyAnnotations(kind="package", installation="editable"),
+                        ),
+                    ),
+                ),
+                run_details=pv.RunDetails(
+                    builder=pv.Builder(id="https://lamslsa.dev/enclave/0.1.0"),
+                    byproducts=(
+                        pv.Byproduct(name="model.safetensors", digest=ONE, annotations={"kind": "file"}),
+                        pv.Byproduct(name="losses", digest=TWO, content="WzAuNV0=", media_type="application/json"),
+                    ),
+                ),
+            ),
+        ),
+        "tee-evidence": (
+            te.PREDICATE_TYPE,
+            TeeEvidence(
+                nonce="AAECAwQFBgcICQoLDA0ODw==",
+                quote=te.Content(media_type=te.QUOTE_MEDIA_TYPES[0], content="AwACAA==", digest=ONE),
+                device_evidence=(ResourceDescriptor(name="gpu-0", content="AAAA", digest=TWO),),
+                event_log=ResourceDescriptor(media_type="application/octet-stream", content="AAAA", digest=TWO),
+                freshness=ResourceDescriptor(uri="https://beacon.example/1", content="AAAA", digest=TWO),
+                collateral=te.Content(media_type=te.COLLATERAL_MEDIA_TYPE, content="e30=", digest=ONE),
+                quoted_at="2026-11-22T00:00:00Z",
+            ),
+        ),
+    }
+)
+
+
+@pytest.fixture
+def full() -> MappingProxyType[str, tuple[str, Predicate]]:
+    return FULL
