@@ -63,11 +63,11 @@ class KeySigner:
     """Signs statements with a private key; the key never shows in a repr.
 
     Attributes:
-        key_hint: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
         public_pem: what a policy names as this signer's key.
     """
 
-    key_hint: str
+    key_id: str
     public_pem: bytes
     _key: ec.EllipticCurvePrivateKey = field(repr=False)
 
@@ -113,7 +113,7 @@ class KeySigner:
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _other_key(key)
         public = key.public_key()
-        return cls(key_hint=_hint(public), public_pem=_pem(public), _key=key)
+        return cls(key_id=_hint(public), public_pem=_pem(public), _key=key)
 
     def verifier(self) -> KeyVerifier:
         """Knows this key: says whether a bundle is its own."""
@@ -126,7 +126,7 @@ class KeySigner:
             FormatError: the bundle would be larger than a reader takes.
         """
         signature = self._key.sign(pae(PAYLOAD_TYPE, payload), _ALGORITHM)
-        return make_bundle(payload, signature=signature, key_hint=self.key_hint)
+        return make_bundle(payload, signature=signature, key_hint=self.key_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +134,10 @@ class KeyVerifier:
     """Knows one public key.
 
     Attributes:
-        key_hint: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
     """
 
-    key_hint: str
+    key_id: str
     _key: ec.EllipticCurvePublicKey = field(repr=False)
 
     @classmethod
@@ -160,7 +160,7 @@ class KeyVerifier:
             raise FormatError("expected a public key in PEM, got other bytes", reason="key-pem") from err
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise _other_key(key)
-        return cls(key_hint=_hint(key), _key=key)
+        return cls(key_id=_hint(key), _key=key)
 
     def verify(self, envelope: Envelope) -> None:
         """Return if this key signed the envelope.
@@ -174,9 +174,9 @@ class KeyVerifier:
             VerificationError: it did not.
         """
         # (1): only selects a key
-        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_hint.encode("ascii")):
+        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_id.encode("ascii")):
             raise VerificationError(
-                f"expected a signature of key {self.key_hint}, got one of {envelope.key_hint[:80]}",
+                f"expected a signature of key {self.key_id}, got one of {envelope.key_hint[:80]}",
                 reason="signature-key",
             )
         # (2): nothing else was ever signed with intent
@@ -190,7 +190,7 @@ class KeyVerifier:
             self._key.verify(envelope.signature, pae(envelope.payload_type, envelope.payload), _ALGORITHM)
         except InvalidSignature as err:
             raise VerificationError(
-                f"expected a signature of key {self.key_hint} over the payload, got one that does not verify",
+                f"expected a signature of key {self.key_id} over the payload, got one that does not verify",
                 reason="signature",
             ) from err
 

@@ -67,7 +67,7 @@ def test_the_managed_key_of_the_conformance_suite(shared: Path) -> None:
     folder = shared / "sigstore" / "conformance"
     bundle = json.loads((folder / "managed-key-happy-path" / "bundle.sigstore.json").read_bytes())
     key = KeyVerifier.load((folder / "managed-key-happy-path" / "key.pub").read_bytes())
-    assert key.key_hint == bundle["verificationMaterial"]["publicKey"]["hint"]
+    assert key.key_id == bundle["verificationMaterial"]["publicKey"]["hint"]
 
 
 def test_the_broken_key_of_the_conformance_suite(shared: Path) -> None:

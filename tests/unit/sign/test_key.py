@@ -67,7 +67,7 @@ def test_own_signature_verifies(verifier: KeyVerifier, envelope: Envelope) -> No
 def test_the_hint_is_the_digest_of_the_public_key(signer: KeySigner, verifier: KeyVerifier) -> None:
     der = load_pem_public_key(signer.public_pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     expected = base64.b64encode(hashlib.sha256(der).digest()).decode()
-    assert signer.key_hint == verifier.key_hint == expected
+    assert signer.key_id == verifier.key_id == expected
     bundle = json.loads(signer.sign(PAYLOAD))
     assert bundle["verificationMaterial"] == {"publicKey": {"hint": expected}, "tlogEntries": []}
     assert bundle["dsseEnvelope"]["signatures"][0]["keyid"] == expected
@@ -84,7 +84,7 @@ def test_signature_of_another_key_under_this_hint(verifier: KeyVerifier, envelop
 
 
 def test_own_signature_under_another_hint(verifier: KeyVerifier, envelope: Envelope, other: KeySigner) -> None:
-    assert refusal(verifier, dataclasses.replace(envelope, key_hint=other.key_hint)) == "signature-key"
+    assert refusal(verifier, dataclasses.replace(envelope, key_hint=other.key_id)) == "signature-key"
 
 
 @pytest.mark.parametrize("hint", ["", "é"])
@@ -100,7 +100,7 @@ def test_other_payload(verifier: KeyVerifier, envelope: Envelope) -> None:
 def test_other_payload_type_is_refused_even_when_signed(signer: KeySigner, verifier: KeyVerifier) -> None:
     private = signer._key
     signature = private.sign(dsse.pae("text/plain", PAYLOAD), key._ALGORITHM)
-    envelope = Envelope(payload=PAYLOAD, payload_type="text/plain", signature=signature, key_hint=signer.key_hint)
+    envelope = Envelope(payload=PAYLOAD, payload_type="text/plain", signature=signature, key_hint=signer.key_id)
     assert refusal(verifier, envelope) == "envelope-payload-type"
 
 
@@ -150,7 +150,7 @@ def test_no_single_byte_makes_another_payload(signer: KeySigner, verifier: KeyVe
 def test_the_bundle_is_read_by_sigstore_models(signer: KeySigner) -> None:
     bundles = pytest.importorskip("sigstore_models.bundle.v1")
     bundle = bundles.Bundle.from_json(signer.sign(PAYLOAD))
-    assert bundle.verification_material.public_key.hint == signer.key_hint
+    assert bundle.verification_material.public_key.hint == signer.key_id
     assert bundle.dsse_envelope.payload == PAYLOAD
 
 
