@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="cli: write the golden files anew")
     parser.addoption("--every-mutation", action="store_true", help="fuzz: every single-byte mutation, once")
 
 

@@ -169,9 +169,9 @@ class Demo:
             Attack("simulated where hardware is asked for", REFUSED, unchanged, policy="policy-hardware.yaml"),
         ]
 
-    def victim(self, attack: Attack) -> Path:
-        """A copy of the model with its attestations, changed by the attacker."""
-        victim = self.folder / "attacks" / attack.title.replace(" ", "-") / self.model.name
+    def victim(self, attack: Attack, folder: Path) -> Path:
+        """A copy of the model with its attestations in ``folder``, changed by the attacker."""
+        victim = folder / attack.title.replace(" ", "-") / self.model.name
         shutil.copytree(self.model, victim)
         attack.change(victim)
         return victim
@@ -179,7 +179,9 @@ class Demo:
     def refuse(self, attack: Attack) -> None:
         """See the attack refused, with its exit code and reason."""
         policy = self.folder / attack.policy
-        result = self.document("verify", self.victim(attack), "--policy", policy, expect=attack.exit_code)
+        result = self.document(
+            "verify", self.victim(attack, self.folder / "attacks"), "--policy", policy, expect=attack.exit_code
+        )
         refused = [rule for rule in result["rules"] if rule["outcome"] == "refused"]
         decisive = next(rule for rule in refused if rule["authentic"] == (attack.exit_code == REFUSED))
         say(f"  refused ({attack.exit_code}) {attack.title}")

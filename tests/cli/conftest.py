@@ -1,0 +1,27 @@
+"""Run the command line as a user does: a process of its own, its exit code, stdout and stderr."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def lamslsa(tmp_path: Path) -> Run:
+    """``lamslsa(*words)``; HOME and the simulated platform are the test's own."""
+
+    def run(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LAMSLSA_")}
+        environment |= {"HOME": str(tmp_path), "COLUMNS": "100", "NO_COLOR": "1"} | variables
+        environment.pop("XDG_STATE_HOME", None)
+        command = [sys.executable, "-m", "lamslsa", *(str(word) for word in words)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+
+    return run

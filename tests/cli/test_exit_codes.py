@@ -1,0 +1,152 @@
+"""Every class of error at the command line: its exit code, its reason, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Any
+
+
+def test_0_accepted(chain: Any, lamslsa: Run) -> None:
+    done = lamslsa("verify", chain.model, "--policy", chain.policy)
+    assert done.returncode == 0, done.stderr
+    assert "ACCEPTED under census-income" in done.stdout
+    assert "SIMULATED TEE: no hardware vouches for these values" in done.stdout
+
+
+def test_2_usage_verify_without_policy(chain: Any, lamslsa: Run) -> None:
+    done = lamslsa("verify", chain.model)
+    assert done.returncode == 2
+    assert "Missing option '--policy'" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("no-such-command",),
+        ("verify",),
+        ("digest",),
+        ("attest", "dataset"),
+        ("keygen", "--no-such-option"),
+        ("publish", "x"),
+        ("verify", "m", "--policy", "p", "--at", "yesterday"),
+        ("verify", "m", "--policy", "p", "--at", "2026-01-01T00:00:00"),
+    ],
+)
+def test_2_usage(lamslsa: Run, words: tuple[str, ...]) -> None:
+    assert lamslsa(*words).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "yaml-empty"),
+        ("a: 1\na: 2\n", "yaml-duplicate-key"),
+        ("apiVersion: [", "yaml-syntax"),
+        ("apiVersion: &a x\nkind: *a\n", "yaml-anchor"),
+    ],
+)
+def test_3_policy_that_cannot_be_read(chain: Any, lamslsa: Run, tmp_path: Path, text: str, reason: str) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(text, encoding="utf-8")
+    done = lamslsa("verify", chain.model, "--policy", policy)
+    assert done.returncode == 3
+    assert f"error[{reason}]" in done.stderr
+    assert done.stdout == ""
+
+
+def test_3_unknown_key_with_line_column_and_the_nearest(chain: Any, lamslsa: Run) -> None:
+    text = chain.policy.read_text(encoding="utf-8")
+    policy = chain.folder / "policy-typo.yaml"
+    policy.write_text(text.replace("training: {signedBy:", "training: {signedby:"), encoding="utf-8")
+    done = lamslsa("verify", chain.model, "--policy", policy)
+    assert done.returncode == 3
+    line = 1 + text[: text.index("training: {")].count("\n")
+    assert f"policy-typo.yaml:{line}:" in done.stderr
+    assert "signedBy" in done.stderr
+
+
+def test_3_missing_policy_and_missing_model(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+    assert lamslsa("verify", chain.model, "--policy", tmp_path / "none").returncode == 3
+    assert lamslsa("verify", tmp_path / "none", "--policy", chain.policy).returncode == 3
+
+
+def test_4_no_attestation_at_all(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--attestations", tmp_path)
+    assert done.returncode == 4
+    assert "REFUSED under census-income: 0 of" in done.stdout
+
+
+def test_5_expired_policy(chain: Any, lamslsa: Run) -> None:
+    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2027-07-01T00:00:00Z")
+    assert done.returncode == 5
+    assert "error[policy-expired]" in done.stderr
+
+
+def test_6_attest_without_tee_names_the_simulation(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+    done = lamslsa(
+        "attest", "dataset", chain.train, "--name", "census-train", "--config", chain.job, "--out", tmp_path / "run"
+    )
+    assert done.returncode == 6
+    assert "--tee simulated" in done.stderr
+    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / ".local").exists(), "no simulated platform may be made without being asked for"
+
+
+def test_130_interrupt(chain: Any, tmp_path: Path) -> None:
+    pipe = tmp_path / "passphrase"
+    os.mkfifo(pipe)
+    words = ["publish", chain.runs / "evaluation", "--key", chain.folder / "auditor.key", "--to", tmp_path / "store"]
+    command = [sys.executable, "-m", "lamslsa", *map(str, words), "--passphrase-file", str(pipe)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with pipe.open("wb"):  # opens once the other side reads: the command is waiting for its passphrase
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind"),
+    [
+        (("verify", "/none", "--policy", "/none", "--format", "json"), 3, "FormatError"),
+        (
+            ("attest", "dataset", "/none", "--name", "x", "--config", "/none", "--out", "/none/x", "--format=json"),
+            3,
+            "FormatError",
+        ),
+    ],
+)
+def test_errors_as_json(lamslsa: Run, words: tuple[str, ...], code: int, kind: str) -> None:
+    done = lamslsa(*words)
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exitCode"] == code
+    assert document["error"]["class"] == kind
+    assert document["error"]["reason"]
+
+
+def test_verify_imports_nothing_heavy(chain: Any) -> None:
+    code = (
+        "import sys; from lamslsa._cli.main import main;"
+        f"code = main(['verify', {str(chain.model)!r}, '--policy', {str(chain.policy)!r}, '--quiet']);"
+        "heavy = {'torch', 'sigstore', 'duckdb', 'pandas', 'numpy', 'sklearn'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_traceback(chain: Any) -> None:
+    command = f"{sys.executable} -m lamslsa digest --manifest {chain.model} | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,118 @@
+"""Any single byte of the demo's attestations changed, dropped or doubled ends in a refusal, or in the same result.
+
+`make test` tries 2,000 mutations from a fixed seed and 500 from a fresh one, which is printed; `make fuzz` tries all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamslsa.artifact import Manifest, hash_artifact
+from lamslsa.policy import Policy, appraise, load_policy, report
+from lamslsa.store import DirectoryStore, StoredBundle
+from lamslsa.verify import verify_bundles
+
+KINDS = ("changed", "dropped", "doubled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The demo's attestations, and what appraising them says."""
+
+    bundles: tuple[StoredBundle, ...]
+    policy: Policy
+    model: Manifest
+    at: dt.datetime
+
+    def appraise(self, bundles: tuple[StoredBundle, ...]) -> dict[str, Any]:
+        verification = verify_bundles(bundles, self.policy.trust_material(at=self.at))
+        appraisal = appraise(
+            self.policy, model=self.model, model_name="census-mlp", verification=verification, at=self.at
+        )
+        return report.document(appraisal)
+
+    def mutate(self, number: int, kind: str, value: int) -> tuple[StoredBundle, ...]:
+        """The bundles with byte ``number``, counted over all of them, mutated."""
+        result = list(self.bundles)
+        for index, bundle in enumerate(self.bundles):
+            if number < len(bundle.data):
+                data = bytearray(bundle.data)
+                if kind == "changed":
+                    data[number] ^= value
+                elif kind == "dropped":
+                    del data[number]
+                else:
+                    data.insert(number, data[number])
+                result[index] = StoredBundle(source=bundle.source, data=bytes(data))
+                return tuple(result)
+            number -= len(bundle.data)
+        raise IndexError(number)
+
+    @property
+    def size(self) -> int:
+        return sum(len(bundle.data) for bundle in self.bundles)
+
+
+@pytest.fixture(scope="module")
+def target(chain: Any) -> Target:
+    policy_file: Path = chain.policy
+    return Target(
+        bundles=tuple(DirectoryStore(chain.store).bundles()),
+        policy=load_policy(policy_file.read_bytes(), source="policy.yaml", directory=policy_file.parent),
+        model=hash_artifact(chain.model, "model"),
+        at=dt.datetime.now(dt.UTC),
+    )
+
+
+def _meaning(document: dict[str, Any]) -> dict[str, Any]:
+    """What a result says, without the bundles that were set aside."""
+    return {key: value for key, value in document.items() if key != "setAside"}
+
+
+def _assert_refused_or_same(target: Target, mutations: Iterator[tuple[int, str, int]]) -> None:
+    untouched = target.appraise(target.bundles)
+    assert untouched["accepted"]
+    for number, kind, value in mutations:
+        document = target.appraise(target.mutate(number, kind, value))
+        if document["accepted"]:
+            assert _meaning(document) == _meaning(untouched), (number, kind, value)
+        else:
+            assert document["exitCode"] in (4, 5), (number, kind, value)
+
+
+def _random(target: Target, seed: int, count: int) -> Iterator[tuple[int, str, int]]:
+    chooser = random.Random(seed)
+    for _ in range(count):
+        yield chooser.randrange(target.size), chooser.choice(KINDS), chooser.randrange(1, 256)
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_seeded_mutations_are_refused_or_change_nothing(target: Target, part: int) -> None:
+    _assert_refused_or_same(target, _random(target, 20261122 + part, 500))
+
+
+def test_fresh_mutations_are_refused_or_change_nothing(target: Target, capsys: pytest.CaptureFixture[str]) -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    with capsys.disabled():
+        sys.stdout.write(f"\nfresh mutations with seed {seed}\n")
+    _assert_refused_or_same(target, _random(target, seed, 500))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("part", range(8))
+def test_every_mutation_is_refused_or_changes_nothing(
+    target: Target, kind: str, part: int, request: pytest.FixtureRequest
+) -> None:
+    step = 1 if request.config.getoption("--every-mutation") else 997
+    values = random.Random(part)
+    _assert_refused_or_same(
+        target, ((number, kind, values.randrange(1, 256)) for number in range(part * step, target.size, 8 * step))
+    )
