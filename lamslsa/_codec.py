@@ -19,6 +19,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_JSON_BYTES",
     "canonical",
+    "canonical_string",
     "canonical_with_fractions",
     "decode_base64",
     "dumps",
@@ -42,9 +44,12 @@ __all__ = [
 MAX_JSON_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _MAX_INTEGER: Final = 2**53
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+# A string without its end runs to the end of the input: were it no match, each later quote would be tried again.
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_OTHER_THAN_BRACKETS: Final = bytes(set(range(256)) - _STEPS.keys())
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRING_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,11 +57,13 @@ def _refuse_deep(data: bytes, max_depth: int) -> None:
     """Bound the nesting before the recursive parser sees it."""
     if data.count(b"[") + data.count(b"{") <= max_depth:
         return
-    depth = 0
-    for bracket in _BRACKET.finditer(_STRING.sub(b"", data)):
-        depth += 1 if bracket.group() in b"[{" else -1
-        if depth > max_depth:
-            raise FormatError(f"expected at most {max_depth} levels of JSON, got more", reason="json-depth")
+    brackets = _STRING.sub(b"", data).translate(None, _OTHER_THAN_BRACKETS)
+    if max(itertools.accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth:
+        raise FormatError(f"expected at most {max_depth} levels of JSON, got more", reason="json-depth")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text if len(text) <= 80 else text[:80] + "…")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -65,7 +72,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise FormatError(f"expected unique keys, got {json.dumps(key)} twice", reason="json-duplicate-key")
+                raise FormatError(f"expected unique keys, got {_quoted(key)} twice", reason="json-duplicate-key")
             seen.add(key)
     return result
 
@@ -113,37 +120,63 @@ def loads(data: bytes, *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_
 
 
 def dumps(value: Any) -> bytes:
-    """Serialise as compact UTF-8 JSON, keys in the order given; refuses what is not finite."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    """Serialise as compact UTF-8 JSON, keys in the order given.
+
+    Raises:
+        FormatError: a number that is not finite, or a lone surrogate.
+    """
+    return _serialise(value, sort_keys=False)
+
+
+def _serialise(value: Any, *, sort_keys: bool) -> bytes:
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, allow_nan=False, sort_keys=sort_keys, separators=(",", ":")
+        ).encode("utf-8")
+    except UnicodeEncodeError as err:
+        raise FormatError("expected text without lone surrogates, got some", reason="json-utf8") from err
+    except ValueError as err:
+        raise FormatError(f"expected finite numbers, got one that is not: {err}", reason="json-number") from err
 
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 (JCS) form of a document with ASCII keys and without fractions.
 
     For such documents ``json.dumps`` with sorted keys gives the very bytes of RFC 8785; a property test compares the
-    two. Floats are refused, since their canonical spelling is where the two differ.
+    two. Refused is where they would differ: floats, integers beyond 2^53 - 1 and keys that are not ASCII.
 
     >>> canonical({"b": 1, "a": "é"}).decode()
     '{"a":"é","b":1}'
+
+    Raises:
+        FormatError: not such a document.
     """
-    _refuse_fractions(value)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode("utf-8")
+    _refuse_uncanonical(value)
+    return _serialise(value, sort_keys=True)
 
 
-def _refuse_fractions(value: Any) -> None:
-    match value:
-        case dict():
-            for key, item in value.items():
-                if not key.isascii():
-                    raise FormatError(f"expected an ASCII key, got {key!r}", reason="canonical-key")
-                _refuse_fractions(item)
-        case list() | tuple():
-            for item in value:
-                _refuse_fractions(item)
-        case float():
+def canonical_string(text: str) -> str:
+    """RFC 8785 form of one string, as text: for documents of many parts that are put together from a template."""
+    return _STRING_ENCODER.encode(text)
+
+
+def _refuse_uncanonical(document: Any) -> None:
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str) or value is None:
+            continue
+        if isinstance(value, dict):
+            for key in value:
+                if not (isinstance(key, str) and key.isascii()):
+                    raise FormatError(f"expected an ASCII key, got {key!r:.80}", reason="canonical-key")
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            pending += value
+        elif not isinstance(value, int):
             raise FormatError(f"expected no fraction in a canonical document, got {value}", reason="canonical-float")
-        case _:
-            return
+        elif abs(value) >= _MAX_INTEGER:
+            raise FormatError("expected an integer below 2^53, got a larger one", reason="canonical-integer")
 
 
 def encode_base64(data: bytes) -> str:
@@ -163,6 +196,8 @@ def decode_base64(text: str, *, what: str, max_bytes: int = MAX_JSON_BYTES) -> b
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, ValueError) as err:
         raise FormatError(f"expected base64 in {what}, got other characters", reason="base64") from err
+    if len(data) > max_bytes:
+        raise FormatError(f"expected at most {max_bytes} bytes in {what}, got more", reason="base64-size")
     if encode_base64(data) != text:
         raise FormatError(f"expected canonical base64 in {what}, got another spelling", reason="base64")
     return data
@@ -173,10 +208,16 @@ def canonical_with_fractions(value: Any) -> bytes:
 
     >>> canonical_with_fractions({"rate": 1e-7, "all": 1.0})
     b'{"all":1,"rate":1e-7}'
+
+    Raises:
+        FormatError: a number that is not finite, an integer beyond 2^53 - 1, or a lone surrogate.
     """
     import rfc8785
 
-    return rfc8785.dumps(value)
+    try:
+        return rfc8785.dumps(value)
+    except ValueError as err:
+        raise FormatError(f"expected a document that RFC 8785 covers, got {err}", reason="canonical-value") from err
 
 
 def sha256_hex(data: bytes) -> str:

@@ -2,7 +2,7 @@ r"""YAML for people, read strictly: the YAML 1.2 core schema, with the line and 
 
 Rules:
 - ``no`` is a string, ``010`` is ten, ``1e-3`` is a number (YAML 1.2.2 section 10.3); PyYAML's own resolver is YAML 1.1.
-- Refused: duplicate keys, anchors, aliases, tags, merges, more than one document, keys that are not strings.
+- Refused: duplicate keys, keys that are not strings, anchors, aliases, tags, merges, directives, a second document.
 - A reader takes a mapping apart with `Mapping_.take` and ends with `Mapping_.finish`, which refuses what is left over:
   no key is ever ignored.
 
@@ -30,7 +30,7 @@ from lamslsa.errors import FormatError
 
 __all__ = ["MAX_YAML_BYTES", "Mapping_", "Node", "Scalar", "Sequence_", "loads"]
 
-MAX_YAML_BYTES: Final = 4 * 1024 * 1024
+MAX_YAML_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 32
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -254,6 +254,10 @@ class _Builder:
             Scalar(value=None, **self._position(start, "")).refuse(
                 "expected a document, got nothing", reason="yaml-empty"
             )
+        if isinstance(start, yaml.DocumentStartEvent) and (start.version or start.tags):
+            Scalar(value=None, **self._position(start, "")).refuse(
+                "expected no directive, got one", reason="yaml-directive", hint="remove the line that starts with %"
+            )
         root = self._node(next(self._events), "", 0)
         next(self._events)
         end = next(self._events)
@@ -275,6 +279,7 @@ class _Builder:
         if depth > _MAX_DEPTH:
             bare.refuse(f"expected at most {_MAX_DEPTH} levels, got more", reason="yaml-depth")
         if isinstance(event, yaml.ScalarEvent):
+            event.value.encode("utf-8")  # the parser in Python, unlike libyaml, lets an escaped lone surrogate through
             return Scalar(value=_resolve(event.value, bare) if event.implicit[0] else event.value, **position)
         if isinstance(event, yaml.SequenceStartEvent):
             return Sequence_(items=tuple(self._items(where, depth)), **position)
@@ -316,7 +321,9 @@ def loads(data: bytes, *, source: str) -> Node:
         text = data.decode("utf-8")
         return _Builder(text.encode("utf-8"), source).document()
     except UnicodeError as err:
-        raise FormatError(f"{source}: expected UTF-8, got other bytes", reason="yaml-utf8") from err
+        raise FormatError(
+            f"{source}: expected UTF-8 without lone surrogates, got other bytes", reason="yaml-utf8"
+        ) from err
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark
         at = f"{mark.line + 1}:{mark.column + 1}: " if mark else " "

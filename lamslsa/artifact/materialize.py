@@ -1,0 +1,92 @@
+"""Copy a tree whose links leave it, such as a snapshot in a Hugging Face cache, into a folder that stands by itself.
+
+Rules:
+- Links to files are resolved wherever they lead; links to folders and special files are refused as everywhere.
+- The target must not exist. It is written under another name beside it and renamed at the end, so that a target that
+  exists is complete.
+- What is no part of an artifact (``.attestations/`` and ``.git/`` directly below the source) is not copied.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from lamslsa.artifact._walk import Found, Tree, open_file, opened, read_into, refuse_changed
+from lamslsa.errors import FormatError
+
+__all__ = ["materialize"]
+
+_BUFFER: Final = 1024 * 1024
+
+
+def materialize(source: Path, target: Path) -> None:
+    """Copy the folder ``source`` to the new folder ``target``, with links to files resolved.
+
+    Raises:
+        FormatError: ``source`` is no folder or holds what an artifact may not hold; ``target`` exists or cannot be
+            written.
+    """
+    if os.path.lexists(target):
+        _refuse_target(target)
+    with opened(source, links="anywhere") as tree:
+        if tree.fd is None:
+            raise FormatError(
+                f"expected a folder, got a file at {str(source)!a}", reason="artifact-not-folder", hint="copy the file"
+            )
+        parent = target.absolute().parent
+        spool = parent / f".{target.name}.{secrets.token_hex(8)}.partial"
+        try:
+            spool.mkdir()
+            try:
+                _copy_all(tree, spool)
+                # A folder never replaces anything but an empty folder, so nothing is lost if one appeared meanwhile.
+                spool.rename(target)
+            except BaseException:
+                shutil.rmtree(spool, ignore_errors=True)
+                raise
+        except OSError as err:
+            if err.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) and os.path.lexists(target):
+                _refuse_target(target)
+            raise FormatError(
+                f"expected to write {str(target)!a}, got {err.strerror or type(err).__name__}",
+                reason="materialize-write",
+            ) from err
+
+
+def _refuse_target(target: Path) -> None:
+    raise FormatError(
+        f"expected a folder that does not exist yet, got {str(target)!a}",
+        reason="materialize-target",
+        hint="name another folder",
+    )
+
+
+def _copy_all(tree: Tree, spool: Path) -> None:
+    buffer = memoryview(bytearray(_BUFFER))
+    for file in tree.files:
+        copy = spool / file.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        source = open_file(tree, file)
+        try:
+            with copy.open("xb", buffering=0) as stream:
+                _copy(source, file, stream.fileno(), buffer)
+        finally:
+            os.close(source)
+
+
+def _copy(source: int, file: Found, target: int, buffer: memoryview) -> None:
+    total = 0
+    while size := read_into(source, buffer, file):
+        total += size
+        if total > file.size:
+            break
+        rest = buffer[:size]
+        while rest:
+            rest = rest[os.write(target, rest) :]
+    if total != file.size:
+        refuse_changed(file)
