@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from lamslsa import _codec
 
-__all__ = ["Attester", "Claims", "Evidence", "EvidenceVerifier", "Root", "Tee"]
+__all__ = ["Attester", "Claims", "Evidence", "EvidenceVerifier", "Measurement", "Root", "Tee"]
 
 Tee = Literal["sgx"]
 
@@ -24,6 +24,23 @@ class Root:
 
     der: bytes
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """The complete identity of the code in a TEE: every part of it, so that a missing one cannot go unnoticed.
+
+    Attributes:
+        parts: wire name to lower-case hexadecimal, as in `Claims.measurement`.
+    """
+
+    tee: Tee
+    parts: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the RFC 8785 form of the parts with the kind of TEE: one word for all of them."""
+        return _codec.sha256_hex(_codec.canonical({"tee": self.tee, **self.parts}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +81,8 @@ class Claims:
 
     @property
     def measurement_digest(self) -> str:
-        """SHA-256 over the RFC 8785 form of the measurement with the kind of TEE: one word for all of its parts."""
-        return _codec.sha256_hex(_codec.canonical({"tee": self.tee, **self.measurement}))
+        """What a policy names under ``measurements``: `Measurement.digest`."""
+        return Measurement(tee=self.tee, parts=self.measurement).digest
 
 
 class Attester(Protocol):
@@ -81,6 +98,7 @@ class Attester(Protocol):
 
         Raises:
             UnavailableError: the TEE is not there or does not answer.
+            ValueError: not 64 bytes; the caller computes them, so that is a bug.
         """
         ...
 
@@ -115,5 +133,6 @@ class EvidenceVerifier(Protocol):
         Raises:
             FormatError: not a quote or not collateral.
             VerificationError: not authentic, or the quote chains to none of ``roots``.
+            ValueError: ``at`` has no time zone.
         """
         ...

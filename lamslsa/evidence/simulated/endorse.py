@@ -1,0 +1,139 @@
+"""Collateral of the simulated platform: what Intel's provisioning service would serve, signed by the platform itself.
+
+Spec: Intel PCS API v4, TCB info version 3 and enclave identity version 2; RFC 5280 for revocation lists.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from lamslsa import _codec
+from lamslsa.evidence._pem import render_chain
+from lamslsa.evidence.simulated.certificates import Cpu, Key, KeyName, Role, Window, sign
+from lamslsa.evidence.simulated.quote import QE_ISV_SVN, QE_MR_SIGNER
+
+__all__ = ["Endorsement", "endorse"]
+
+# As Intel's: INIT and the provisioning key, not DEBUG; MODE64BIT and XFRM do not count.
+_QE_ATTRIBUTES: Final = "11000000000000000000000000000000"
+_QE_ATTRIBUTES_MASK: Final = "FBFFFFFFFFFFFFFF0000000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endorsement:
+    """What the collateral says.
+
+    Attributes:
+        window: of TCB info, QE identity and revocation lists.
+        crl_window: of the revocation lists, where it differs.
+        revoked: whose certificates the revocation lists name.
+        tcb_info: members that replace those of the TCB info, before it is signed.
+        qe_identity: the same for the QE identity.
+    """
+
+    window: Window
+    crl_window: Window | None = None
+    tcb_status: str = "UpToDate"
+    advisories: tuple[str, ...] = ()
+    qe_tcb_status: str = "UpToDate"
+    evaluation_data_number: int = 17
+    revoked: frozenset[Role] = frozenset()
+    tcb_info: Mapping[str, Any] = field(default_factory=dict)
+    qe_identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+def endorse(
+    keys: Mapping[KeyName, Key], certificates: Mapping[Role, x509.Certificate], cpu: Cpu, terms: Endorsement
+) -> bytes:
+    """The collateral as JSON bytes."""
+    tcb_info = _codec.dumps(_tcb_info(cpu, terms)).decode("utf-8")
+    qe_identity = _codec.dumps(_qe_identity(terms)).decode("utf-8")
+    signing_chain = _chain(certificates, "tcb-signing", "root")
+    window = terms.crl_window or terms.window
+    by_pck_ca = [certificates["pck"]] if "pck" in terms.revoked else []
+    by_root = [certificates[role] for role in sorted(terms.revoked - {"pck"})]
+    return _codec.dumps(
+        {
+            "pck_crl_issuer_chain": _chain(certificates, "pck-ca", "root"),
+            "root_ca_crl": _revocation_list(certificates["root"], keys["root"], window, by_root),
+            "pck_crl": _revocation_list(certificates["pck-ca"], keys["pck-ca"], window, by_pck_ca),
+            "tcb_info_issuer_chain": signing_chain,
+            "tcb_info": tcb_info,
+            "tcb_info_signature": sign(keys["tcb-signing"], tcb_info.encode("utf-8")).hex(),
+            "qe_identity_issuer_chain": signing_chain,
+            "qe_identity": qe_identity,
+            "qe_identity_signature": sign(keys["tcb-signing"], qe_identity.encode("utf-8")).hex(),
+        }
+    )
+
+
+def _chain(certificates: Mapping[Role, x509.Certificate], *roles: Role) -> str:
+    return render_chain([certificates[role].public_bytes(Encoding.DER) for role in roles]).decode("ascii")
+
+
+def _revocation_list(issuer: x509.Certificate, key: Key, window: Window, revoked: list[x509.Certificate]) -> str:
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(window[0])
+        .next_update(window[1])
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    for certificate in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(window[0])
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER).hex()
+
+
+def _tcb_info(cpu: Cpu, terms: Endorsement) -> dict[str, Any]:
+    level: dict[str, Any] = {
+        "tcb": {"sgxtcbcomponents": [{"svn": svn} for svn in cpu.cpu_svn], "pcesvn": cpu.pce_svn},
+        "tcbDate": _time(terms.window[0]),
+        "tcbStatus": terms.tcb_status,
+    }
+    if terms.advisories:
+        level["advisoryIDs"] = list(terms.advisories)
+    return {
+        "id": "SGX",
+        "version": 3,
+        "issueDate": _time(terms.window[0]),
+        "nextUpdate": _time(terms.window[1]),
+        "fmspc": cpu.fmspc.hex().upper(),
+        "pceId": cpu.pce_id.hex().upper(),
+        "tcbType": 0,
+        "tcbEvaluationDataNumber": terms.evaluation_data_number,
+        "tcbLevels": [level],
+        **terms.tcb_info,
+    }
+
+
+def _qe_identity(terms: Endorsement) -> dict[str, Any]:
+    return {
+        "id": "QE",
+        "version": 2,
+        "issueDate": _time(terms.window[0]),
+        "nextUpdate": _time(terms.window[1]),
+        "tcbEvaluationDataNumber": terms.evaluation_data_number,
+        "miscselect": "00000000",
+        "miscselectMask": "FFFFFFFF",
+        "attributes": _QE_ATTRIBUTES,
+        "attributesMask": _QE_ATTRIBUTES_MASK,
+        "mrsigner": QE_MR_SIGNER.hex().upper(),
+        "isvprodid": 1,
+        "tcbLevels": [
+            {"tcb": {"isvsvn": QE_ISV_SVN}, "tcbDate": _time(terms.window[0]), "tcbStatus": terms.qe_tcb_status}
+        ],
+        **terms.qe_identity,
+    }
+
+
+def _time(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

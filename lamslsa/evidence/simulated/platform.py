@@ -1,0 +1,268 @@
+"""The simulated platform: a folder that stands for a machine with SGX, its manufacturer included.
+
+It proves formats and code paths, not hardware: whoever reads the folder can make any quote. That is why its root is
+never a vendor's and every certificate says so.
+
+    root.pem  pck-ca.pem  tcb-signing.pem  pck.pem   certificates; a policy that accepts the platform pins root.pem
+    <role>.key, attestation.key                      PKCS#8, 0600
+    collateral.json                                  signed by the platform, 30 days, renewed on opening
+
+Rules:
+- Made in a hidden neighbour and renamed into place, so an interruption leaves a whole platform or none.
+- The measurement is that of the installed package: changed code has another one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.evidence import collateral as endorsements
+from lamslsa.evidence._pem import parse_chain, render_chain
+from lamslsa.evidence.interface import Measurement, Root
+from lamslsa.evidence.roots import root_of
+from lamslsa.evidence.simulated.certificates import (
+    KEYS,
+    ROLES,
+    Cpu,
+    Key,
+    KeyName,
+    Role,
+    certify,
+    generate_keys,
+)
+from lamslsa.evidence.simulated.endorse import Endorsement, endorse
+from lamslsa.evidence.simulated.measurement import package_measurement
+from lamslsa.evidence.simulated.quote import QuotingEnclave
+
+__all__ = ["COLLATERAL_FILE", "ROOT_FILE", "SimulatedPlatform"]
+
+ROOT_FILE: Final = "root.pem"
+COLLATERAL_FILE: Final = "collateral.json"
+_CERTIFICATE_LIFE: Final = dt.timedelta(days=3650)
+_COLLATERAL_LIFE: Final = dt.timedelta(days=30)
+_RENEW_BELOW: Final = dt.timedelta(days=20)
+# A verifier's clock may be a little behind that of the platform.
+_BACKDATE: Final = dt.timedelta(minutes=10)
+_MAX_FILE_BYTES: Final = 1024 * 1024
+_CHAIN: Final[tuple[Role, ...]] = ("pck", "pck-ca", "root")
+
+
+class SimulatedPlatform:
+    """An opened platform; make one with `create`, `open` or `open_or_create`.
+
+    Attributes:
+        collateral: its endorsements as of opening.
+    """
+
+    def __init__(self, directory: Path, *, certificates: Mapping[Role, bytes], collateral: bytes) -> None:
+        self._directory = directory
+        self._certificates = certificates
+        self.collateral = collateral
+
+    @classmethod
+    def create(cls, directory: Path, *, now: dt.datetime) -> Self:
+        """Make a platform with fresh keys in a folder that is absent or empty.
+
+        Raises:
+            FormatError: there is something in the folder.
+            UnavailableError: the folder cannot be written.
+        """
+        now = now.astimezone(dt.UTC).replace(microsecond=0)
+        keys = generate_keys()
+        window = (now - _BACKDATE, now + _CERTIFICATE_LIFE)
+        cpu = Cpu(ppid=secrets.token_bytes(16))
+        certificates = certify(keys, cpu=cpu, windows=dict.fromkeys(ROLES, window))
+        files = {_key_file(name): _private_pem(key) for name, key in keys.items()}
+        for role, certificate in certificates.items():
+            files[_certificate_file(role)] = render_chain([certificate.public_bytes(serialization.Encoding.DER)])
+        files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(now))
+        try:
+            _write_folder(directory, files)
+        except FileExistsError as err:
+            raise FormatError(
+                f"expected no platform in {directory}, got a folder with files in it",
+                reason="simulated-platform-exists",
+            ) from err
+        except OSError as err:
+            raise _unavailable(directory, err) from err
+        return cls.open(directory, now=now)
+
+    @classmethod
+    def open(cls, directory: Path, *, now: dt.datetime) -> Self:
+        """Open a platform, and renew its collateral when less than 20 of its 30 days remain.
+
+        Raises:
+            UnavailableError: there is none, or its files cannot be read.
+            FormatError: its files are not those of a platform.
+        """
+        certificates: dict[Role, bytes] = {}
+        for role in ROLES:
+            certificates[role] = _certificate(directory / _certificate_file(role))
+        platform = cls(directory, certificates=certificates, collateral=_read(directory / COLLATERAL_FILE))
+        platform._renew(now.astimezone(dt.UTC).replace(microsecond=0))
+        return platform
+
+    @classmethod
+    def open_or_create(cls, directory: Path, *, now: dt.datetime) -> Self:
+        """Open the platform in a folder, and make it first where there is none.
+
+        Raises:
+            UnavailableError: the folder cannot be read or written.
+            FormatError: its files are not those of a platform.
+        """
+        if not (directory / ROOT_FILE).exists():
+            try:
+                return cls.create(directory, now=now)
+            except FormatError:
+                if not (directory / ROOT_FILE).exists():
+                    raise
+                # another process was faster
+        return cls.open(directory, now=now)
+
+    @property
+    def root(self) -> Root:
+        """The root that a policy has to pin."""
+        return root_of(self._certificates["root"])
+
+    @property
+    def root_pem(self) -> bytes:
+        """The root certificate as PEM, for a policy's ``roots``."""
+        return render_chain([self._certificates["root"]])
+
+    def measurement(self) -> Measurement:
+        """The complete measurement that quotes of this installation carry."""
+        return package_measurement()
+
+    def quoting_enclave(self) -> QuotingEnclave:
+        """Load the keys that quotes are signed with.
+
+        Raises:
+            UnavailableError: the keys cannot be read.
+            FormatError: not the keys of a platform.
+        """
+        cpu = Cpu()
+        return QuotingEnclave(
+            attestation_key=self._key("attestation"),
+            pck_key=self._key("pck"),
+            chain=[self._certificates[role] for role in _CHAIN],
+            cpu_svn=cpu.cpu_svn,
+            pce_svn=cpu.pce_svn,
+        )
+
+    def _renew(self, now: dt.datetime) -> None:
+        current = endorsements.parse(self.collateral)
+        if current.issued <= now and now + _RENEW_BELOW <= current.expires:
+            return
+        keys = {name: self._key(name) for name in KEYS}
+        certificates = {role: x509.load_der_x509_certificate(der) for role, der in self._certificates.items()}
+        self.collateral = endorse(keys, certificates, Cpu(), _endorsement(now))
+        try:
+            staged = self._directory / f".{COLLATERAL_FILE}.{secrets.token_hex(8)}.tmp"
+            _write_file(staged, self.collateral)
+            staged.replace(self._directory / COLLATERAL_FILE)
+        except OSError as err:
+            raise _unavailable(self._directory, err) from err
+
+    def _key(self, name: KeyName) -> Key:
+        path = self._directory / _key_file(name)
+        try:
+            key = serialization.load_pem_private_key(_read(path), password=None)
+        except (ValueError, TypeError) as err:
+            raise FormatError(
+                f"expected a private key in {path}, got other bytes", reason="simulated-platform"
+            ) from err
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise FormatError(f"expected an EC private key in {path}, got another", reason="simulated-platform")
+        return key
+
+
+def _endorsement(now: dt.datetime) -> Endorsement:
+    return Endorsement(window=(now - _BACKDATE, now - _BACKDATE + _COLLATERAL_LIFE))
+
+
+def _key_file(name: KeyName) -> str:
+    return f"{name}.key"
+
+
+def _certificate_file(role: Role) -> str:
+    return f"{role}.pem"
+
+
+def _private_pem(key: Key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _certificate(path: Path) -> bytes:
+    first, *others = parse_chain(_read(path), what=str(path))
+    if others:
+        raise FormatError(f"expected one certificate in {path}, got {1 + len(others)}", reason="simulated-platform")
+    return first
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as err:
+        raise _unavailable(path, err) from err
+    if len(data) > _MAX_FILE_BYTES:
+        raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes in {path}, got more", reason="simulated-platform")
+    return data
+
+
+def _write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = directory.parent / f".{directory.name}.{secrets.token_hex(8)}.tmp"
+    staging.mkdir(mode=0o700)
+    try:
+        for name, data in files.items():
+            _write_file(staging / name, data)
+        _sync(staging)
+        try:
+            staging.rename(directory)
+        except OSError as err:
+            if err.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise FileExistsError(err.errno, err.strerror, str(directory)) from err
+            raise
+        _sync(directory.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unavailable(path: Path, err: OSError) -> UnavailableError:
+    return UnavailableError(
+        f"expected the simulated platform in {path}, got {err.strerror}",
+        reason="simulated-platform",
+        hint="name a folder that can be read and written; the platform is made on first use",
+    )
