@@ -1,0 +1,36 @@
+"""Measurers: code that computes properties of datasets, trainings and models from verified bytes.
+
+>>> sorted(MEASURERS)
+['tabular-dataset/1', 'tabular-evaluation/1']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from lamslsa.measure.dataset.tabular import TabularDataset, measure_dataset
+from lamslsa.measure.evaluation.tabular import TabularEvaluation, measure_evaluation
+from lamslsa.measure.interface import Measured, Measurer, Progress
+from lamslsa.measure.job import Job, load_job
+from lamslsa.measure.training.tabular import Trained, measure_training, train
+
+__all__ = [
+    "MEASURERS",
+    "Job",
+    "Measured",
+    "Measurer",
+    "Progress",
+    "Trained",
+    "load_job",
+    "measure_dataset",
+    "measure_evaluation",
+    "measure_training",
+    "train",
+]
+
+_ALL: Final[tuple[Measurer, ...]] = (TabularDataset(), TabularEvaluation())
+
+MEASURERS: Final[Mapping[str, Measurer]] = MappingProxyType({f"{item.name}/{item.version}": item for item in _ALL})
+"""Every measurer of this release, by ``<name>/<version>``."""

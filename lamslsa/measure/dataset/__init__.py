@@ -1,0 +1,1 @@
+"""Datasheets: properties of datasets."""

@@ -1,0 +1,1 @@
+"""Trainers: verified bytes to a model and its provenance."""

@@ -1,0 +1,236 @@
+"""What surrounds a computation and could change its result: interpreter, machine, variables, packages.
+
+Rules:
+- Packages are the closure of the distributions named by the measurer over their declared requirements: optional extras
+  left out, a requirement that is not installed left out, environment markers not evaluated (so rather one too many).
+- A package is named by purl and identified by the SHA-256 of its RECORD. For lamslsa itself each entry of RECORD is
+  compared with the file on disk, and no module may lie beside them; an editable installation has no such record and is
+  identified by the digest of its files, and says so.
+- Of the process environment only variables that steer the numerical libraries are kept.
+
+>>> purl("Scikit_Learn", "1.5.0+cpu")
+'pkg:pypi/scikit-learn@1.5.0%2Bcpu'
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from lamslsa import _codec
+from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa.errors import UnavailableError, VerificationError
+from lamslsa.predicates._common import Digest, Environment, ResourceDescriptor
+
+__all__ = ["CodeIdentity", "code_identity", "environment", "purl", "verify_installation"]
+
+_PACKAGE: Final = "lamslsa"
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_PREFIXES: Final = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_", "ATEN_", "NPY_")
+_NAMES: Final = frozenset({"GLIBC_TUNABLES", "LD_PRELOAD"})
+_REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_EXTRA: Final = re.compile(r";.*\bextra\s*==")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeIdentity:
+    """The code of this package: version, how it was installed, and the digest of its files.
+
+    Attributes:
+        sha256: digest of the canonical manifest (kind model) of the package folder without ``__pycache__``.
+        record: SHA-256 of RECORD for a wheel; for an editable installation the same as ``sha256``.
+    """
+
+    version: str
+    installation: Literal["wheel", "editable"]
+    sha256: str
+    record: str
+
+
+def purl(name: str, version: str) -> str:
+    """The package URL of a distribution on PyPI (purl spec, type pypi)."""
+    normal = re.sub(r"[-_.]+", "-", name).lower()
+    return f"pkg:pypi/{normal}@{version.replace('+', '%2B').replace('!', '%21')}"
+
+
+def environment(packages: Sequence[str], *, variables: Mapping[str, str] | None = None) -> Environment:
+    """Describe the environment of this process.
+
+    Args:
+        packages: the distributions that the measurer imports; their requirements are added.
+        variables: the process environment; ``os.environ`` if None.
+
+    Raises:
+        UnavailableError: one of ``packages`` is not installed.
+        VerificationError: the files of lamslsa are not those of its RECORD.
+    """
+    source = os.environ if variables is None else variables
+    kept = {name: source[name] for name in sorted(source) if name.startswith(_PREFIXES) or name in _NAMES}
+    return Environment(
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        machine=_machine(with_torch="torch" in packages),
+        variables=kept,
+        packages=tuple(_descriptor(distribution) for distribution in _closure(packages)),
+    )
+
+
+def code_identity() -> CodeIdentity:
+    """The identity of the running package.
+
+    Raises:
+        UnavailableError: lamslsa is not installed.
+        VerificationError: its files are not those of its RECORD.
+    """
+    distribution = _distribution(_PACKAGE)
+    installation = verify_installation(distribution, _ROOT)
+    digest = _folder_digest(_ROOT)
+    return CodeIdentity(
+        version=distribution.version,
+        installation=installation,
+        sha256=digest,
+        record=_record_digest(distribution) if installation == "wheel" else digest,
+    )
+
+
+def verify_installation(distribution: importlib.metadata.Distribution, root: Path) -> Literal["wheel", "editable"]:
+    """Compare the files of an installed package with its RECORD.
+
+    Args:
+        distribution: the installed distribution.
+        root: the folder of the package that was imported.
+
+    Returns:
+        ``wheel`` if every file agrees, ``editable`` if the installation has no files of its own.
+
+    Raises:
+        VerificationError: a file is missing, differs or is not recorded.
+    """
+    if _is_editable(distribution):
+        return "editable"
+    site = Path(str(distribution.locate_file("")))
+    recorded: dict[Path, str] = {}
+    for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        if name.startswith(f"{root.name}/") and "__pycache__" not in name:
+            recorded[site / name] = digest
+    present = set(_files(root))
+    for path in sorted(present | set(recorded)):
+        if path not in recorded or path not in present or recorded[path] != _record_hash(path.read_bytes()):
+            raise VerificationError(
+                f"expected the files of {root.name} to be those of its RECORD, got another {path.name}",
+                reason="environment-record",
+                hint="install the package again",
+            )
+    return "wheel"
+
+
+def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
+    text = distribution.read_text("direct_url.json")
+    return text is not None and json.loads(text).get("dir_info", {}).get("editable") is True
+
+
+def _record_hash(data: bytes) -> str:
+    """As RECORD spells it: https://packaging.python.org/en/latest/specifications/recording-installed-packages/."""
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode("ascii").rstrip("=")
+
+
+def _files(root: Path) -> Iterable[Path]:
+    return (path for path in sorted(root.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _folder_digest(root: Path) -> str:
+    entries = []
+    for path in _files(root):
+        data = path.read_bytes()
+        entries.append(
+            FileEntry(path=path.relative_to(root).as_posix(), sha256=_codec.sha256_hex(data), size=len(data))
+        )
+    return Manifest.of("model", entries).sha256
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError as err:
+        raise UnavailableError(
+            f"expected the package {name} to be installed, got none",
+            reason="environment-package",
+            hint="pip install 'lamslsa[tabular]'",
+        ) from err
+
+
+def _closure(roots: Sequence[str]) -> list[importlib.metadata.Distribution]:
+    found = {_normal(name): _distribution(name) for name in roots}
+    open_ = list(found)
+    while open_:
+        for requirement in found[open_.pop()].requires or []:
+            match = _REQUIREMENT.match(requirement)
+            if match is None or _EXTRA.search(requirement) or _normal(match[1]) in found:
+                continue
+            try:
+                found[_normal(match[1])] = importlib.metadata.distribution(match[1])
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            open_.append(_normal(match[1]))
+    return [found[name] for name in sorted(found)]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _record_digest(distribution: importlib.metadata.Distribution) -> str:
+    # read_text would translate line ends; importlib.metadata has no public way to the bytes short of parsing RECORD.
+    folder: Any = getattr(distribution, "_path", None)
+    try:
+        data: bytes = (folder / "RECORD").read_bytes()
+    except (OSError, TypeError) as err:
+        raise UnavailableError(
+            f"expected a RECORD of {distribution.metadata['Name']}, got none",
+            reason="environment-record",
+            hint="install the package from a wheel",
+        ) from err
+    return _codec.sha256_hex(data)
+
+
+def _descriptor(distribution: importlib.metadata.Distribution) -> ResourceDescriptor:
+    name = _normal(distribution.metadata["Name"])
+    uri = purl(name, distribution.version)
+    if name != _PACKAGE:
+        return ResourceDescriptor(name=name, uri=uri, digest=Digest(sha256=_record_digest(distribution)))
+    code = code_identity()
+    return ResourceDescriptor(
+        name=name, uri=uri, digest=Digest(sha256=code.record), annotations={"installation": code.installation}
+    )
+
+
+def _machine(*, with_torch: bool) -> dict[str, str | int]:
+    """Without torch there is only DuckDB, which runs on one thread."""
+    machine: dict[str, str | int] = {"architecture": platform.machine(), "cpu": _cpu_model(), "device": "cpu"}
+    if with_torch:
+        import torch
+
+        machine["capability"] = torch.backends.cpu.get_cpu_capability()
+        machine["threads"] = torch.get_num_threads()
+        return machine
+    return {**machine, "threads": 1}
+
+
+def _cpu_model() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as stream:
+            for line in stream:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()[:256]
+    except OSError:
+        pass
+    return "unknown"
