@@ -13,7 +13,7 @@ from lamslsa._cli import ui
 from lamslsa._cli.inputs import UtcTime, read_capped
 from lamslsa.artifact import hash_artifact
 from lamslsa.policy import Appraisal, appraise, load_policy
-from lamslsa.store import StoredBundle, default_folder, open_store
+from lamslsa.store import DEFAULT_FOLDER, StoredBundle, open_store
 from lamslsa.verify import verify_bundles
 
 __all__ = ["appraise_model", "inputs"]
@@ -45,7 +45,8 @@ def inputs(command: F) -> F:
 
 
 def _bundles(model: Path, references: Sequence[str]) -> Iterator[StoredBundle]:
-    for reference in references or [str(default_folder(model))]:
+    folder = model if model.is_dir() else model.parent
+    for reference in references or [str(folder / DEFAULT_FOLDER)]:
         yield from open_store(reference).bundles()
 
 

@@ -1,0 +1,97 @@
+"""Inside the TEE: measure, make statements, have the TEE vouch for their bytes.
+
+This module and what it imports are the trusted computing base. There is a function per kind of measurement and no way
+to have given bytes quoted: that would be a signing oracle, and fresh evidence needs a fresh measurement. What leaves is
+bytes; nothing later serialises them again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from lamslsa import _codec
+from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
+from lamslsa.artifact import Progress as ReadProgress
+from lamslsa.evidence import Attester, binding
+from lamslsa.evidence.run import NamedPayload, Run
+from lamslsa.measure import Job, Progress, measure_dataset, measure_evaluation, measure_training
+from lamslsa.predicates.emit import verify_descriptors
+
+__all__ = ["attest_dataset", "attest_evaluation", "attest_training"]
+
+_NONCE_BYTES: Final = 32
+
+
+def attest_dataset(
+    path: Path, *, name: str, job: Job, others: Mapping[str, Path], attester: Attester, progress: Progress
+) -> Run:
+    """Measure a dataset: its datasheet, and its overlap with ``others``, by the names they have in the job.
+
+    Raises:
+        FormatError: a dataset or the job is not usable.
+        UnavailableError: the TEE does not answer.
+    """
+    with ExitStack() as stack:
+        subject = _read(stack, path, "dataset", progress)
+        compared = {other: _read(stack, where, "dataset", progress) for other, where in others.items()}
+        payload = measure_dataset(subject, name=name, job=job, others=compared, progress=progress)
+    return _quote([("dataset", payload)], attester)
+
+
+def attest_training(path: Path, *, job: Job, model_out: Path, attester: Attester, progress: Progress) -> Run:
+    """Train a model on the dataset at ``path`` and write it to ``model_out``, which must not exist.
+
+    Raises:
+        FormatError: the dataset or the job is not usable, or ``model_out`` exists.
+        UnavailableError: the TEE does not answer.
+    """
+    with ExitStack() as stack:
+        dataset = _read(stack, path, "dataset", progress)
+        payload = measure_training(dataset, job=job, model_out=model_out, progress=progress)
+    return _quote([("provenance", payload)], attester)
+
+
+def attest_evaluation(model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress) -> Run:
+    """Measure a model on a dataset.
+
+    Raises:
+        FormatError: the model, the dataset or the job is not usable.
+        UnavailableError: the TEE does not answer.
+    """
+    with ExitStack() as stack:
+        subject = _read(stack, model, "model", progress)
+        data = _read(stack, dataset, "dataset", progress)
+        name = model.resolve().name
+        payload = measure_evaluation(subject, data, name=name, job=job, progress=progress)
+    return _quote([("evaluation", payload)], attester)
+
+
+def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress) -> VerifiedArtifact:
+    return stack.enter_context(read_verified(path, kind, progress=_reading(path, progress)))
+
+
+def _reading(path: Path, progress: Progress) -> Callable[[ReadProgress], None]:
+    return lambda at: progress(f"reading {path.name} (bytes)", at.bytes_done, at.bytes_total)
+
+
+def _quote(statements: Sequence[tuple[str, bytes]], attester: Attester) -> Run:
+    """One quote for all statements of this run; the only place where report data is made."""
+    for _, payload in statements:
+        verify_descriptors(payload)
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    digests = [_codec.sha256_hex(payload) for _, payload in statements]
+    evidence = attester.quote(binding.report_data(nonce, statements=digests))
+    return Run(
+        statements=tuple(
+            NamedPayload(name=f"{number:02d}-{predicate}", payload=payload)
+            for number, (predicate, payload) in enumerate(statements, start=1)
+        ),
+        nonce=nonce,
+        evidence=evidence,
+        quoted_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
