@@ -1,0 +1,98 @@
+"""The numbers in the specifications are those that the code computes, and that a second computation by hand gives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamslsa import predicates
+from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa.evidence.binding import device_nonce, report_data
+from lamslsa.evidence.interface import Measurement
+from lamslsa.measure.seeds import derive_seed
+from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
+
+ROOT = Path(__file__).parents[3]
+
+
+def text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def vectors(path: str) -> list[Any]:
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text(path), re.DOTALL)]
+
+
+REPORT_DATA = vectors("predicates/tee-evidence/v1/README.md")
+
+
+def listed(digests: list[str]) -> bytes:
+    return struct.pack(">I", len(digests)) + b"".join(map(bytes.fromhex, digests))
+
+
+@pytest.mark.parametrize("vector", REPORT_DATA)
+def test_report_data(vector: dict[str, Any]) -> None:
+    nonce = base64.b64decode(vector["nonce"])
+    preimage = b"https://lamslsa.dev/report-data/v1\n" + struct.pack(">I", 3) + hashlib.sha256(nonce).digest()
+    preimage += listed(vector["deviceEvidence"]) + listed(vector["statements"])
+    assert hashlib.sha512(preimage).hexdigest() == vector["reportData"]
+    computed = report_data(nonce, device_evidence=vector["deviceEvidence"], statements=vector["statements"])
+    assert computed.hex() == vector["reportData"]
+
+
+def test_parts_of_the_report_data() -> None:
+    vector, second = REPORT_DATA
+    nonce = base64.b64decode(vector["nonce"])
+    assert hashlib.sha256(nonce).hexdigest() == vector["sha256OfNonce"]
+    assert hashlib.sha512(bytes.fromhex(vector["preimage"])).hexdigest() == vector["reportData"]
+    payloads = (b"statement one", b"statement two")
+    assert [hashlib.sha256(payload).hexdigest() for payload in payloads] == vector["statements"]
+    assert [hashlib.sha256(b"device report").hexdigest()] == second["deviceEvidence"]
+    assert device_nonce(nonce, statements=vector["statements"]).hex() == vector["deviceNonce"]
+
+
+def test_measurement_digest() -> None:
+    parts = {
+        "mrEnclave": "11" * 32,
+        "mrSigner": "22" * 32,
+        "attributes": "0500000000000000e700000000000000",
+        "miscSelect": "00" * 4,
+        "configId": "00" * 64,
+    }
+    canonical = json.dumps({"tee": "sgx", **parts}, sort_keys=True, separators=(",", ":")).encode()
+    digest = Measurement(tee="sgx", parts=parts).digest
+    assert digest == hashlib.sha256(canonical).hexdigest()
+    assert digest in text("predicates/README.md")
+
+
+def test_seed() -> None:
+    seed = derive_seed(model="00" * 32, dataset="11" * 32, configuration="22" * 32)
+    assert seed == hashlib.sha256(bytes(32) + b"\x11" * 32 + b"\x22" * 32).digest()
+    assert seed.hex() in text("predicates/evaluation/v1/README.md")
+
+
+def test_default_configuration() -> None:
+    configuration = dict(DEFAULT_CONFIGURATIONS["tabular-evaluation/1"])
+    specification = text("predicates/evaluation/v1/README.md")
+    assert predicates.configuration_digest(configuration) in specification
+    for key, value in configuration.items():
+        shown = f'`"{value}"`' if isinstance(value, str) else value
+        assert f"| `{key}` | {shown} |" in specification
+
+
+def test_artifact_identity() -> None:
+    specification = text("docs/artifact-identity.md")
+    files = [
+        FileEntry(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+        for path, data in (("model.safetensors", b"weights"), ("model.json", b"{}"))
+    ]
+    manifest = Manifest.of("model", files)
+    for value in (manifest.config.decode(), manifest.canonical.decode(), manifest.sha256):
+        assert value in specification
