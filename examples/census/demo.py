@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
+POLICY = HERE.parent.parent / "policies" / "census-income" / "policy.yaml.in"
 ROLES = ("data-owner", "trainer", "auditor")
 ACCEPTED, NOT_AUTHENTIC, REFUSED = 0, 4, 5
 
@@ -232,7 +233,7 @@ class Demo:
 
 def policy_text(measurement: str, digests: dict[str, str], *, platform: str) -> str:
     """The demo's policy, every rule on one platform: ``rehearsal`` is simulated, ``production`` is hardware."""
-    template = (HERE / "policy.yaml.in").read_text(encoding="utf-8")
+    template = POLICY.read_text(encoding="utf-8")
     values = {
         "MEASUREMENT": measurement,
         "TRAIN": digests["census-train"],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.appraise import appraise_model, inputs
-from lamslsa.policy import Appraisal, report
+from lamslsa.policy import Appraisal, RuleResult, report
 
 __all__ = ["command"]
 
@@ -50,11 +51,10 @@ def _text(appraisal: Appraisal) -> str:
         ui.table(report.COLUMNS, cells),
         "",
     ]
-    for rule in appraisal.rules:
-        if rule.outcome == "refused":
-            lines.append(f"refused: {ui.plain(rule.name)} [{rule.reason}]: {ui.plain(rule.message)}")
-            if rule.mend:
-                lines.append(f"   mend: {ui.plain(rule.mend)}")
+    for names, rule in _refusals(appraisal):
+        lines.append(f"refused: {ui.plain(', '.join(names))} [{rule.reason}]: {ui.plain(rule.message)}")
+        if rule.mend:
+            lines.append(f"   mend: {ui.plain(rule.mend)}")
     lines += [
         f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}" for item in appraisal.set_aside
     ]
@@ -63,3 +63,13 @@ def _text(appraisal: Appraisal) -> str:
         lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))
     lines.append(ui.style(report.verdict(appraisal), "green" if appraisal.accepted else "red", bold=True))
     return "\n".join(lines)
+
+
+def _refusals(appraisal: Appraisal) -> Iterator[tuple[list[str], RuleResult]]:
+    """Refused rules, those with the same reason, message and mend together."""
+    together: dict[tuple[str | None, str, str], list[RuleResult]] = {}
+    for rule in appraisal.rules:
+        if rule.outcome == "refused":
+            together.setdefault((rule.reason, rule.message, rule.mend), []).append(rule)
+    for rules in together.values():
+        yield [rule.name for rule in rules], rules[0]
