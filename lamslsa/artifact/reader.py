@@ -160,7 +160,8 @@ def read_verified(
         memory = _memory_file()
         try:
             offsets = _copy_all(tree, memory, Meter(tree.files, progress))
-            content = _seal(memory)
+            _seal(memory)
+            content = _mapped(memory)
         except BaseException:
             os.close(memory)
             raise
@@ -234,17 +235,19 @@ def _write(memory: int, data: memoryview | bytes) -> None:
         _refuse_memory(err)
 
 
-def _seal(memory: int) -> memoryview:
-    """Seal a memory file for good and map it."""
+def _seal(memory: int) -> None:
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
     try:
-        fcntl.fcntl(
-            memory,
-            fcntl.F_ADD_SEALS,
-            fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL,
-        )
-        size = os.fstat(memory).st_size
-        if size == 0:
-            return memoryview(b"")
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    except OSError as err:
+        _refuse_memory(err)
+
+
+def _mapped(memory: int) -> memoryview:
+    size = os.fstat(memory).st_size
+    if size == 0:
+        return memoryview(b"")
+    try:
         # Private, since kernels before 6.7 refuse even a read-only shared mapping of sealed memory.
         return memoryview(mmap.mmap(memory, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
     except OSError as err:
