@@ -1,0 +1,138 @@
+"""What every rule of one appraisal looks at, with each question answered once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from lamslsa.artifact.manifest import Manifest
+from lamslsa.errors import FormatError
+from lamslsa.lineage import Artifact, Datasheet, Lineage
+from lamslsa.policy import _words
+from lamslsa.policy._candidates import Candidate, Miss, Qualifier
+from lamslsa.policy.model import DatasetTerms, Policy
+from lamslsa.predicates import configuration_digest
+from lamslsa.verify import Verification, VerifiedAttestation
+
+__all__ = ["Context", "Sheets"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheets:
+    """The datasheets of one dataset that qualify.
+
+    Attributes:
+        schemas: the schemas under which the dataset may be read, each with a datasheet that says so.
+        miss: why there is none.
+    """
+
+    schemas: Mapping[str, VerifiedAttestation]
+    miss: Miss | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One appraisal's policy, model and attestations."""
+
+    policy: Policy
+    manifest: Manifest
+    verification: Verification
+    lineage: Lineage
+    qualifier: Qualifier
+    _sheets: dict[DatasetTerms, Sheets] = field(default_factory=dict)
+    _digests: dict[int, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: Policy, manifest: Manifest, verification: Verification) -> Context:
+        """The context of an appraisal."""
+        return cls(
+            policy=policy,
+            manifest=manifest,
+            verification=verification,
+            lineage=Lineage.of(verification.attestations),
+            qualifier=Qualifier(policy=policy),
+        )
+
+    @cached_property
+    def model(self) -> Artifact:
+        """The model that is appraised."""
+        return Artifact(kind="model", sha256=self.manifest.sha256)
+
+    @cached_property
+    def seen_in_training(self) -> frozenset[Artifact]:
+        """Every dataset that some provenance of this model names, qualifying or not: for words, never for a verdict."""
+        return frozenset(
+            item.artifact for training in self.lineage.trainings_of(self.model) for item in training.datasets
+        )
+
+    @cached_property
+    def _nearest_model(self) -> tuple[VerifiedAttestation, str] | None:
+        return _words.nearest_model(self.lineage, self.manifest)
+
+    @property
+    def instead_of_provenance(self) -> tuple[VerifiedAttestation, str] | None:
+        """An attestation of the model that is here instead, and how that one differs, when no provenance is of ours."""
+        ours = self.lineage.measurements_of(self.model)
+        return self._nearest_model if self.lineage.trainings or not ours else None
+
+    @property
+    def instead_of_evaluation(self) -> tuple[VerifiedAttestation, str] | None:
+        """The same when no evaluation is of ours."""
+        ours = self.lineage.trainings_of(self.model)
+        return self._nearest_model if self.lineage.measurements or not ours else None
+
+    def configuration_digest(self, value: Mapping[str, Any]) -> str | None:
+        """The digest of a configuration or schema, recomputed; None where it has no canonical form."""
+        key = id(value)
+        if key not in self._digests:
+            try:
+                self._digests[key] = configuration_digest(value)
+            except FormatError:
+                self._digests[key] = None
+        return self._digests[key]
+
+    def schema_miss(self, sheet: Datasheet) -> Miss | None:
+        """A datasheet whose digest is not that of the schema it shows says nothing about either."""
+        if self.configuration_digest(sheet.sheet.schema) == sheet.sheet.schema_digest.sha256:
+            return None
+        return Miss(
+            reason="schema-digest",
+            message="expected schemaDigest to be the digest of the schema in the datasheet, got another",
+            mend="attest the dataset again",
+        )
+
+    def sheets(self, terms: DatasetTerms) -> Sheets:
+        """The schemas under which the policy lets a dataset be read."""
+        if terms not in self._sheets:
+            self._sheets[terms] = self._find_sheets(terms)
+        return self._sheets[terms]
+
+    def _find_sheets(self, terms: DatasetTerms) -> Sheets:
+        schemas: dict[str, VerifiedAttestation] = {}
+        refused: list[Candidate] = []
+        for sheet in self.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
+            own = self.schema_miss(sheet)
+            misses = (*self.qualifier.misses(sheet.attestation, terms.datasheet), *(() if own is None else (own,)))
+            if misses:
+                refused.append(Candidate(attestation=sheet.attestation, misses=misses))
+            else:
+                schemas.setdefault(sheet.sheet.schema_digest.sha256, sheet.attestation)
+        return Sheets(schemas=schemas, miss=None if schemas else self._no_sheet(terms, refused))
+
+    def _no_sheet(self, terms: DatasetTerms, refused: list[Candidate]) -> Miss:
+        nearest = min(refused, key=Candidate.distance) if refused else None
+        got = "none" if nearest is None else f"one of which: {'; '.join(miss.message for miss in nearest.misses)}"
+        authentic = nearest is not None and nearest.authentic
+        return Miss(
+            reason="datasheet-refused" if authentic else "datasheet-missing",
+            message=f"expected a datasheet of {terms} {terms.datasheet}, got {got}",
+            mend=f"have {terms.datasheet.signed_by} attest dataset {terms.name} on platform {terms.datasheet.platform}",
+            authentic=authentic,
+        )
+
+    def set_aside_words(self) -> str:
+        """A pointer to bundles that are not authentic, for refusals that found nothing."""
+        count = len(self.verification.set_aside)
+        return f"; {count} of the bundles here {'is' if count == 1 else 'are'} not authentic" if count else ""

@@ -1,0 +1,308 @@
+"""The rules of ``require``: a metric of the model, or the overlap of two datasets.
+
+Rules:
+- A value counts only if the model's dataset was read as a qualifying datasheet of that very dataset says: else whoever
+  evaluates could skip rows or map labels as it suits them.
+- An absent, undefined or ambiguous value is a refusal, never 0.
+- Nothing here depends on which provenance is chosen, except what is handed in: the schema of a training dataset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from lamslsa.lineage import Artifact, Datasheet, Measurement
+from lamslsa.policy import _words
+from lamslsa.policy._candidates import Candidate, Head, Miss
+from lamslsa.policy._context import Context
+from lamslsa.policy.model import MetricRule, OverlapRule
+from lamslsa.predicates.evaluation import Evaluation, Metric
+
+__all__ = ["metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
+
+
+def metric_head(rule: MetricRule) -> Head:
+    """What a metric rule asks for."""
+    return Head(
+        name=rule.name,
+        kind="metric",
+        subject=_words.metric_name(rule.metric, rule.groups, rule.slice),
+        threshold=_words.limits(rule),
+        witness=rule.witness,
+    )
+
+
+def overlap_head(rule: OverlapRule) -> Head:
+    """What an overlap rule asks for."""
+    return Head(
+        name=rule.name,
+        kind="overlap",
+        subject=f"rows of {rule.dataset.name} that occur in {rule.training.name}",
+        threshold=f"<= {rule.maximum}",
+        witness=rule.witness,
+    )
+
+
+def metric_candidates(context: Context, rule: MetricRule, schema: str | None) -> tuple[Candidate, ...]:
+    """Every evaluation of the model, with what it lacks.
+
+    ``schema`` is the one under which the rule's dataset is read; None when no datasheet qualifies.
+    """
+    return tuple(
+        _metric_candidate(context, rule, schema, item) for item in context.lineage.measurements_of(context.model)
+    )
+
+
+def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, item: Measurement) -> Candidate:
+    evaluation = item.evaluation
+    misses = list(context.qualifier.misses(item.attestation, rule.witness))
+    sheets = context.sheets(rule.dataset)
+    same_dataset = item.dataset.sha256 == rule.dataset.sha256
+    if sheets.miss is not None:
+        misses.append(sheets.miss)
+    if not same_dataset:
+        misses.append(_other_dataset(context, rule, item))
+    elif schema is not None and evaluation.dataset.schema_digest.sha256 != schema:
+        misses.append(
+            Miss(
+                reason="schema-other",
+                message=f"expected {rule.dataset} read under schema {_words.short(schema)}, as its datasheet says, "
+                f"got schema {_words.short(evaluation.dataset.schema_digest.sha256)}",
+                mend="evaluate with the schema of the datasheet",
+            )
+        )
+    misses += _harness_misses(context, rule, evaluation)
+    entries = [
+        metric
+        for metric in evaluation.metrics
+        if metric.name == rule.metric and metric.groups == rule.groups and metric.slice == rule.slice
+    ]
+    if len(entries) != 1:
+        misses.append(_no_entry(rule, evaluation, len(entries)))
+        return Candidate(attestation=item.attestation, misses=tuple(misses))
+    (metric,) = entries
+    value = _compared(rule, metric)
+    if same_dataset:
+        misses += _value_misses(rule, evaluation, metric, value)
+    return Candidate(
+        attestation=item.attestation,
+        misses=tuple(misses),
+        observed=_words.observed_metric(metric, rule.minimum, rule.maximum),
+        value=value,
+        gap=_gap(rule, value),
+        relied=() if schema is None else (sheets.schemas[schema],),
+    )
+
+
+def _other_dataset(context: Context, rule: MetricRule, item: Measurement) -> Miss:
+    got = f"one on {_words.quoted(item.evaluation.dataset.name)} ({_words.short(item.dataset.sha256)})"
+    mend = f"evaluate the model on {rule.dataset}"
+    if item.dataset in context.seen_in_training:
+        return Miss(
+            reason="evaluated-on-training-data",
+            message=f"expected an evaluation on {rule.dataset}, got {got}, which the model was trained on",
+            mend=mend,
+        )
+    return Miss(reason="dataset-other", message=f"expected an evaluation on {rule.dataset}, got {got}", mend=mend)
+
+
+def _harness_misses(context: Context, rule: MetricRule, evaluation: Evaluation) -> Iterator[Miss]:
+    """Measured by what, and under which configuration."""
+    if str(evaluation.measurer) != rule.measurer:
+        yield Miss(
+            reason="measurer-other",
+            message=f"expected measurer {rule.measurer}, got {_words.quoted(str(evaluation.measurer))}",
+            mend=f"evaluate with {rule.measurer}, or name the other measurer in the policy after review",
+        )
+    digest = context.configuration_digest(evaluation.configuration)
+    if not digest == evaluation.configuration_digest.sha256 == rule.configuration:
+        got = (
+            "one whose digest is not its own"
+            if digest != evaluation.configuration_digest.sha256
+            else f"sha256:{digest}"
+        )
+        yield Miss(
+            reason="configuration-other",
+            message=f"expected {rule.measurer} under configuration {_words.short(rule.configuration)}, got {got}",
+            mend="evaluate under the configuration that the policy names; without one it means the measurer's default",
+        )
+
+
+def _no_entry(rule: MetricRule, evaluation: Evaluation, count: int) -> Miss:
+    wanted = _words.metric_name(rule.metric, rule.groups, rule.slice)
+    if count:
+        return Miss(
+            reason="metric-ambiguous",
+            message=f"expected one value of {wanted}, got {count} in the same evaluation",
+            mend="evaluate again: which value counts cannot be told",
+        )
+    alike = sorted(
+        {
+            _words.metric_name(item.name, item.groups, item.slice)
+            for item in evaluation.metrics
+            if item.name == rule.metric
+        }
+    )
+    got = ", ".join(_words.quoted(name) for name in alike[:5]) if alike else "other metrics"
+    return Miss(
+        reason="metric-missing",
+        message=f"expected {wanted} in the evaluation, got {got}",
+        mend="evaluate with these groups and slices in the configuration file",
+    )
+
+
+def _compared(rule: MetricRule, metric: Metric) -> float | None:
+    """The number that the rule compares; None where there is none."""
+    if metric.undefined is not None or metric.value is None or not math.isfinite(metric.value):
+        return None
+    if rule.use == "value":
+        return metric.value
+    interval = metric.interval
+    if interval is None or not -math.inf < interval.lower <= interval.upper < math.inf:
+        return None
+    return interval.lower if rule.use == "lowerBound" else interval.upper
+
+
+def _gap(rule: MetricRule, value: float | None) -> float:
+    if value is None:
+        return math.inf
+    low = 0.0 if rule.minimum is None else rule.minimum - value
+    high = 0.0 if rule.maximum is None else value - rule.maximum
+    return max(low, high, 0.0)
+
+
+def _value_misses(rule: MetricRule, evaluation: Evaluation, metric: Metric, value: float | None) -> Iterator[Miss]:
+    name = _words.metric_name(rule.metric, rule.groups, rule.slice)
+    if metric.samples < rule.samples:
+        yield Miss(
+            reason="samples-too-few",
+            message=f"expected {name} over at least {rule.samples} rows, got {metric.samples}",
+            mend="evaluate on more rows of this kind",
+        )
+    level = evaluation.configuration.get("confidenceLevel")
+    if rule.use != "value" and metric.interval is not None and level not in (None, metric.interval.level):
+        yield Miss(
+            reason="interval-level",
+            message=f"expected the {level!r:.20} interval that was configured, got {metric.interval.level:g}",
+            mend="evaluate again: the evaluation contradicts itself",
+        )
+    if value is None:
+        undefined = metric.value is None or metric.undefined is not None or not math.isfinite(metric.value)
+        yield Miss(
+            reason="metric-undefined" if undefined else "interval-missing",
+            message=f"expected a value of {name}, got none: {_words.quoted(metric.undefined or 'not given')}"
+            if undefined
+            else f"expected a confidence interval of {name}, got none",
+            mend="evaluate on data that defines it" if undefined else "use: value compares the value itself",
+        )
+    # a comparison with anything that is no number is false, so the limits are asked for and not their opposite
+    elif not ((rule.minimum is None or value >= rule.minimum) and (rule.maximum is None or value <= rule.maximum)):
+        yield Miss(
+            reason="threshold-missed",
+            message=f"expected {name} {_words.limits(rule)}, got {_words.number(value, rule.minimum, rule.maximum)}",
+            mend="a better model, or another limit in the policy",
+        )
+
+
+def overlap_candidates(
+    context: Context, rule: OverlapRule, schema: str | None, training_schema: str | None
+) -> tuple[Candidate, ...]:
+    """Every overlap that a datasheet of the rule's dataset holds, with what it lacks.
+
+    ``schema`` is the one under which the rule's dataset is read, None when no datasheet qualifies; ``training_schema``
+    the one under which the chosen provenance read the training dataset, None where it did not.
+    """
+    known = context.sheets(rule.training)
+    allowed = sorted(item for item in known.schemas if training_schema in (None, item))
+    lacking = known.miss
+    if lacking is None and not allowed:
+        lacking = Miss(
+            reason="schema-other",
+            message=f"expected {rule.training} read in training as its datasheet says, got another schema",
+            mend="train with the schema of the datasheet",
+        )
+    candidates: list[Candidate] = []
+    for item in context.lineage.datasheets_of(Artifact(kind="dataset", sha256=rule.dataset.sha256)):
+        misses = _carrier_misses(context, rule, schema, item)
+        if lacking is not None:
+            candidates.append(Candidate(attestation=item.attestation, misses=(*misses, lacking)))
+        candidates += [
+            _overlap_candidate(context, rule, item, misses=misses, schemas=(schema, other)) for other in allowed
+        ]
+    return tuple(candidates)
+
+
+def _carrier_misses(context: Context, rule: OverlapRule, schema: str | None, item: Datasheet) -> tuple[Miss, ...]:
+    """What the datasheet that holds the overlap lacks, whatever the overlap is."""
+    own = item.sheet.schema_digest.sha256
+    misses = list(context.qualifier.misses(item.attestation, rule.witness))
+    misses += [miss for miss in (context.schema_miss(item), context.sheets(rule.dataset).miss) if miss is not None]
+    if schema is not None and own != schema:
+        misses.append(
+            Miss(
+                reason="schema-other",
+                message=f"expected {rule.dataset} read under schema {_words.short(schema)}, got {_words.short(own)}",
+                mend="measure the overlap under the schema of the datasheet",
+            )
+        )
+    if str(item.sheet.measurer) != rule.measurer:
+        misses.append(
+            Miss(
+                reason="measurer-other",
+                message=f"expected measurer {rule.measurer}, got {_words.quoted(str(item.sheet.measurer))}",
+                mend=f"attest the dataset with {rule.measurer}",
+            )
+        )
+    return tuple(misses)
+
+
+def _overlap_candidate(
+    context: Context,
+    rule: OverlapRule,
+    item: Datasheet,
+    *,
+    misses: tuple[Miss, ...],
+    schemas: tuple[str | None, str],
+) -> Candidate:
+    schema, training_schema = schemas
+    same = [overlap for overlap in item.sheet.overlaps if overlap.dataset.digest.sha256 == rule.training.sha256]
+    entries = [overlap for overlap in same if overlap.schema_digest.sha256 == training_schema]
+    if len(entries) != 1:
+        return Candidate(attestation=item.attestation, misses=(*misses, _no_overlap(rule, len(same), len(entries))))
+    (overlap,) = entries
+    if overlap.rows > rule.maximum:
+        misses = (
+            *misses,
+            Miss(
+                reason="overlap-too-large",
+                message=f"expected at most {rule.maximum} rows of {rule.dataset} in {rule.training.name}, "
+                f"got {overlap.rows}",
+                mend="remove the shared rows from the training data, or set another limit in the policy",
+            ),
+        )
+    relied = [context.sheets(rule.training).schemas[training_schema]]
+    relied += [] if schema is None else [context.sheets(rule.dataset).schemas[schema]]
+    return Candidate(
+        attestation=item.attestation,
+        misses=misses,
+        observed=f"{overlap.rows} of {item.sheet.rows} rows",
+        value=float(overlap.rows),
+        gap=float(max(0, overlap.rows - rule.maximum)),
+        relied=tuple(relied),
+    )
+
+
+def _no_overlap(rule: OverlapRule, same: int, count: int) -> Miss:
+    if count:
+        return Miss(
+            reason="overlap-ambiguous",
+            message=f"expected one overlap with {rule.training}, got {count} in the same datasheet",
+            mend="attest the dataset again: which value counts cannot be told",
+        )
+    return Miss(
+        reason="overlap-missing",
+        message=f"expected the overlap with {rule.training} in the datasheet of {rule.dataset.name}, "
+        f"got {'one under another schema' if same else 'none'}",
+        mend=f"attest {rule.dataset.name} again and have it compared with {rule.training.name}",
+    )

@@ -1,0 +1,143 @@
+"""Rules, values and differences in words; nothing here decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from lamslsa.artifact.manifest import Manifest
+from lamslsa.lineage import Lineage
+from lamslsa.policy.model import MetricRule, ParameterTerms
+from lamslsa.predicates.evaluation import Metric
+from lamslsa.verify import VerifiedAttestation
+
+__all__ = [
+    "limits",
+    "metric_name",
+    "nearest_model",
+    "number",
+    "observed_metric",
+    "parameter_limits",
+    "quoted",
+    "short",
+]
+
+_USES: Final = {"lowerBound": " (lower bound)", "value": "", "upperBound": " (upper bound)"}
+_SHOWN: Final = 5
+
+
+def quoted(text: str) -> str:
+    """Text from an attestation: cut to size, and in quotes that show what cannot be printed."""
+    return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+def short(sha256: str) -> str:
+    """A digest as people compare it."""
+    return f"sha256:{sha256[:12]}"
+
+
+def number(value: float, *limits: float | None) -> str:
+    """Four decimals, or all of them where rounding would hide on which side of a limit the value lies."""
+    rounded = f"{value:.4f}"
+    if any(limit is not None and value != limit and float(rounded) == limit for limit in limits):
+        return repr(value)
+    return rounded
+
+
+def _bounds(minimum: float | None, maximum: float | None) -> str:
+    parts = [f">= {minimum:g}"] if minimum is not None else []
+    parts += [f"<= {maximum:g}"] if maximum is not None else []
+    return " and ".join(parts)
+
+
+def limits(rule: MetricRule) -> str:
+    """What a metric rule asks for: ``>= 0.84 (lower bound), n >= 10000``."""
+    samples = f", n >= {rule.samples}" if rule.samples else ""
+    return f"{_bounds(rule.minimum, rule.maximum)}{_USES[rule.use]}{samples}"
+
+
+def parameter_limits(terms: ParameterTerms) -> str:
+    """What is asked of a training parameter: ``epochs <= 50``."""
+    if terms.equals is not None:
+        return f"{terms.name} = {terms.equals.decode('utf-8')}"
+    return f"{terms.name} {_bounds(terms.minimum, terms.maximum)}"
+
+
+def metric_name(name: str, groups: Sequence[str], rows: Mapping[str, str] | None) -> str:
+    """A metric with its groups or slice: ``accuracy of race=Black, sex=Female``."""
+    by = f" by {' and '.join(groups)}" if groups else ""
+    of = f" of {', '.join(f'{column}={value}' for column, value in sorted(rows.items()))}" if rows is not None else ""
+    return f"{name}{by}{of}"
+
+
+def observed_metric(metric: Metric, *limits: float | None) -> str:
+    """A measured value: ``0.8549 (0.8494..0.8602), n=16281``."""
+    if metric.value is None:
+        return f"undefined, n={metric.samples}"
+    interval = metric.interval
+    span = f" ({number(interval.lower, *limits)}..{number(interval.upper, *limits)})" if interval else ""
+    return f"{number(metric.value, *limits)}{span}, n={metric.samples}"
+
+
+def _listed_files(lineage: Lineage) -> dict[str, tuple[VerifiedAttestation, dict[str, str]]]:
+    """By model: one attestation about it, and the paths and digests that attestations list for it."""
+    result: dict[str, tuple[VerifiedAttestation, dict[str, str]]] = {}
+    for training in lineage.trainings:
+        _, files = result.setdefault(training.model.sha256, (training.attestation, {}))
+        for item in training.provenance.run_details.byproducts:
+            if item.digest is not None and (item.annotations or {}).get("kind") == "file":
+                files.setdefault(item.name, item.digest.sha256)
+    for measurement in lineage.measurements:
+        _, files = result.setdefault(measurement.model.sha256, (measurement.attestation, {}))
+        for file in measurement.evaluation.model.files:
+            files.setdefault(file.path, file.digest.sha256)
+    return result
+
+
+def nearest_model(lineage: Lineage, model: Manifest) -> tuple[VerifiedAttestation, str] | None:
+    """The model that the attestations here are about, when they are about another one, and how its files differ.
+
+    The lists of files only explain: whether a model is the attested one was decided by the digest of its manifest.
+    """
+    have = {entry.path: entry.sha256 for entry in model.files}
+    digests = set(have.values())
+    others = {sha256: found for sha256, found in _listed_files(lineage).items() if sha256 != model.sha256}
+    if not others:
+        return None
+
+    def likeness(sha256: str) -> tuple[int, int]:
+        files = others[sha256][1]
+        return sum(have.get(path) == digest for path, digest in files.items()), len(digests & set(files.values()))
+
+    nearest = max(sorted(others), key=likeness)
+    item, files = others[nearest]
+    return item, (
+        f"the attestations here are about {short(nearest)}; files that differ: {_difference(files, have)}"
+        if files
+        else f"the attestations here are about {short(nearest)}"
+    )
+
+
+def _difference(attested: Mapping[str, str], have: Mapping[str, str]) -> str:
+    gone = {path: digest for path, digest in attested.items() if path not in have}
+    new = {path: digest for path, digest in have.items() if path not in attested}
+    words = [
+        f"{quoted(path)} has other bytes"
+        for path, digest in sorted(attested.items())
+        if have.get(path, digest) != digest
+    ]
+    for path, digest in sorted(gone.items()):
+        renamed = next((name for name, other in sorted(new.items()) if other == digest), None)
+        if renamed is None:
+            words.append(f"{quoted(path)} is missing")
+        else:
+            del new[renamed]
+            words.append(f"{quoted(path)} is now {quoted(renamed)}")
+    words += [f"{quoted(path)} was added" for path in sorted(new)]
+    return _some(words) or "none by these lists"
+
+
+def _some(words: Iterable[str]) -> str:
+    listed = list(words)
+    more = f", and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more

@@ -1,0 +1,235 @@
+"""The decision: one policy, one model, what was verified about it, and the Appraisal that comes of that.
+
+Rules:
+- A rule is satisfied when some qualifying attestation satisfies it. One provenance of the model, and one schema for
+  each dataset, must satisfy all rules together: a model trained one way is not accepted for what another way showed.
+- Monotonic: leaving attestations out can only refuse. Their order decides nothing. Conflicts are warnings.
+- Nothing is accepted on the strength of an absence: a rule that rests on the training is not evaluated while no
+  provenance qualifies, and what is not evaluated does not accept.
+- No clock and no I/O: the time is an argument.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from lamslsa import _codec
+from lamslsa.artifact.manifest import Manifest
+from lamslsa.errors import FormatError
+from lamslsa.lineage import Training
+from lamslsa.policy import _rules, _training, _words
+from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
+from lamslsa.policy._context import Context
+from lamslsa.policy.appraisal import Appraisal
+from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy, Rule
+from lamslsa.predicates import to_wire
+from lamslsa.verify import Verification
+
+__all__ = ["appraise"]
+
+_VALUE_ONLY: Final = frozenset({"threshold-missed", "samples-too-few", "metric-undefined", "interval-missing"})
+
+
+def appraise(
+    policy: Policy, *, model: Manifest, model_name: str, verification: Verification, at: dt.datetime
+) -> Appraisal:
+    """Decide whether a policy accepts a model.
+
+    1. The policy is in force, and what is appraised is a model.
+    2. Find every provenance of the model that qualifies.
+    3. For each of them, appraise training, lineage, ingredients and rules; without any, what can be said without one.
+    4. Take the provenance under which the fewest rules refuse: if some provenance satisfies all rules, that one.
+
+    Args:
+        policy: what decides.
+        model: the manifest of the files at hand; attestations of another one are about another model.
+        model_name: what to call the model; a label.
+        verification: what `lamslsa.verify.verify_bundles` made with this policy's `Policy.trust_material`.
+        at: the time as of which verification judged certificates.
+
+    Raises:
+        PolicyError: the policy has expired.
+        FormatError: the manifest is that of a dataset.
+    """
+    policy.refuse_expired(at)  # (1)
+    if model.kind != "model":
+        raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
+    context = Context.of(policy, model, verification)
+    trainings = _training.qualifying_trainings(context)  # (2)
+    require = _Require(context=context)
+    options = [_findings(context, require, chosen) for chosen in (trainings or (None,))]  # (3)
+    findings = min(options, key=_unsatisfied)  # (4)
+    qualifying = {item.statement.sha256: item for finding in findings for item in finding.relied}
+    return Appraisal(
+        model_name=model_name,
+        model=model.sha256,
+        policy_name=policy.name,
+        policy_sha256=policy.sha256,
+        at=at,
+        rules=tuple(finding.result for finding in findings),
+        attestations=tuple(sorted(verification.attestations, key=lambda item: item.statement.sha256)),
+        qualifying=tuple(item for _, item in sorted(qualifying.items())),
+        set_aside=verification.set_aside,
+        warnings=(*_conflicts(trainings), *require.conflicts(findings), *_unsafe(policy)),
+    )
+
+
+def _findings(context: Context, require: _Require, chosen: Training | None) -> tuple[Finding, ...]:
+    """Every rule, under one provenance."""
+    return (
+        _training.training_rule(context, chosen),
+        *(
+            _training.unknown_training(context)
+            if chosen is None
+            else (_training.lineage_rule(context, chosen), *_training.ingredient_rules(context, chosen))
+        ),
+        *require.findings(chosen),
+    )
+
+
+def _unsatisfied(findings: Iterable[Finding]) -> tuple[int, int]:
+    """Fewest rules refused first, then fewest not satisfied; `min` takes the first of equals, and they come sorted."""
+    outcomes = [finding.result.outcome for finding in findings]
+    return outcomes.count("refused"), len(outcomes) - outcomes.count("satisfied")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Require:
+    """The rules of ``require``; what does not depend on the provenance is found out once."""
+
+    context: Context
+    _metrics: dict[tuple[str, str | None], tuple[Candidate, ...]] = field(default_factory=dict)
+    _found: dict[tuple[str, str | None, str | None, bool], Finding] = field(default_factory=dict)
+
+    def findings(self, chosen: Training | None) -> tuple[Finding, ...]:
+        """Every rule in the policy's order, each dataset read under the one schema that refuses the fewest rules."""
+        by_dataset: dict[DatasetTerms, list[Rule]] = {}
+        for rule in self.context.policy.require:
+            by_dataset.setdefault(rule.dataset, []).append(rule)
+        found: dict[str, Finding] = {}
+        for dataset, rules in by_dataset.items():
+            readings: Sequence[str | None] = sorted(self.context.sheets(dataset).schemas) or (None,)
+            options = [[self._finding(rule, schema, chosen) for rule in rules] for schema in readings]
+            best = min(options, key=_unsatisfied)
+            found.update(zip((rule.name for rule in rules), best, strict=True))
+        return tuple(found[rule.name] for rule in self.context.policy.require)
+
+    def conflicts(self, findings: Iterable[Finding]) -> tuple[str, ...]:
+        """Satisfied metric rules that another qualifying evaluation misses."""
+        satisfied = {finding.result.name for finding in findings if finding.result.outcome == "satisfied"}
+        return tuple(
+            sorted(
+                {
+                    f"{name}: satisfied, and missed by another qualifying evaluation, "
+                    f"sha256:{item.attestation.statement.sha256}: {item.observed or 'no value'}"
+                    for (name, _), candidates in self._metrics.items()
+                    for item in candidates
+                    if name in satisfied and item.misses and {miss.reason for miss in item.misses} <= _VALUE_ONLY
+                }
+            )
+        )
+
+    def _finding(self, rule: Rule, schema: str | None, chosen: Training | None) -> Finding:
+        """One rule under one reading of its dataset."""
+        used = {} if chosen is None else chosen.trained_on
+        match rule:
+            case MetricRule():
+                on_training_data = rule.dataset.sha256 in used
+                key = (rule.name, schema, None if chosen is None else "known", on_training_data)
+                if key not in self._found:
+                    self._found[key] = self._metric(rule, schema, known=chosen is not None, trained=on_training_data)
+            case OverlapRule():
+                ingredient = used.get(rule.training.sha256)
+                read_as = None if ingredient is None else ingredient.schema or ""
+                key = (rule.name, schema, read_as, False)
+                if key not in self._found:
+                    self._found[key] = self._overlap(rule, schema, read_as)
+        return self._found[key]
+
+    def _metric(self, rule: MetricRule, schema: str | None, *, known: bool, trained: bool) -> Finding:
+        candidates = _rules.metric_candidates(self.context, rule, schema)
+        self._metrics[rule.name, schema] = candidates
+        if trained:
+            miss = Miss(
+                reason="evaluated-on-training-data",
+                message=f"expected an evaluation on data that training did not see, got {rule.dataset}",
+                mend="evaluate on another dataset, and name that one in the policy",
+            )
+            candidates = tuple(replace(item, misses=(*item.misses, miss)) for item in candidates)
+        near = self.context.instead_of_evaluation
+        text = f"expected an evaluation of {_words.short(self.context.model.sha256)}, got none"
+        absent = Miss(
+            reason="evaluation-missing" if near is None else "model-other",
+            message=f"{text}{self.context.set_aside_words()}" if near is None else f"{text}: {near[1]}",
+            mend=f"have {rule.witness.signed_by} evaluate this model on {rule.dataset.name} and publish the result",
+            authentic=False,
+        )
+        finding = conclude(
+            _rules.metric_head(rule),
+            candidates,
+            absent=absent,
+            near=None if near is None else near[0],
+            qualifier=self.context.qualifier,
+        )
+        return finding if known else _without_training(finding)
+
+    def _overlap(self, rule: OverlapRule, schema: str | None, read_as: str | None) -> Finding:
+        absent = Miss(
+            reason="datasheet-missing",
+            message=f"expected a datasheet of {rule.dataset}, got none{self.context.set_aside_words()}",
+            mend=f"have {rule.witness.signed_by} attest dataset {rule.dataset.name} compared with {rule.training.name}",
+            authentic=False,
+        )
+        return conclude(
+            _rules.overlap_head(rule),
+            _rules.overlap_candidates(self.context, rule, schema, read_as),
+            absent=absent,
+            near=None,
+            qualifier=self.context.qualifier,
+        )
+
+
+def _without_training(finding: Finding) -> Finding:
+    """A metric rule while nobody knows what the model was trained on: its dataset may be the training data."""
+    if finding.result.outcome != "satisfied":
+        return finding
+    return Finding(
+        result=replace(
+            finding.result,
+            outcome="not-evaluated",
+            reason="training-unknown",
+            message="expected to know which datasets the model was trained on, got no qualifying provenance",
+            mend="mend the rule training first",
+        )
+    )
+
+
+def _conflicts(trainings: Sequence[Training]) -> tuple[str, ...]:
+    """Qualifying provenances that tell different stories; asking for one only would not be monotonic."""
+    stories = {
+        (
+            tuple(sorted((item.artifact, item.schema or "") for item in training.datasets)),
+            tuple(sorted(item.artifact for item in training.bases)),
+            _codec.dumps(to_wire(training.provenance.build_definition.external_parameters)),
+        )
+        for training in trainings
+    }
+    if len(stories) < 2:
+        return ()
+    digests = ", ".join(f"sha256:{training.attestation.statement.sha256}" for training in trainings)
+    return (f"several qualifying trainings claim this model and differ: {digests}",)
+
+
+def _unsafe(policy: Policy) -> tuple[str, ...]:
+    """Platforms that rules name and that accept any code."""
+    named = {policy.training.witness, *(terms.datasheet for terms in policy.ingredients)}
+    for rule in policy.require:
+        named |= {rule.witness, rule.dataset.datasheet}
+    return tuple(
+        f"platform {name} accepts any measurement: nothing says which code measured"
+        for name in sorted({witness.platform for witness in named})
+        if policy.platforms[name].unsafe_any_measurement
+    )

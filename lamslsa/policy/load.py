@@ -1,0 +1,276 @@
+"""From the bytes of a policy file to a `Policy`: strict, and every refusal names file, line and column.
+
+Rules:
+- An unknown key is refused, features that do not exist yet included; an empty list is refused where one is needed.
+- Every name of an identity, platform or dataset must lead somewhere, and nothing is named or listed twice.
+- Two identities never share a key: separate roles are separate keys.
+- Files that the policy names are relative to it; they are read here, up to 64 KiB each, and nowhere else.
+- What would make a rule weaker than it looks is refused: a lower limit compared with the upper end of the interval, a
+  simulated platform under a vendor's root, a measurer without a default that has no configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from lamslsa import _codec, _yaml
+from lamslsa._yaml import Mapping_, Node
+from lamslsa.errors import FormatError
+from lamslsa.evidence.appraise import PlatformTerms
+from lamslsa.policy import _values
+from lamslsa.policy._platforms import read_platform
+from lamslsa.policy.model import (
+    DatasetTerms,
+    MetricRule,
+    OverlapRule,
+    Policy,
+    Rule,
+    TrainingTerms,
+    Witness,
+)
+from lamslsa.sign import KeyVerifier
+
+__all__ = ["API_VERSION", "KIND", "Read", "load_policy", "read_file"]
+
+API_VERSION: Final = "lamslsa.dev/policy/v1"
+KIND: Final = "IngredientsPolicy"
+
+Read = Callable[[Path], bytes]
+T = TypeVar("T")
+
+_MAX_FILE_BYTES: Final = 64 * 1024
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a small regular file.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: it is larger than 64 KiB.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    with path.open("rb") as file:
+        data = file.read(_MAX_FILE_BYTES + 1)
+    if len(data) > _MAX_FILE_BYTES:
+        raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes, got more", reason="policy-file")
+    return data
+
+
+def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_file) -> Policy:
+    """Read a policy.
+
+    Args:
+        data: the YAML file.
+        source: what messages call it.
+        directory: what the files it names are relative to.
+        read: how they are read.
+
+    Raises:
+        FormatError: the file, or one that it names, is not what it should be; with line and column.
+    """
+    root = _yaml.loads(data, source=source).mapping()
+    _expect(root.take("apiVersion"), API_VERSION, reason="policy-version")
+    _expect(root.take("kind"), KIND, reason="policy-kind")
+    metadata = root.take("metadata").mapping()
+    name = _values.label(metadata.take("name"))
+    expires = metadata.get("expires")
+    metadata.finish()
+
+    trust = root.take("trust").mapping()
+    files = _Files(directory=directory, read=read)
+    identities = _identities(trust.take("identities").mapping(), files)
+    platforms = _platforms(trust.take("platforms").mapping(), files)
+    trust.finish()
+
+    reader = _Rules(identities=identities, platforms=platforms)
+    ingredients = reader.ingredients(root.take("ingredients").mapping())
+    training = reader.training(root.take("training").mapping())
+    require = reader.rules(root.take("require"), ingredients)
+    root.finish()
+    return Policy(
+        name=name,
+        sha256=_codec.sha256_hex(data),
+        expires=None if expires is None else _values.time(expires),
+        identities=identities,
+        platforms=platforms,
+        ingredients=ingredients,
+        training=training,
+        require=require,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Reads what the policy names, and says where it was named when that fails."""
+
+    directory: Path
+    read: Read
+
+    def load(self, node: Node, parse: Callable[[bytes], T], *, what: str) -> T:
+        path = Path(node.string())
+        if path.is_absolute():
+            node.refuse(f"expected a path relative to the policy, got {str(path)!r}", reason="policy-file")
+        try:
+            return parse(self.read(self.directory / path))
+        except (OSError, ValueError) as err:
+            node.refuse(
+                f"expected a file with {what}, got {str(path)!r}, which cannot be read: {type(err).__name__}",
+                reason="policy-file",
+                hint="files are relative to the policy",
+            )
+        except FormatError as err:
+            node.refuse(f"expected a file with {what}, got {str(path)!r}: {err}", reason=err.reason, hint=err.hint)
+
+
+def _expect(node: Node, value: str, *, reason: str) -> None:
+    if node.string() != value:
+        node.refuse(f"expected {value!r} at {node.where}, got {node.string()!r}", reason=reason)
+
+
+def _named(mapping: Mapping_) -> Iterable[tuple[str, Mapping_]]:
+    """The entries of a mapping whose keys are names that the author chose."""
+    if not mapping.entries:
+        mapping.refuse(f"expected at least one entry at {mapping.where}, got none", reason="yaml-empty")
+    for key, node in mapping:
+        _values.label(mapping.entries[key][0])
+        yield key, node.mapping()
+
+
+def _identities(mapping: Mapping_, files: _Files) -> Mapping[str, KeyVerifier]:
+    result: dict[str, KeyVerifier] = {}
+    owners: dict[str, str] = {}
+    for name, node in _named(mapping):
+        key = node.take("key")
+        node.finish()
+        verifier = files.load(key, KeyVerifier.load, what="a public key")
+        other = owners.setdefault(verifier.key_id, name)
+        if other != name:
+            key.refuse(
+                f"expected a key of its own for {name!r}, got the key of {other!r}",
+                reason="policy-key-shared",
+                hint="separate roles sign with separate keys",
+            )
+        result[name] = verifier
+    return result
+
+
+def _platforms(mapping: Mapping_, files: _Files) -> Mapping[str, PlatformTerms]:
+    return {name: read_platform(name, node, files.load) for name, node in _named(mapping)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rules:
+    """Reads everything that refers to identities, platforms and datasets."""
+
+    identities: Mapping[str, KeyVerifier]
+    platforms: Mapping[str, PlatformTerms]
+    by_name: dict[str, DatasetTerms] = field(default_factory=dict)
+    by_digest: dict[str, DatasetTerms] = field(default_factory=dict)
+
+    def witness(self, node: Mapping_) -> Witness:
+        """``signedBy`` and ``platform``, both of which stand on every rule."""
+        return Witness(
+            signed_by=node.take("signedBy").choice(self.identities),
+            platform=node.take("platform").choice(self.platforms),
+        )
+
+    def dataset(self, value: Node) -> DatasetTerms:
+        """A dataset; declared in several places it must read the same in all of them."""
+        node = value.mapping()
+        sheet = node.take("datasheet").mapping()
+        terms = DatasetTerms(
+            name=_values.label(node.take("name")),
+            sha256=_values.digest(node.take("digest")),
+            datasheet=self.witness(sheet),
+        )
+        sheet.finish()
+        node.finish()
+        for known in (self.by_name.setdefault(terms.name, terms), self.by_digest.setdefault(terms.sha256, terms)):
+            if known != terms:
+                node.refuse(
+                    f"expected {terms.name!r} as declared before, {known} with a datasheet {known.datasheet}, "
+                    f"got {terms} with a datasheet {terms.datasheet}",
+                    reason="policy-dataset",
+                    hint="one name, one digest and one datasheet for each dataset",
+                )
+        return terms
+
+    def ingredients(self, node: Mapping_) -> tuple[DatasetTerms, ...]:
+        """The datasets that a model may be made of."""
+        result: dict[str, DatasetTerms] = {}
+        for item in node.take("datasets").sequence():
+            terms = self.dataset(item)
+            if terms.sha256 in result:
+                item.refuse(f"expected each dataset once, got {terms.name!r} twice", reason="policy-duplicate")
+            result[terms.sha256] = terms
+        node.finish()
+        return tuple(result.values())
+
+    def training(self, node: Mapping_) -> TrainingTerms:
+        """Who says how the model was trained, and with which parameters."""
+        witness = self.witness(node)
+        parameters = node.get("parameters")
+        node.finish()
+        return TrainingTerms(
+            witness=witness, parameters=() if parameters is None else _values.parameters(parameters.mapping())
+        )
+
+    def rules(self, node: Node, ingredients: tuple[DatasetTerms, ...]) -> tuple[Rule, ...]:
+        """What must hold; at least one rule."""
+        result: dict[str, Rule] = {}
+        for item in node.sequence():
+            mapping = item.mapping()
+            name = _values.rule_name(mapping.take("name"))
+            if name in result:
+                mapping.take("name").refuse(
+                    f"expected unique rule names, got {name!r} twice", reason="policy-duplicate"
+                )
+            if ("metric" in mapping) == ("overlap" in mapping):
+                got = "both" if "metric" in mapping else "neither"
+                mapping.refuse(f"expected either metric or overlap at {mapping.where}, got {got}", reason="policy-rule")
+            rule = self._metric(name, mapping) if "metric" in mapping else self._overlap(name, mapping, ingredients)
+            mapping.finish()
+            result[name] = rule
+        return tuple(result.values())
+
+    def _metric(self, name: str, node: Mapping_) -> MetricRule:
+        measurer = _values.measurer(node.take("measurer"))
+        minimum, maximum = _values.limits(node)
+        samples = node.get("samples")
+        groups = node.get("groups")
+        rows = node.get("slice")
+        return MetricRule(
+            name=name,
+            metric=_values.text(node.take("metric")),
+            groups=() if groups is None else _values.unique_texts(groups),
+            slice=None if rows is None else _values.slice_(rows.mapping()),
+            dataset=self.dataset(node.take("dataset")),
+            measurer=measurer,
+            configuration=_values.configuration(node, measurer),
+            minimum=minimum,
+            maximum=maximum,
+            use=_values.use(node.take("use"), minimum, maximum),
+            samples=0 if samples is None else _values.samples(samples.mapping()),
+            witness=self.witness(node),
+        )
+
+    def _overlap(self, name: str, node: Mapping_, ingredients: tuple[DatasetTerms, ...]) -> OverlapRule:
+        by_name = {item.name: item for item in ingredients}
+        training = by_name[node.take("overlap").choice(by_name)]
+        dataset = self.dataset(node.take("dataset"))
+        if dataset.sha256 == training.sha256:
+            node.take("dataset").refuse(
+                f"expected another dataset than {training.name!r}, got the same", reason="policy-rule"
+            )
+        return OverlapRule(
+            name=name,
+            training=training,
+            dataset=dataset,
+            measurer=_values.measurer(node.take("measurer")),
+            maximum=node.take("max").integer(minimum=0),
+            witness=self.witness(node),
+        )

@@ -1,0 +1,169 @@
+"""What a policy says, once read: who may sign, from which TEE, what a model may be made of, and what must hold.
+
+Rules:
+- Every rule names its witness, a signer and a platform; there are no defaults.
+- Names are labels: artifacts are compared by digest, identities by key.
+- A configuration that the file leaves out is the measurer's default, resolved to its digest when the file is read.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from lamslsa.errors import FormatError, PolicyError
+from lamslsa.evidence.appraise import PlatformTerms
+from lamslsa.sign import KeyVerifier
+from lamslsa.verify import TrustMaterial
+
+__all__ = [
+    "DatasetTerms",
+    "MetricRule",
+    "OverlapRule",
+    "ParameterTerms",
+    "Policy",
+    "Rule",
+    "TrainingTerms",
+    "Use",
+    "Witness",
+]
+
+Use = Literal["lowerBound", "value", "upperBound"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witness:
+    """Whose word counts: an identity that must have signed, and a platform whose quote must cover the statement."""
+
+    signed_by: str
+    platform: str
+
+    def __str__(self) -> str:
+        return f"signed by {self.signed_by} on {self.platform}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetTerms:
+    """A dataset, and whose datasheet says how its bytes become rows.
+
+    Attributes:
+        sha256: manifest digest, hexadecimal.
+    """
+
+    name: str
+    sha256: str
+    datasheet: Witness
+
+    def __str__(self) -> str:
+        return f"{self.name} (sha256:{self.sha256[:12]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterTerms:
+    """Limits on one parameter of the training.
+
+    Attributes:
+        equals: RFC 8785 form of the only value allowed; excludes the limits.
+    """
+
+    name: str
+    minimum: float | None
+    maximum: float | None
+    equals: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingTerms:
+    """Whose provenance counts, and with which parameters."""
+
+    witness: Witness
+    parameters: tuple[ParameterTerms, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRule:
+    """A metric of the model on one dataset, by one measurer under one configuration.
+
+    Attributes:
+        configuration: SHA-256 over the RFC 8785 form of the measurer's configuration.
+        use: which end of the confidence interval is compared, or the value itself.
+        samples: the least number of rows behind the value.
+    """
+
+    name: str
+    metric: str
+    groups: tuple[str, ...]
+    slice: Mapping[str, str] | None
+    dataset: DatasetTerms
+    measurer: str
+    configuration: str
+    minimum: float | None
+    maximum: float | None
+    use: Use
+    samples: int
+    witness: Witness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverlapRule:
+    """At most ``maximum`` rows of ``dataset`` may occur in ``training``."""
+
+    name: str
+    training: DatasetTerms
+    dataset: DatasetTerms
+    measurer: str
+    maximum: int
+    witness: Witness
+
+
+Rule = MetricRule | OverlapRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """An ingredients list with its rules.
+
+    Attributes:
+        sha256: of the policy file's bytes.
+        expires: from then on nothing is accepted; None where the policy does not end.
+        ingredients: complete; a dataset of the model that is not listed here is a refusal.
+    """
+
+    name: str
+    sha256: str
+    expires: dt.datetime | None
+    identities: Mapping[str, KeyVerifier]
+    platforms: Mapping[str, PlatformTerms]
+    ingredients: tuple[DatasetTerms, ...]
+    training: TrainingTerms
+    require: tuple[Rule, ...]
+
+    def __post_init__(self) -> None:
+        if not (self.ingredients and self.require):
+            raise FormatError("expected ingredients and rules in the policy, got none", reason="policy-empty")
+
+    def refuse_expired(self, at: dt.datetime) -> None:
+        """Return if the policy is in force.
+
+        Raises:
+            PolicyError: it has expired.
+        """
+        if at.tzinfo is None:
+            raise ValueError("expected a timezone-aware time, got a naive one")
+        if self.expires is not None and at >= self.expires:
+            raise PolicyError(
+                f"expected a policy in force at {at.isoformat()}, got one that expired at {self.expires.isoformat()}",
+                reason="policy-expired",
+                hint="ask the policy's publisher for the current one",
+            )
+
+    def trust_material(self, *, at: dt.datetime, collateral: bytes | None = None) -> TrustMaterial:
+        """What `lamslsa.verify.verify_bundles` needs of this policy.
+
+        Raises:
+            PolicyError: the policy has expired.
+        """
+        self.refuse_expired(at)
+        return TrustMaterial(identities=self.identities, at=at, collateral=collateral)

@@ -1,0 +1,104 @@
+"""The base policy of the test vectors, and attestations as verification would hand them over."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from lamslsa import predicates, statement, verify
+from lamslsa._codec import sha256_hex
+from lamslsa.artifact.manifest import Manifest
+from lamslsa.evidence.roots import load_root
+from lamslsa.policy import Appraisal, Policy, appraise, load_policy
+from lamslsa.predicates import TeeEvidence
+from lamslsa.testing import chain
+from lamslsa.testing.chain import Entry
+from lamslsa.verify import SetAside, Verification, VerifiedAttestation, VerifiedEvidence
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+BASE = VECTORS / "policy" / "base"
+AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Path:
+    return VECTORS
+
+
+@pytest.fixture(scope="session")
+def at() -> dt.datetime:
+    return AT
+
+
+@pytest.fixture(scope="session")
+def policy_text() -> str:
+    return (BASE / "policy.yaml").read_text()
+
+
+@pytest.fixture(scope="session")
+def root() -> str:
+    """The fingerprint of the simulated root that the base policy pins."""
+    return load_root((BASE / "simulated-root.pem").read_bytes()).sha256
+
+
+@pytest.fixture
+def entries(root: str) -> dict[str, Entry]:
+    return chain.entries(root=root)
+
+
+@pytest.fixture(scope="session")
+def load() -> Callable[[str], Policy]:
+    return lambda text: load_policy(text.encode(), source="policy.yaml", directory=BASE)
+
+
+def _attestation(entry: Entry) -> VerifiedAttestation:
+    parsed = statement.parse(entry.payload)
+    predicate = predicates.parse(parsed)
+    assert not isinstance(predicate, TeeEvidence)
+    return VerifiedAttestation(
+        statement=parsed,
+        predicate=predicate,
+        signers=entry.signers,
+        evidence=tuple(
+            VerifiedEvidence(claims=claims, statement=sha256_hex(repr(claims).encode()), covers=(parsed.sha256,))
+            for claims in entry.claims
+        ),
+        sources=("test",),
+        seal=verify._SEAL,
+    )
+
+
+@pytest.fixture(scope="session")
+def sealed() -> Callable[[Iterable[Entry]], Verification]:
+    """What verification would return for these entries."""
+    return lambda items: Verification(attestations=tuple(_attestation(item) for item in items), set_aside=())
+
+
+@pytest.fixture(scope="session")
+def judge(
+    load: Callable[[str], Policy], sealed: Callable[[Iterable[Entry]], Verification], policy_text: str
+) -> Callable[..., Appraisal]:
+    """Appraise entries under a policy; the base policy and the base model where none is given."""
+    base = load(policy_text)
+
+    def run(
+        items: Iterable[Entry],
+        *,
+        policy: Policy | None = None,
+        model: Manifest | None = None,
+        set_aside: tuple[SetAside, ...] = (),
+        at: dt.datetime = AT,
+    ) -> Appraisal:
+        verification = sealed(items)
+        return appraise(
+            policy or base,
+            model=model or chain.model(),
+            model_name="census-mlp",
+            verification=Verification(attestations=verification.attestations, set_aside=set_aside),
+            at=at,
+        )
+
+    return run
