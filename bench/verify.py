@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lamslsa.policy import load_policy
@@ -79,8 +80,8 @@ def main() -> None:
     terms = load_policy(policy.read_bytes(), source=str(policy), directory=policy.parent)
     trust = terms.trust_material(at=dt.datetime.now(dt.UTC))
     properties, evidence = classify(list(DirectoryStore(model / ".attestations").bundles()), trust)
-    statement = statistics.median(median_ms(lambda b=item: verify_bundles([b], trust)) for item in properties)
-    quote = statistics.median(median_ms(lambda b=item: verify_bundles([b], trust)) for item in evidence)
+    statement = statistics.median(median_ms(partial(verify_bundles, [item], trust)) for item in properties)
+    quote = statistics.median(median_ms(partial(verify_bundles, [item], trust)) for item in evidence)
     process = process_seconds(model, policy)
     heavy = imported(model, policy)
 

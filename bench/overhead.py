@@ -1,0 +1,148 @@
+"""What attesting costs: attested training against the same without lamslsa, and one run's quote and signatures.
+
+    python bench/overhead.py
+
+The plain training is what a user would write with DuckDB, NumPy and PyTorch; its weights must be bit-identical to the
+attested ones, else the comparison is refused. CPU seconds of this process, imports excluded, in turns, medians of 5.
+Limits: 2 % extra CPU; 5 ms to quote, bind and sign one run with the key decrypted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import math
+import statistics
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import safetensors.torch
+import torch
+
+from lamslsa.attest import attest_training
+from lamslsa.evidence import attester_for
+from lamslsa.measure import Job, load_job
+from lamslsa.measure.interface import silent
+from lamslsa.publish import evidence_statement
+from lamslsa.sign import KeySigner, generate
+
+ROOT = Path(__file__).resolve().parent.parent
+CPU_LIMIT, SIGN_LIMIT_MS, RUNS = 1.02, 5.0, 5
+
+
+def plain_training(path: Path, job: Job, model_out: Path) -> None:
+    """The same training, nothing attested."""
+    training = job.require_training()
+    columns = [column.name for column in training.dataset.schema.columns]
+    numbers = {column.name for column in training.dataset.schema.columns if column.type != "string"}
+    table = duckdb.connect(config={"threads": 1}).execute(
+        "select * from read_csv(?, header=false, delim=',', all_varchar=true, auto_detect=false, columns=?)",
+        [str(path), dict.fromkeys(columns, "VARCHAR")],
+    )
+    raw = table.fetchnumpy()
+    values = {name: [None if v.strip() == "?" else v.strip() for v in raw[name].tolist()] for name in columns}
+    inputs: list[Any] = []
+    for name in columns:
+        if name == "income" or name in training.drop:
+            continue
+        if name in numbers:
+            column = np.array(values[name], dtype=np.float64)
+            mean = math.fsum(column) / len(column)
+            deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in column.tolist()) / len(column))
+            inputs.append(((column - mean) / deviation).astype(np.float32)[:, None])
+        else:
+            categories = sorted({value for value in values[name] if value is not None})
+            positions = {category: index for index, category in enumerate(categories)}
+            hot = np.zeros((len(values[name]), len(categories)), dtype=np.float32)
+            for row, value in enumerate(values[name]):
+                if value is not None:
+                    hot[row, positions[value]] = 1
+            inputs.append(hot)
+    features = torch.from_numpy(np.concatenate(inputs, axis=1))
+    targets = torch.tensor([float(value == ">50K") for value in values["income"]])
+
+    torch.manual_seed(training.seed)
+    widths = [features.shape[1], *training.hidden, 1]
+    layers: list[torch.nn.Module] = []
+    for below, above in pairwise(widths):
+        layers += [torch.nn.Linear(below, above), torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    shuffle = torch.Generator().manual_seed(training.seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, foreach=False)
+    compute_loss = torch.nn.BCEWithLogitsLoss()
+    for _ in range(training.epochs):
+        total = 0.0
+        for batch in torch.split(torch.randperm(len(targets), generator=shuffle), training.batch_size):
+            optimizer.zero_grad(set_to_none=True)
+            loss = compute_loss(model(features[batch]).squeeze(1), targets[batch])
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(batch)
+    model_out.mkdir()
+    safetensors.torch.save_file(model.state_dict(), model_out / "model.safetensors")
+
+
+def cpu_seconds(work: Any) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT / "build" / "demo" / "data" / "adult.data")
+    parser.add_argument("--job", type=Path, default=ROOT / "examples" / "census" / "census.yaml")
+    chosen = parser.parse_args()
+    job = load_job(chosen.job.read_bytes(), source=str(chosen.job))
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(mode=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        attester = attester_for("simulated", simulated_platform=folder / "platform", now=dt.datetime.now(dt.UTC))
+        signer = KeySigner.load(generate(None), None)
+        plain, attested, ratios, signing = [], [], [], []
+        for turn in range(RUNS + 1):
+            models = folder / f"plain-{turn}", folder / f"attested-{turn}"
+            first = cpu_seconds(lambda out=models[0]: plain_training(chosen.data, job, out))
+            began = time.process_time()
+            run = attest_training(chosen.data, job=job, model_out=models[1], attester=attester, progress=silent)
+            second = time.process_time() - began
+            weights = {(model / "model.safetensors").read_bytes() for model in models}
+            if len({bytes_without_order(data) for data in weights}) != 1:
+                sys.exit("expected bit-identical weights from both trainings, got others")
+            if turn:  # the first turn warms up
+                plain.append(first)
+                attested.append(second)
+                ratios.append(second / first)
+        for _ in range(50):
+            began = time.perf_counter()
+            attester.quote(bytes(64))
+            signer.sign(evidence_statement(run))
+            for item in run.statements:
+                signer.sign(item.payload)
+            signing.append((time.perf_counter() - began) * 1e3)
+
+    ratio, sign_ms = statistics.median(ratios), statistics.median(signing)
+    print(f"{'attesting':<40}{'median':>12}{'limit':>10}{'ratio':>8}")
+    print(f"{'plain training, CPU':<40}{statistics.median(plain):>10.2f} s")
+    print(f"{'attested training, CPU':<40}{statistics.median(attested):>10.2f} s")
+    print(f"{'attested / plain':<40}{ratio:>12.4f}{CPU_LIMIT:>10.2f}{ratio / CPU_LIMIT:>8.2f}")
+    print(
+        f"{'quote, bind and sign one run':<40}{sign_ms:>9.2f} ms{SIGN_LIMIT_MS:>7.2f} ms{sign_ms / SIGN_LIMIT_MS:>8.2f}"
+    )
+
+
+def bytes_without_order(data: bytes) -> bytes:
+    """The tensors of a safetensors file in one order: header layout is no part of the comparison."""
+    tensors = safetensors.torch.load(data)
+    return b"".join(name.encode() + tensors[name].numpy().tobytes() for name in sorted(tensors))
+
+
+if __name__ == "__main__":
+    main()
