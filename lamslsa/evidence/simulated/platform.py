@@ -90,11 +90,6 @@ class SimulatedPlatform:
         files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(now))
         try:
             _write_folder(directory, files)
-        except FileExistsError as err:
-            raise FormatError(
-                f"expected no platform in {directory}, got a folder with files in it",
-                reason="simulated-platform-exists",
-            ) from err
         except OSError as err:
             raise _unavailable(directory, err) from err
         return cls.open(directory, now=now)
@@ -236,7 +231,10 @@ def _write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
             staging.rename(directory)
         except OSError as err:
             if err.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise FileExistsError(err.errno, err.strerror, str(directory)) from err
+                raise FormatError(
+                    f"expected no platform in {directory}, got a folder with files in it or a file",
+                    reason="simulated-platform-exists",
+                ) from err
             raise
         _sync(directory.parent)
     except BaseException:

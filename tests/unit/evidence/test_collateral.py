@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.evidence import collateral
+from lamslsa.testing.simulated import SimulatedVendor
+
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def value(vendor: SimulatedVendor) -> dict[str, Any]:
+    parsed: dict[str, Any] = json.loads(vendor.collateral())
+    return parsed
+
+
+def inner(value: dict[str, Any], document: str, **members: Any) -> bytes:
+    changed = {**json.loads(value[document]), **members}
+    kept = {key: item for key, item in changed.items() if item is not ...}
+    return json.dumps({**value, document: json.dumps(kept)}).encode()
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(FormatError) as caught:
+        collateral.parse(data)
+    return caught.value.reason
+
+
+def test_parsed(vendor: SimulatedVendor, value: dict[str, Any], now: dt.datetime) -> None:
+    parsed = collateral.parse(vendor.collateral(evaluation_data_number=5))
+    assert (parsed.fmspc, parsed.pce_id, parsed.tcb_evaluation_data_number) == ("53494d000000", "0000", 5)
+    assert (parsed.issued, parsed.expires) == (now - DAY, now + 29 * DAY)
+    assert all(parsed.chains[key][-1] == vendor.root.der for key in parsed.chains)
+    assert len(parsed.chains) == 3
+    assert value.keys() == set(collateral.KEYS)
+
+
+def test_the_narrower_window_counts(value: dict[str, Any]) -> None:
+    later = collateral.parse(inner(value, "qe_identity", issueDate="2026-11-22T00:00:00Z"))
+    assert later.issued == dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    sooner = collateral.parse(inner(value, "tcb_info", nextUpdate="2026-11-23T00:00:00Z"))
+    assert sooner.expires == dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+
+
+def test_the_lower_number_counts(value: dict[str, Any]) -> None:
+    assert collateral.parse(inner(value, "tcb_info", tcbEvaluationDataNumber=9)).tcb_evaluation_data_number == 9
+    assert collateral.parse(inner(value, "qe_identity", tcbEvaluationDataNumber=8)).tcb_evaluation_data_number == 8
+
+
+def test_further_keys_are_ignored(value: dict[str, Any]) -> None:
+    assert collateral.parse(json.dumps({**value, "pck_certificate_chain": "x"}).encode())
+
+
+@pytest.mark.parametrize("key", collateral.KEYS)
+@pytest.mark.parametrize("bad", [..., None, 1, "", ["x"], {}])
+def test_required_strings(value: dict[str, Any], key: str, bad: Any) -> None:
+    changed = {name: bad if name == key else item for name, item in value.items() if not (name == key and bad is ...)}
+    assert refused(json.dumps(changed).encode()) == "collateral-shape"
+
+
+@pytest.mark.parametrize("key", ["root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature"])
+@pytest.mark.parametrize("bad", ["0", "xx", "00 00", "0x00", "00\n"])
+def test_hexadecimal(value: dict[str, Any], key: str, bad: str) -> None:
+    assert refused(json.dumps({**value, key: bad}).encode()) == "collateral-hex"
+
+
+@pytest.mark.parametrize("key", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
+def test_chains(value: dict[str, Any], key: str) -> None:
+    assert refused(json.dumps({**value, key: value[key] + "\n"}).encode()) == "pem-chain"
+
+
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[]", "collateral-shape"), ("{", "json-syntax"), ("1", "collateral-shape")]
+)
+def test_documents(value: dict[str, Any], document: str, text: str, reason: str) -> None:
+    assert refused(json.dumps({**value, document: text}).encode()) == reason
+
+
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+@pytest.mark.parametrize("member", ["issueDate", "nextUpdate"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "2026-11-22",
+        "2026-11-22T00:00:00",
+        "2026-11-22T00:00:00+00:00",
+        "2026-13-22T00:00:00Z",
+        "2026-11-22T00:00:00.5Z",
+    ],
+)
+def test_times(value: dict[str, Any], document: str, member: str, bad: str) -> None:
+    assert refused(inner(value, document, **{member: bad})) == "collateral-time"
+
+
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+@pytest.mark.parametrize("bad", [..., True, -1, "17", 1.5])
+def test_numbers(value: dict[str, Any], document: str, bad: Any) -> None:
+    assert refused(inner(value, document, tcbEvaluationDataNumber=bad)) == "collateral-shape"
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"version": 2}, "collateral-version"),
+        ({"version": ...}, "collateral-version"),
+        ({"fmspc": ...}, "collateral-shape"),
+        ({"fmspc": "zz"}, "collateral-hex"),
+        ({"pceId": 0}, "collateral-shape"),
+    ],
+)
+def test_tcb_info(value: dict[str, Any], members: dict[str, Any], reason: str) -> None:
+    assert refused(inner(value, "tcb_info", **members)) == reason
+
+
+def test_not_strict_json(value: dict[str, Any]) -> None:
+    text = json.dumps(value)
+    assert refused(text[:-1].encode() + b',"tcb_info":"{}"}') == "json-duplicate-key"
+    assert refused(b"[]") == "collateral-shape"
+    twice = value["tcb_info"][:-1] + ',"fmspc":"00"}'
+    assert refused(json.dumps({**value, "tcb_info": twice}).encode()) == "json-duplicate-key"
+    assert refused(b" " * (collateral.MAX_COLLATERAL_BYTES + 1)) == "json-size"
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(data: bytes) -> None:
+    with pytest.raises(LamslsaError):
+        collateral.parse(data)
+
+
+@given(st.sampled_from(collateral.KEYS), st.text(max_size=60))
+def test_any_text_in_any_member(value: dict[str, Any], key: str, text: str) -> None:
+    with contextlib.suppress(LamslsaError):
+        collateral.parse(json.dumps({**value, key: text}).encode())

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lamslsa.errors import FormatError
+from lamslsa.evidence._pem import render_chain
+from lamslsa.evidence.roots import INTEL_SGX_ROOT, VENDOR_ROOTS, is_vendor_root, load_root
+from lamslsa.testing.simulated import SimulatedVendor
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def certificate(key: Key, *, ca: bool | None = True, issuer: str = "root", signed_by: Key | None = None) -> bytes:
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "root")]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+    )
+    if ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    return builder.sign(signed_by or key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def p256() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def test_intels_root_is_the_published_one() -> None:
+    assert INTEL_SGX_ROOT.sha256 == "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+    assert hashlib.sha256(INTEL_SGX_ROOT.der).hexdigest() == INTEL_SGX_ROOT.sha256
+    name = x509.load_der_x509_certificate(INTEL_SGX_ROOT.der).subject.rfc4514_string()
+    assert name == "C=US,ST=CA,L=Santa Clara,O=Intel Corporation,CN=Intel SGX Root CA"
+    assert frozenset({INTEL_SGX_ROOT.sha256}) == VENDOR_ROOTS
+
+
+def test_only_vendors_are_vendors(vendor: SimulatedVendor) -> None:
+    assert is_vendor_root(INTEL_SGX_ROOT.sha256)
+    assert not is_vendor_root(INTEL_SGX_ROOT.sha256.upper())
+    assert not is_vendor_root("")
+    assert not is_vendor_root(vendor.root.sha256)
+
+
+def test_load_der_and_pem(vendor: SimulatedVendor) -> None:
+    assert load_root(vendor.root.der) == vendor.root
+    assert load_root(render_chain([vendor.root.der])) == vendor.root
+
+
+def refusals() -> dict[str, bytes]:
+    key = p256()
+    return {
+        "empty": b"",
+        "junk": b"junk",
+        "pem junk": b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "two": render_chain([certificate(key), certificate(key)]),
+        "end entity": certificate(key, ca=False),
+        "no constraints": certificate(key, ca=None),
+        "another issuer": certificate(key, issuer="other"),
+        "signed by another": certificate(key, signed_by=p256()),
+        "P-384": certificate(ec.generate_private_key(ec.SECP384R1())),
+        "RSA": certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        "trailing": certificate(key) + b"\0",
+        "too large": bytes(16 * 1024 + 1),
+    }
+
+
+@pytest.mark.parametrize("name", refusals())
+def test_refused(name: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        load_root(refusals()[name])
+    assert caught.value.reason in ("root-certificate", "pem-chain")
+
+
+def test_an_intermediate_is_no_root(vendor: SimulatedVendor) -> None:
+    with pytest.raises(FormatError):
+        load_root(vendor.chain[1])
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(data: bytes) -> None:
+    with pytest.raises(FormatError):
+        load_root(data)
