@@ -1,7 +1,7 @@
 """Strict JSON, base64 and digests: the one door through which untrusted bytes come in.
 
 Rules:
-- Sizes and depth are capped before any work is done on the content.
+- Size, depth and the number of brackets are capped before any work is done on the content.
 - Refused: duplicate keys, ``NaN`` and ``Infinity``, numbers that overflow (``1e400``), integers beyond 2^53
   (RFC 8259 section 6: not interoperable), lone surrogates, invalid UTF-8, a byte order mark, trailing content.
 - What goes out is finite, compact UTF-8 JSON; bytes that were signed are never serialised again.
@@ -44,10 +44,13 @@ __all__ = [
 MAX_JSON_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _MAX_INTEGER: Final = 2**53
-# A string without its end runs to the end of the input: were it no match, each later quote would be tried again.
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
-_STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_OTHER_THAN_BRACKETS: Final = bytes(set(range(256)) - _STEPS.keys())
+_MAX_BRACKETS: Final = 1_000_000  # those in strings included; each list or object costs many times its bytes
+# Up to the next bracket, strings skipped as a whole. It matches wherever it starts, and a string without its end runs
+# to the end of the input: otherwise each later quote would be tried again, in quadratic time.
+_TO_BRACKET: Final = re.compile(
+    rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{}]*+)*+([\[\]{}]|\Z)', re.DOTALL
+)
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1, b"": 0}
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -55,10 +58,12 @@ _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 def _refuse_deep(data: bytes, max_depth: int) -> None:
     """Bound the nesting before the recursive parser sees it."""
-    if data.count(b"[") + data.count(b"{") <= max_depth:
+    opening = data.count(b"[") + data.count(b"{")
+    if opening <= max_depth:
         return
-    brackets = _STRING.sub(b"", data).translate(None, _OTHER_THAN_BRACKETS)
-    if max(itertools.accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth:
+    if opening + data.count(b"]") + data.count(b"}") > _MAX_BRACKETS:
+        raise FormatError(f"expected at most {_MAX_BRACKETS} brackets in JSON, got more", reason="json-brackets")
+    if max(itertools.accumulate(map(_STEPS.__getitem__, _TO_BRACKET.findall(data)))) > max_depth:
         raise FormatError(f"expected at most {max_depth} levels of JSON, got more", reason="json-depth")
 
 
