@@ -16,6 +16,7 @@ from lamslsa.cards.view import (
     Dataset,
     Evaluation,
     Evidence,
+    Miss,
     Reference,
     Rule,
     SetAsideBundle,
@@ -24,7 +25,7 @@ from lamslsa.cards.view import (
     Training,
     Verdict,
 )
-from lamslsa.policy.appraisal import Appraisal, RuleResult
+from lamslsa.policy.appraisal import Appraisal, Outcome, RuleResult
 from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["build"]
@@ -76,11 +77,18 @@ def _rule(rule: RuleResult, origins: Origins) -> Rule:
         unverified=nearest is not None and origins.standing(nearest) != "verified",
         threshold=rule.threshold,
         signer=rule.signer or _NONE,
-        platform=rule.platform or _NONE,
         tee=rule.tee or _NONE,
-        reason=rule.reason or "",
-        message=rule.message,
-        mend=rule.mend,
+    )
+
+
+def _misses(rules: Sequence[RuleResult]) -> tuple[Miss, ...]:
+    together: dict[tuple[Outcome, str, str, str], list[str]] = {}
+    for rule in rules:
+        if rule.outcome != "satisfied":
+            together.setdefault((rule.outcome, rule.reason or "", rule.message, rule.mend), []).append(rule.name)
+    return tuple(
+        Miss(rules=tuple(names), outcome=outcome, reason=reason, message=message, mend=mend)
+        for (outcome, reason, message, mend), names in together.items()
     )
 
 
@@ -194,6 +202,7 @@ def build(appraisal: Appraisal) -> Card:
         verdict=_verdict(appraisal),
         simulation=_simulation(appraisal),
         rules=tuple(_rule(rule, origins) for rule in appraisal.rules),
+        misses=_misses(appraisal.rules),
         graph=graph(appraisal, origins, about_model),
         evaluations=listing(evaluations, limit=20),
         datasets=listing(datasets, limit=20),

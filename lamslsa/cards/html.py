@@ -41,6 +41,7 @@ from lamslsa.cards.view import (
     GroupTable,
     Listing,
     Measure,
+    Miss,
     Rule,
     Training,
 )
@@ -113,8 +114,7 @@ def _rules(card: Card) -> Markup:
     table = data_table(
         "Every rule of the policy, what was observed and who vouches for it", headers, map(_rule_cells, card.rules)
     )
-    mending = [_mending(rule) for rule in card.rules if rule.outcome != "satisfied"]
-    return section("rules", "Rules", table, *mending)
+    return section("rules", "Rules", table, *map(_miss, card.misses))
 
 
 def _rule_cells(rule: Rule) -> Sequence[str]:
@@ -123,14 +123,14 @@ def _rule_cells(rule: Rule) -> Sequence[str]:
     return (rule.name, outcome, rule.subject, observed, rule.threshold, rule.signer, tee_text(rule.tee))
 
 
-def _mending(rule: Rule) -> Markup:
-    lines = [element("h3", {}, rule.name, own(f" {OUTCOMES[rule.outcome][2:]}"))]
-    if rule.message:
-        lines.append(element("p", {}, element("b", {}, "Nearest miss: "), rule.message, "."))
-    if rule.mend:
-        lines.append(element("p", {}, element("b", {}, "To mend it: "), rule.mend, "."))
-    if rule.reason:
-        lines.append(element("p", {"class": "note"}, "Reason: ", code(rule.reason)))
+def _miss(miss: Miss) -> Markup:
+    lines = [element("h3", {}, name_list(miss.rules), own(f": {OUTCOMES[miss.outcome][2:]}"))]
+    if miss.message:
+        lines.append(element("p", {}, element("b", {}, "Nearest miss: "), miss.message, "."))
+    if miss.mend:
+        lines.append(element("p", {}, element("b", {}, "To mend it: "), miss.mend, "."))
+    if miss.reason:
+        lines.append(element("p", {"class": "note"}, "Reason: ", code(miss.reason)))
     return element("div", {"class": "panel mending"}, *lines)
 
 

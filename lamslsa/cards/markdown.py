@@ -158,13 +158,12 @@ def _rules(card: Card) -> Iterable[str]:
     yield "## Rules"
     headers = _own_headers("Rule", "Outcome", "Subject", "Observed", "Threshold", "Signed by", "TEE")
     yield _table(headers, map(_rule_row, card.rules))
-    for rule in card.rules:
-        if rule.outcome != "satisfied":
-            lines = [f"- {quoted(rule.name)}, {OUTCOMES[rule.outcome][2:]}"]
-            lines += [f"  - **Nearest miss:** {quoted(rule.message)}"] if rule.message else []
-            lines += [f"  - **To mend it:** {quoted(rule.mend)}"] if rule.mend else []
-            lines += [f"  - Reason: {_code(rule.reason)}"] if rule.reason else []
-            yield "\n".join(lines)
+    for miss in card.misses:
+        lines = [f"- {', '.join(map(quoted, miss.rules))}: {OUTCOMES[miss.outcome][2:]}"]
+        lines += [f"  - **Nearest miss:** {quoted(miss.message)}"] if miss.message else []
+        lines += [f"  - **To mend it:** {quoted(miss.mend)}"] if miss.mend else []
+        lines += [f"  - Reason: {_code(miss.reason)}"] if miss.reason else []
+        yield "\n".join(lines)
 
 
 def _node_line(node: Node) -> str:

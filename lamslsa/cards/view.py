@@ -33,6 +33,7 @@ __all__ = [
     "GroupTable",
     "Listing",
     "Measure",
+    "Miss",
     "Node",
     "Reference",
     "Rule",
@@ -102,7 +103,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of the policy; ``reason``, ``message`` and ``mend`` are empty when it is satisfied.
+    """One rule of the policy.
 
     Attributes:
         unverified: ``observed`` comes from a statement that no rule relied on: the nearest miss.
@@ -115,8 +116,15 @@ class Rule:
     unverified: bool
     threshold: str
     signer: str
-    platform: str
     tee: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """Why rules are not satisfied and what would mend it; rules that fail for the same reason stand together."""
+
+    rules: tuple[str, ...]
+    outcome: Outcome
     reason: str
     message: str
     mend: str
@@ -322,6 +330,7 @@ class Card:
     verdict: Verdict
     simulation: str
     rules: tuple[Rule, ...]
+    misses: tuple[Miss, ...]
     graph: Graph
     evaluations: Listing[Evaluation]
     datasets: Listing[Dataset]

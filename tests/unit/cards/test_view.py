@@ -168,3 +168,11 @@ def test_what_the_host_reports_is_declared_and_apart(accepted: Appraisal) -> Non
     assert "cpu" in {fact.name for fact in training.reported.shown}
     assert "cpu" not in {fact.name for fact in (*training.facts, *training.parameters.shown)}
     assert [(fact.name, fact.value) for fact in training.packages][1] == ("torch", "2.13.0+cpu")
+
+
+def test_rules_that_fail_alike_stand_together(refused: Appraisal) -> None:
+    (miss,) = build(refused).misses
+    assert miss.rules == ("accurate", "fair by sex")
+    first = dataclasses.replace(refused.rules[2], mend="another way")
+    apart = dataclasses.replace(refused, rules=(*refused.rules[:2], first, *refused.rules[3:]))
+    assert [each.rules for each in build(apart).misses] == [("accurate",), ("fair by sex",)]
