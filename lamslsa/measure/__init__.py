@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from lamslsa.errors import FormatError
 from lamslsa.measure.dataset.tabular import TabularDataset, measure_dataset
 from lamslsa.measure.evaluation.tabular import TabularEvaluation, measure_evaluation
 from lamslsa.measure.interface import Measured, Measurer, Progress
@@ -27,6 +28,7 @@ __all__ = [
     "measure_dataset",
     "measure_evaluation",
     "measure_training",
+    "measurer",
     "train",
 ]
 
@@ -34,3 +36,14 @@ _ALL: Final[tuple[Measurer, ...]] = (TabularDataset(), TabularEvaluation())
 
 MEASURERS: Final[Mapping[str, Measurer]] = MappingProxyType({f"{item.name}/{item.version}": item for item in _ALL})
 """Every measurer of this release, by ``<name>/<version>``."""
+
+
+def measurer(identifier: str) -> Measurer:
+    """The measurer ``<name>/<version>``.
+
+    Raises:
+        FormatError: this release has no such measurer.
+    """
+    if identifier not in MEASURERS:
+        raise FormatError(f"expected one of {', '.join(MEASURERS)}, got {identifier[:80]!a}", reason="measurer-unknown")
+    return MEASURERS[identifier]

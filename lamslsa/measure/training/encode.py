@@ -91,8 +91,6 @@ def _number(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> NumberF
         raise FormatError(
             f"expected numbers of usual size in {name!r}, got larger ones", reason="feature-range"
         ) from err
-    if deviation and not np.isfinite(1 / deviation):
-        raise FormatError(f"expected numbers of usual size in {name!r}, got smaller ones", reason="feature-range")
     return NumberFeature(name=name, mean=mean, deviation=deviation or 1.0)
 
 
