@@ -65,7 +65,7 @@ def appraise_model(
         FormatError: the policy or the model cannot be read.
         PolicyError: the policy has expired.
     """
-    when = at or dt.datetime.now(dt.UTC)
+    when = at or dt.datetime.now(dt.UTC).replace(microsecond=0)
     terms = load_policy(read_capped(policy, what="policy"), source=str(policy), directory=policy.parent)
     held = None if collateral is None else read_capped(collateral, what="collateral")
     line = output.progress()

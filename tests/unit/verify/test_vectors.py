@@ -1,0 +1,493 @@
+"""Runs tests/vectors/verify: a small chain with real keys and real quotes, attacked once per case."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from lamslsa import _codec, statement
+from lamslsa.evidence import binding
+from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.run import NamedPayload, Run
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.predicates import to_wire
+from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE
+from lamslsa.publish import evidence_statement
+from lamslsa.sign import KeySigner, generate
+from lamslsa.sign.dsse import make_bundle, pae
+from lamslsa.store import StoredBundle
+from lamslsa.testing import chain
+from lamslsa.testing.simulated import SimulatedVendor
+from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "verify"
+CASES = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
+NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+NONCE = bytes(range(32))
+ROLES = ("data-owner", "trainer", "auditor", "outsider")
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """The evaluation and the datasheet of one run under one quote, signed by the auditor; a case changes it.
+
+    Attributes:
+        payloads: what is signed, by name; ``evidence`` is made from ``statements`` unless a case replaces it.
+        bundles: finished bundles that replace the signed payload of that name.
+    """
+
+    vendor: SimulatedVendor
+    signers: dict[str, KeySigner]
+    payloads: dict[str, bytes]
+    evidence: bytes
+    signer_of: dict[str, str] = field(default_factory=dict)
+    bundles: dict[str, bytes] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ("data-owner", "trainer", "auditor")
+    at: dt.datetime = NOW
+    collateral: bytes | None = None
+
+    def sign(self, name: str, payload: bytes) -> bytes:
+        return self.signers[self.signer_of.get(name, "auditor")].sign(payload)
+
+    def stored(self) -> list[StoredBundle]:
+        everything = {**self.payloads, "evidence": self.evidence}
+        made = {name: self.sign(name, payload) for name, payload in everything.items()} | self.bundles
+        return [StoredBundle(source=f"{name}.sigstore.json", data=data) for name, data in made.items()]
+
+    def verify(self) -> Verification:
+        identities = {name: self.signers[name].verifier() for name in self.trusted}
+        trust = TrustMaterial(identities=identities, at=self.at, collateral=self.collateral)
+        return verify_bundles(self.stored(), trust)
+
+    # --- what cases are made of ---------------------------------------------------------------------------------------
+
+    def bundle(self, name: str) -> Any:
+        payload = self.evidence if name == "evidence" else self.payloads[name]
+        return json.loads(self.sign(name, payload))
+
+    def put(self, name: str, bundle: Any) -> None:
+        self.bundles[name] = bundle if isinstance(bundle, bytes) else json.dumps(bundle).encode()
+
+    def predicate(self, **changes: Any) -> None:
+        """Edit the evidence predicate and sign it again: only the binding and the quote are left to refuse it."""
+        document = _codec.loads(self.evidence)
+        for key, value in changes.items():
+            if value is None:
+                del document["predicate"][key]
+            else:
+                document["predicate"][key] = value
+        self.evidence = _codec.dumps(document)
+
+    def subjects(self, change: Callable[[list[Any]], list[Any]]) -> None:
+        document = _codec.loads(self.evidence)
+        document["subject"] = change(document["subject"])
+        self.evidence = _codec.dumps(document)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Edit the text of a payload; the text must be there."""
+        text = self.payloads[name].decode()
+        assert old in text
+        self.payloads[name] = text.replace(old, new, 1).encode()
+
+
+def quoted(vendor: SimulatedVendor, payloads: dict[str, bytes], nonce: bytes = NONCE) -> Run:
+    report_data = binding.report_data(nonce, statements=[_codec.sha256_hex(item) for item in payloads.values()])
+    named = [
+        NamedPayload(name=f"{index:02d}-{name}", payload=item) for index, (name, item) in enumerate(payloads.items())
+    ]
+    evidence = Evidence(media_type=MEDIA_TYPE, quote=vendor.quote(report_data), collateral=vendor.collateral())
+    return Run(statements=tuple(named), nonce=nonce, evidence=evidence, quoted_at="2026-11-22T06:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[str, KeySigner]:
+    return {role: KeySigner.load(generate(None), None) for role in ROLES}
+
+
+@pytest.fixture(scope="module")
+def vendor() -> SimulatedVendor:
+    return SimulatedVendor(NOW)
+
+
+@pytest.fixture
+def world(keys: dict[str, KeySigner], vendor: SimulatedVendor) -> World:
+    made = chain.census()
+    payloads = {"evaluation": made["evaluation"], "datasheet": made["test"]}
+    return World(vendor=vendor, signers=keys, payloads=payloads, evidence=evidence_statement(quoted(vendor, payloads)))
+
+
+# --- the cases: each changes the world in one way ---------------------------------------------------------------------
+
+Case = Callable[[World], None]
+ATTACKS: dict[str, Case] = {}
+
+
+def case(attack: Case) -> Case:
+    name = attack.__name__
+    refused = "_fail" if name.endswith("_fail") else ""
+    ATTACKS[name.removesuffix("_fail").replace("_", "-") + refused] = attack
+    return attack
+
+
+@case
+def untouched(world: World) -> None:
+    del world
+
+
+@case
+def order_and_strangers(world: World) -> None:
+    world.put("stranger", {"mediaType": "application/vnd.other+json"})
+    world.put("noise", b"\x00\xff")
+    world.payloads = dict(reversed(world.payloads.items()))
+
+
+@case
+def signed_by_two(world: World) -> None:
+    world.put("again", world.signers["trainer"].sign(world.payloads["evaluation"]))
+
+
+@case
+def other_key_fail(world: World) -> None:
+    world.signer_of["evaluation"] = "outsider"
+
+
+@case
+def hint_of_another_fail(world: World) -> None:
+    payload = world.payloads["evaluation"]
+    bundle = json.loads(world.signers["trainer"].sign(payload))
+    bundle["verificationMaterial"]["publicKey"]["hint"] = world.signers["auditor"].key_id
+    bundle["dsseEnvelope"]["signatures"][0]["keyid"] = world.signers["auditor"].key_id
+    world.put("evaluation", bundle)
+
+
+@case
+def signature_of_another_statement_fail(world: World) -> None:
+    bundle, other = world.bundle("evaluation"), world.bundle("datasheet")
+    bundle["dsseEnvelope"]["signatures"] = other["dsseEnvelope"]["signatures"]
+    world.put("evaluation", bundle)
+
+
+@case
+def payload_of_another_statement_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    edited = world.payloads["evaluation"].replace(b"0.855", b"0.955", 1)
+    bundle["dsseEnvelope"]["payload"] = base64.b64encode(edited).decode()
+    world.put("evaluation", bundle)
+
+
+@case
+def two_signatures_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    bundle["dsseEnvelope"]["signatures"] *= 2
+    world.put("evaluation", bundle)
+
+
+@case
+def no_signature_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    bundle["dsseEnvelope"]["signatures"] = []
+    world.put("evaluation", bundle)
+
+
+@case
+def payload_type_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    bundle["dsseEnvelope"]["payloadType"] = "application/json"
+    world.put("evaluation", bundle)
+
+
+@case
+def payload_type_signed_fail(world: World) -> None:
+    payload, kind = world.payloads["evaluation"], "text/plain"
+    auditor = world.signers["auditor"]
+    signature = auditor._key.sign(pae(kind, payload), ec.ECDSA(hashes.SHA256()))
+    bundle = json.loads(make_bundle(payload, signature=signature, key_hint=auditor.key_id))
+    bundle["dsseEnvelope"]["payloadType"] = kind
+    world.put("evaluation", bundle)
+
+
+@case
+def stripped_key_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    del bundle["verificationMaterial"]["publicKey"]
+    world.put("evaluation", bundle)
+
+
+@case
+def foreign_certificate_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    bundle["verificationMaterial"]["certificate"] = {"rawBytes": "AAAA"}
+    world.put("evaluation", bundle)
+
+
+@case
+def foreign_message_fail(world: World) -> None:
+    bundle = world.bundle("evaluation")
+    bundle["messageSignature"] = {"signature": "AAAA"}
+    world.put("evaluation", bundle)
+
+
+@case
+def evidence_by_an_outsider_fail(world: World) -> None:
+    world.signer_of["evidence"] = "outsider"
+
+
+@case
+def no_evidence_fail(world: World) -> None:
+    world.put("evidence", b"{}")
+
+
+@case
+def statement_byte_changed_fail(world: World) -> None:
+    world.replace("evaluation", "0.855", "0.856")
+
+
+@case
+def statement_respelled_fail(world: World) -> None:
+    world.payloads["evaluation"] = json.dumps(json.loads(world.payloads["evaluation"]), indent=1).encode()
+
+
+@case
+def quote_of_another_run_fail(world: World) -> None:
+    other = quoted(world.vendor, {"training": chain.census()["training"]})
+    world.predicate(quote=to_wire_content(MEDIA_TYPE, other.evidence.quote))
+
+
+@case
+def evidence_of_another_run_fail(world: World) -> None:
+    world.evidence = evidence_statement(quoted(world.vendor, {"training": chain.census()["training"]}))
+
+
+@case
+def list_reordered_fail(world: World) -> None:
+    world.subjects(lambda subjects: subjects[::-1])
+
+
+@case
+def list_lengthened_fail(world: World) -> None:
+    extra = {"name": "02-more", "digest": {"sha256": _codec.sha256_hex(chain.census()["training"])}}
+    world.subjects(lambda subjects: [*subjects, extra])
+
+
+@case
+def list_shortened_fail(world: World) -> None:
+    world.subjects(lambda subjects: subjects[:1])
+
+
+@case
+def digest_swapped_fail(world: World) -> None:
+    edited = world.payloads["evaluation"].replace(b"0.855", b"0.955", 1)
+    world.payloads["evaluation"] = edited
+    digest = {"sha256": _codec.sha256_hex(edited)}
+    world.subjects(lambda subjects: [{**subjects[0], "digest": digest}, *subjects[1:]])
+
+
+@case
+def nonce_changed_fail(world: World) -> None:
+    world.predicate(nonce=base64.b64encode(bytes(32)).decode())
+
+
+@case
+def nonce_short_fail(world: World) -> None:
+    world.predicate(nonce=base64.b64encode(bytes(15)).decode())
+
+
+@case
+def nonce_absent_fail(world: World) -> None:
+    world.predicate(nonce=None)
+
+
+@case
+def device_evidence_fail(world: World) -> None:
+    world.predicate(deviceEvidence=[{"name": "gpu-0", "content": "AAAA", "digest": {"sha256": "0" * 64}}])
+
+
+@case
+def quote_media_type_fail(world: World) -> None:
+    quote = _codec.loads(world.evidence)["predicate"]["quote"]
+    world.predicate(quote={**quote, "mediaType": "application/vnd.lamslsa.quote.tdx+bin"})
+
+
+@case
+def quote_digest_fail(world: World) -> None:
+    quote = _codec.loads(world.evidence)["predicate"]["quote"]
+    world.predicate(quote={**quote, "digest": {"sha256": "0" * 64}})
+
+
+@case
+def quote_bit_fail(world: World) -> None:
+    quote = bytearray(base64.b64decode(_codec.loads(world.evidence)["predicate"]["quote"]["content"]))
+    quote[100] ^= 1
+    world.predicate(quote=to_wire_content(MEDIA_TYPE, bytes(quote)))
+
+
+@case
+def collateral_absent_fail(world: World) -> None:
+    world.predicate(collateral=None)
+
+
+@case
+def collateral_of_the_verifier(world: World) -> None:
+    world.predicate(collateral=None)
+    world.collateral = world.vendor.collateral()
+
+
+@case
+def collateral_of_the_verifier_wins_fail(world: World) -> None:
+    world.collateral = world.vendor.collateral(revoked=("pck",))
+
+
+@case
+def collateral_of_another_vendor_fail(world: World) -> None:
+    other = SimulatedVendor(NOW).collateral()
+    world.predicate(collateral=to_wire_content(COLLATERAL_MEDIA_TYPE, other))
+
+
+@case
+def collateral_media_type_fail(world: World) -> None:
+    world.predicate(collateral=to_wire_content("application/json", world.vendor.collateral()))
+
+
+@case
+def collateral_expired_fail(world: World) -> None:
+    world.at = NOW + dt.timedelta(days=60)
+
+
+@case
+def duplicate_key_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model"', '"kind":"model","kind":"model"')
+
+
+@case
+def not_a_number_fail(world: World) -> None:
+    world.replace("evaluation", '"value":0.855', '"value":NaN')
+
+
+@case
+def infinity_fail(world: World) -> None:
+    world.replace("evaluation", '"value":0.855', '"value":-Infinity')
+
+
+@case
+def overflow_fail(world: World) -> None:
+    world.replace("evaluation", '"value":0.855', '"value":1e400')
+
+
+@case
+def large_integer_fail(world: World) -> None:
+    world.replace("evaluation", '"samples":16281', '"samples":9007199254740993')
+
+
+@case
+def number_as_string_fail(world: World) -> None:
+    world.replace("evaluation", '"value":0.855', '"value":"0.855"')
+
+
+@case
+def number_as_true_fail(world: World) -> None:
+    world.replace("evaluation", '"samples":16281', '"samples":true')
+
+
+@case
+def samples_null_fail(world: World) -> None:
+    world.replace("evaluation", '"samples":16281', '"samples":null')
+
+
+@case
+def field_absent_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model",', "")
+
+
+@case
+def nesting_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model"', '"deep":' + "[" * 5_000_000 + "]" * 5_000_000 + ',"kind":"model"')
+
+
+@case
+def predicate_version_fail(world: World) -> None:
+    world.replace("evaluation", "https://lamslsa.dev/evaluation/v1", "https://lamslsa.dev/evaluation/v2")
+
+
+@case
+def second_subject_fail(world: World) -> None:
+    document = _codec.loads(world.payloads["evaluation"])
+    document["subject"].append({"name": "other", "digest": {"sha256": "0" * 64}})
+    world.payloads["evaluation"] = _codec.dumps(document)
+
+
+@case
+def second_digest_fail(world: World) -> None:
+    document = _codec.loads(world.payloads["evaluation"])
+    document["subject"][0]["digest"]["sha512"] = "0" * 128
+    world.payloads["evaluation"] = _codec.dumps(document)
+
+
+@case
+def statement_version_fail(world: World) -> None:
+    world.replace("evaluation", "https://in-toto.io/Statement/v1", "https://in-toto.io/Statement/v0.1")
+
+
+@case
+def assurance_written_by_the_prover_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model"', '"assurance":"tee","hardware":true,"kind":"model"')
+
+
+def to_wire_content(media_type: str, data: bytes) -> dict[str, Any]:
+    return {
+        "mediaType": media_type,
+        "content": base64.b64encode(data).decode(),
+        "digest": {"sha256": _codec.sha256_hex(data)},
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_vector(world: World, name: str) -> None:
+    expected = json.loads((VECTORS / name / "case.json").read_bytes())
+    ATTACKS[name](world)
+    outcome = world.verify()
+    evaluations = [item for item in outcome.attestations if item.statement.predicate_type.endswith("/evaluation/v1")]
+    covered = [item for item in evaluations if item.evidence]
+    assert {
+        "signed": bool(evaluations),
+        "covered": bool(covered),
+        "setAside": sorted({item.reason for item in outcome.set_aside}),
+    } == {key: expected[key] for key in ("signed", "covered", "setAside")}
+    assert bool(covered) is not name.endswith("_fail")
+
+
+def test_every_case_is_a_folder_and_every_folder_a_case() -> None:
+    assert set(ATTACKS) == set(CASES)
+
+
+def test_signers_of_the_same_bytes_add_up(world: World) -> None:
+    signed_by_two(world)
+    (evaluation,) = (
+        item for item in world.verify().attestations if item.statement.payload == world.payloads["evaluation"]
+    )
+    assert evaluation.signers == {"auditor", "trainer"}
+    assert len(evaluation.sources) == 2
+
+
+def test_claims_say_simulated_and_name_the_root(world: World) -> None:
+    for item in world.verify().attestations:
+        (evidence,) = item.evidence
+        assert evidence.claims.simulated
+        assert evidence.claims.root == world.vendor.root.sha256
+        assert set(evidence.covers) == {_codec.sha256_hex(payload) for payload in world.payloads.values()}
+
+
+def test_the_evidence_statement_is_what_its_specification_says(world: World) -> None:
+    parsed = statement.parse(world.evidence)
+    assert parsed.predicate_type == PREDICATE_TYPE
+    assert [subject.sha256 for subject in parsed.subjects] == [
+        _codec.sha256_hex(payload) for payload in world.payloads.values()
+    ]
