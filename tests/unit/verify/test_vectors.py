@@ -19,7 +19,6 @@ from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
-from lamslsa.predicates import to_wire
 from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
@@ -343,7 +342,7 @@ def collateral_of_the_verifier(world: World) -> None:
 
 @case
 def collateral_of_the_verifier_wins_fail(world: World) -> None:
-    world.collateral = world.vendor.collateral(revoked=("pck",))
+    world.collateral = world.vendor.collateral(revoked=["pck"])
 
 
 @case
