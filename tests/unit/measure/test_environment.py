@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import importlib.metadata
@@ -17,6 +18,7 @@ import lamslsa
 from lamslsa.artifact import hash_artifact
 from lamslsa.errors import UnavailableError, VerificationError
 from lamslsa.measure.environment import code_identity, environment, purl, verify_installation
+from lamslsa.measure.evaluation.tabular import _PACKAGES
 
 PACKAGE = Path(lamslsa.__file__).parent
 
@@ -148,3 +150,29 @@ def test_measuring_modules_import_nothing_heavy() -> None:
     code = "import sys, lamslsa.measure; print([m for m in ('torch','duckdb','numpy','sklearn') if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
+
+
+def test_package_without_a_record_is_refused(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (installed / "lamslsa-9.dist-info").rename(installed / "bare-9.dist-info")
+    (installed / "bare-9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: bare\nVersion: 9\n")
+    (installed / "bare-9.dist-info" / "RECORD").unlink()
+    monkeypatch.syspath_prepend(str(installed))
+    with pytest.raises(UnavailableError) as caught:
+        environment(["bare"], variables={})
+    assert caught.value.reason == "environment-record"
+
+
+def test_every_module_of_an_evaluation_is_recorded_or_optional() -> None:
+    """What the measurers import by name must be among the roots that they record."""
+    roots = {"duckdb", "fairlearn", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchmetrics"}
+    imported = set()
+    for path in (PACKAGE / "measure").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+    third_party = imported - set(sys.stdlib_module_names) - {"lamslsa", "msgspec"}
+    assert third_party == roots
+    recorded = {name.replace("scikit-learn", "sklearn") for name in _PACKAGES}
+    assert recorded - {"lamslsa"} == roots

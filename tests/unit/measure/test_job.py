@@ -45,6 +45,7 @@ def test_default_configuration_is_that_of_the_predicate(make_job: MakeJob) -> No
     assert configuration_digest(job.require_evaluation().configuration()) == configuration_digest(default)
 
 
+MANY = "".join(f"      - {{name: c{number}, type: string}}\n" for number in range(2048))
 REFUSED = [
     ("kind: TabularJob", "kind: Job", "yaml-choice"),
     ("job/v1", "job/v2", "yaml-choice"),
@@ -59,6 +60,15 @@ REFUSED = [
     ("type: number", "type: float", "yaml-choice"),
     ("type: number}", "type: number, unit: m}", "yaml-unknown-key"),
     ("name: score", "name: age", "job-columns"),
+    ("name: score", f"name: {'s' * 129}", "job-name"),
+    ("name: score", 'name: "a\\tb"', "job-name"),
+    ("  people-test:", '  "people\\ttest":', "job-name"),
+    (
+        "columns:\n",
+        "columns:\n" + "".join(f"      - {{name: c{n}, type: string}}\n" for n in range(2048)),
+        "job-columns",
+    ),
+    ("[[member], [sex, race]]", f"[{', '.join(['[sex]'] * 65)}]", "job-groups"),
     ("column: income", "column: wage", "yaml-choice"),
     ("column: income", "column: age", "job-label"),
     ('"<=50K": 0', '"<=50K": 2', "yaml-range"),

@@ -12,6 +12,7 @@ import pytest
 
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
+from lamslsa.measure.evaluation import loading
 from lamslsa.measure.evaluation.loading import load_model
 
 Read = Callable[..., VerifiedArtifact]
@@ -197,3 +198,10 @@ def test_bytes_that_are_no_safetensors(read: Read, model_files: dict[str, bytes]
         "junk": b"PK\x03\x04" + bytes(100),
     }[damage]
     assert refusal(read, {**model_files, "model.safetensors": data}) == "model-weights"
+
+
+def test_weights_are_bounded_before_they_are_copied(
+    read: Read, model_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_MAX_WEIGHT_BYTES", len(model_files["model.safetensors"]) - 1)
+    assert refusal(read, model_files) == "model-size"

@@ -22,6 +22,7 @@ from lamslsa.errors import FormatError
 from lamslsa.measure import Job, measure_training, train
 from lamslsa.measure.environment import code_identity
 from lamslsa.measure.table import Source, open_tables
+from lamslsa.measure.training import encode as encoding
 from lamslsa.measure.training import folder
 from lamslsa.measure.training.encode import encode, learn
 from lamslsa.measure.training.model import CategoryFeature, NumberFeature, one_thread, parse_description, refuse_large
@@ -305,3 +306,18 @@ def test_loss_is_the_mean_over_rows(make_job: MakeJob, train_set: VerifiedArtifa
     assert loss.content is not None
     first, second = json.loads(base64.b64decode(loss.content))
     assert math.isclose(first, second, rel_tol=1e-6)
+
+
+def test_inputs_are_bounded_before_memory_is_taken(
+    job: Job, train_set: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "_MAX_BYTES", 4 * 500)
+    with pytest.raises(FormatError) as caught:
+        train(train_set, job=job)
+    assert caught.value.reason == "feature-size"
+
+
+def test_job_for_too_large_a_network_is_refused(make_job: MakeJob, train_set: VerifiedArtifact) -> None:
+    with pytest.raises(FormatError) as caught:
+        train(train_set, job=make_job(("hidden: [8, 4]", f"hidden: {[8192] * 6}")))
+    assert caught.value.reason == "model-size"
