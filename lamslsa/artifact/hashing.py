@@ -147,20 +147,19 @@ class _Hasher:
             raise
 
     def _file(self, file: Found, buffer: memoryview) -> FileEntry:
-        digest = hashlib.sha256()
-        total = 0
         fd = open_file(self._tree, file)
         try:
-            while size := read_into(fd, buffer, file):
+            total = size = read_into(fd, buffer, file)
+            digest = hashlib.sha256(buffer[:size])
+            self._meter.add(size)
+            # At the expected size, a read that left room in the buffer was the last: another would only say so again.
+            while size and total <= file.size and (total < file.size or size == len(buffer)):
+                size = read_into(fd, buffer, file)
                 total += size
-                if total > file.size:
-                    break
                 digest.update(buffer[:size])
                 self._meter.add(size)
                 if self._stop.is_set():
                     raise _StoppedError
-                if total == file.size and size < len(buffer):
-                    break  # room was left, so this was the end: a second read would say so again
         finally:
             os.close(fd)
         if total != file.size:
