@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import operator
 import os
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, NoReturn
 
-from lamslsa.artifact.manifest import EXCLUDED_ROOTS, MAX_FILES, refuse_paths
+from lamslsa.artifact.manifest import EXCLUDED_ROOTS, MAX_FILES, refuse_count, refuse_paths
 from lamslsa.errors import FormatError
 
 __all__ = ["Found", "Tree", "open_file", "opened", "read_into", "refuse_changed"]
@@ -111,18 +112,21 @@ class _Walk:
         return self._found
 
     def _folder(self, fd: int, prefix: str) -> None:
-        entries = []
-        folders = []
+        entries: list[os.DirEntry[str]] = []
+        folders: list[str] = []
         with os.scandir(fd) as listing:
             for entry in listing:
                 if not entry.is_dir(follow_symlinks=False):
                     entries.append(entry)
                 elif prefix or entry.name not in EXCLUDED_ROOTS:
                     folders.append(f"{prefix}{entry.name}/")
-                self._refuse_many(len(entries), len(folders))
+                if len(self._found) + len(entries) > MAX_FILES:
+                    refuse_count()
+                if self._folders + len(folders) > _MAX_FOLDERS:
+                    raise FormatError(f"expected at most {_MAX_FOLDERS} folders, got more", reason="artifact-folders")
         self._folders += len(folders)
         self._pending += sorted(folders, reverse=True)
-        for entry in sorted(entries, key=lambda entry: entry.name):
+        for entry in sorted(entries, key=operator.attrgetter("name")):
             path = prefix + entry.name
             if entry.is_symlink():
                 self._found.append(self._link(path))
@@ -131,16 +135,6 @@ class _Walk:
             if not stat.S_ISREG(info.st_mode):
                 _refuse_special(path, info.st_mode)
             self._found.append(Found(path, path, info.st_size))
-
-    def _refuse_many(self, files: int, folders: int) -> None:
-        if len(self._found) + files > MAX_FILES:
-            raise FormatError(
-                f"expected at most {MAX_FILES} files, got more",
-                reason="artifact-files",
-                hint="pack the files into Parquet or shards",
-            )
-        if self._folders + folders > _MAX_FOLDERS:
-            raise FormatError(f"expected at most {_MAX_FOLDERS} folders, got more", reason="artifact-folders")
 
     def _link(self, path: str) -> Found:
         try:

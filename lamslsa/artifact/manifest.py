@@ -25,7 +25,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError
@@ -38,6 +38,7 @@ __all__ = [
     "Kind",
     "Manifest",
     "layer_type",
+    "refuse_count",
     "refuse_path",
     "refuse_paths",
 ]
@@ -134,9 +135,7 @@ def refuse_paths(paths: Collection[str]) -> None:
     if not paths:
         raise FormatError("expected at least one file, got none", reason="artifact-empty")
     if len(paths) > MAX_FILES:
-        raise FormatError(
-            f"expected at most {MAX_FILES} files, got {len(paths)}", reason="artifact-files", hint=_TOO_LARGE_HINT
-        )
+        refuse_count()
     folded: dict[str, str] = {}
     for path in paths:
         refuse_path(path)
@@ -157,6 +156,11 @@ def refuse_paths(paths: Collection[str]) -> None:
                 reason="path-collision",
                 hint="rename one of them",
             )
+
+
+def refuse_count() -> NoReturn:
+    """Refuse an artifact of too many files."""
+    raise FormatError(f"expected at most {MAX_FILES} files, got more", reason="artifact-files", hint=_TOO_LARGE_HINT)
 
 
 def _shown(path: str) -> str:
