@@ -278,7 +278,7 @@ class Entry:
 
 
 def entries(*, root: str, manifest: Manifest | None = None) -> dict[str, Entry]:
-    """The chain as the policy of the test vectors wants it: each statement signed by its role, on a simulated platform."""
+    """The chain as the policy of the test vectors wants it: each statement signed by its role, on a simulated TEE."""
     roles = {"train": "data-owner", "test": "data-owner", "training": "trainer", "evaluation": "auditor"}
     return {
         name: Entry(payload=payload, signers=frozenset({roles[name]}), claims=(claims(root=root),))

@@ -1,0 +1,422 @@
+"""The decision as a whole: monotonic, independent of order, and explained."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa.errors import FormatError, PolicyError
+from lamslsa.policy import Appraisal, Policy, RuleResult, appraise
+from lamslsa.predicates import Evaluation
+from lamslsa.predicates.evaluation import Interval
+from lamslsa.testing import chain
+from lamslsa.testing.chain import Entry
+from lamslsa.verify import SetAside, Verification, VerifiedAttestation
+
+Judge = Callable[..., Appraisal]
+Sealed = Callable[[Iterable[Entry]], Verification]
+
+OTHER_SCHEMA = {"format": "csv", "skip": 9}
+PARAMETERS = ("predicate", "buildDefinition", "externalParameters", "configuration")
+
+
+def _rule(appraisal: Appraisal, name: str) -> RuleResult:
+    (found,) = [rule for rule in appraisal.rules if rule.name == name]
+    return found
+
+
+def _edit(entry: Entry, *path: str | int, value: Any) -> Entry:
+    return dataclasses.replace(entry, payload=chain.edited(entry.payload, path, value))
+
+
+def _universe(base: Mapping[str, Entry], root: str) -> list[Entry]:
+    """Attestations of every quality: enough to satisfy each rule in several ways and to miss it in several ways."""
+    train, test, training, evaluation = (base[name] for name in ("train", "test", "training", "evaluation"))
+    manifest = chain.model()
+    other = chain.schema_digest(OTHER_SCHEMA)
+    sheets = [
+        chain.datasheet("census-train", chain.TRAIN, rows=9, schema=OTHER_SCHEMA),
+        chain.datasheet("census-test", chain.TEST, rows=9, schema=OTHER_SCHEMA, overlaps=[(chain.TRAIN, other, 3)]),
+        chain.datasheet("census-test", chain.TEST, rows=9, overlaps=[(chain.TRAIN, other, 3)]),
+        chain.datasheet("census-test", chain.TEST, rows=9, overlaps=[(chain.TRAIN, chain.schema_digest(), 99)]),
+    ]
+    trainings = [
+        chain.trained(manifest, datasets=[("census-train", chain.TRAIN, other)]),
+        chain.trained(manifest, configuration={"epochs": 99}),
+        chain.trained(manifest, datasets=[("census-train", chain.TRAIN, ""), ("census-test", chain.TEST, "")]),
+        chain.trained(manifest, bases=[("base", "b" * 64)]),
+    ]
+    evaluations = [
+        chain.evaluated(manifest, dataset=("census-test", chain.TEST, other)),
+        chain.evaluated(manifest, dataset=("census-train", chain.TRAIN, "")),
+        chain.evaluated(manifest, metrics=[chain.metric("accuracy", 0.9)]),
+        chain.evaluated(manifest, metrics=[chain.metric("accuracy", 0.1)]),
+        chain.evaluated(manifest, configuration={"rows": 10}),
+    ]
+    good = [train, test, training, evaluation]
+    made = [
+        *(dataclasses.replace(test, payload=payload) for payload in sheets),
+        *(dataclasses.replace(training, payload=payload) for payload in trainings),
+        *(dataclasses.replace(evaluation, payload=payload) for payload in evaluations),
+    ]
+    weak = [dataclasses.replace(item, payload=item.payload + b" ", signers=frozenset({"nobody"})) for item in good]
+    weak += [dataclasses.replace(item, payload=item.payload + b"  ", claims=()) for item in good]
+    foreign = (chain.claims(root="f" * 64),)
+    weak += [dataclasses.replace(item, payload=item.payload + b"   ", claims=foreign) for item in good]
+    return [*good, *made, *weak]
+
+
+@pytest.fixture(scope="module")
+def universe(sealed: Sealed, root: str) -> tuple[VerifiedAttestation, ...]:
+    return sealed(_universe(chain.entries(root=root), root)).attestations
+
+
+@pytest.fixture(scope="module")
+def decide(load: Callable[[str], Policy], policy_text: str) -> Callable[[Iterable[VerifiedAttestation]], Appraisal]:
+    policy = load(policy_text)
+
+    def run(items: Iterable[VerifiedAttestation]) -> Appraisal:
+        return appraise(
+            policy,
+            model=chain.model(),
+            model_name="m",
+            verification=Verification(attestations=tuple(items), set_aside=()),
+            at=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+        )
+
+    return run
+
+
+Decide = Callable[[Iterable[VerifiedAttestation]], Appraisal]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_leaving_out_an_attestation_never_accepts(
+    data: st.DataObject, universe: tuple[VerifiedAttestation, ...], decide: Decide
+) -> None:
+    # biased towards sets that hold the good chain: else nearly everything is refused and nothing is learnt
+    good = set(range(4)) if data.draw(st.booleans()) else set()
+    chosen = sorted(good | data.draw(st.sets(st.integers(0, len(universe) - 1))))
+    whole = decide(universe[index] for index in chosen)
+    assert whole.accepted >= (set(range(4)) <= set(chosen))
+    for left_out in chosen:
+        part = decide(universe[index] for index in chosen if index != left_out)
+        assert whole.accepted >= part.accepted
+
+
+@settings(max_examples=40, deadline=None)
+@given(chosen=st.sets(st.integers(0, 28)), seed=st.integers())
+def test_order_decides_nothing(
+    chosen: set[int], seed: int, universe: tuple[VerifiedAttestation, ...], decide: Decide
+) -> None:
+    items = [universe[index] for index in sorted(chosen) if index < len(universe)]
+    shuffled = random.Random(seed).sample(items, len(items))
+    assert decide(items) == decide(shuffled)
+
+
+def test_the_other_schema_throughout_is_accepted(
+    universe: tuple[VerifiedAttestation, ...], decide: Decide, entries: dict[str, Entry], judge: Judge
+) -> None:
+    """The universe holds a second complete chain, so the property test has more than one way to accept."""
+    other = chain.schema_digest(OTHER_SCHEMA)
+    manifest = chain.model()
+    sheets = {
+        "train": chain.datasheet("census-train", chain.TRAIN, rows=9, schema=OTHER_SCHEMA),
+        "test": chain.datasheet(
+            "census-test", chain.TEST, rows=9, schema=OTHER_SCHEMA, overlaps=[(chain.TRAIN, other, 3)]
+        ),
+        "training": chain.trained(manifest, datasets=[("census-train", chain.TRAIN, other)]),
+        "evaluation": chain.evaluated(manifest, dataset=("census-test", chain.TEST, other)),
+    }
+    assert judge(dataclasses.replace(entries[name], payload=payload) for name, payload in sheets.items()).accepted
+    digests = {item.statement.payload for item in universe}
+    assert set(sheets.values()) <= digests
+    assert decide(item for item in universe if item.statement.payload in sheets.values()).accepted
+
+
+def test_one_provenance_and_one_schema_for_all_rules(entries: dict[str, Entry], judge: Judge) -> None:
+    """Two readings of the test data, each with half of what is asked for."""
+    other = chain.schema_digest(OTHER_SCHEMA)
+    half = chain.datasheet(
+        "census-test", chain.TEST, rows=9, schema=OTHER_SCHEMA, overlaps=[(chain.TRAIN, chain.schema_digest(), 0)]
+    )
+    entries["test"] = _edit(entries["test"], "predicate", "overlaps", value=[])
+    entries["half"] = dataclasses.replace(entries["test"], payload=half)
+    refused = judge(entries.values())
+    assert not refused.accepted
+    evaluation = chain.evaluated(chain.model(), dataset=("census-test", chain.TEST, other))
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], payload=evaluation)
+    assert judge(entries.values()).accepted
+
+
+def test_accepted_says_everything(entries: dict[str, Entry], judge: Judge, at: dt.datetime) -> None:
+    appraisal = judge(reversed(entries.values()))
+    assert (appraisal.accepted, appraisal.exit_code, appraisal.warnings) == (True, 0, ())
+    assert (appraisal.model, appraisal.at) == (chain.model().sha256, at)
+    digests = [item.statement.sha256 for item in appraisal.attestations]
+    assert digests == sorted(digests)
+    assert [item.statement.sha256 for item in appraisal.qualifying] == digests
+    assert [rule.name for rule in appraisal.rules] == [
+        "training",
+        "lineage",
+        "ingredient: census-train",
+        "accurate",
+        "fair by sex",
+        "accurate for black women",
+        "no leakage",
+    ]
+    accurate = _rule(appraisal, "accurate")
+    assert accurate.observed == "0.8550 (0.8500..0.8600), n=16281"
+    assert accurate.threshold == ">= 0.84 (lower bound), n >= 10000"
+    assert (accurate.value, accurate.signer, accurate.platform) == (0.85, "auditor", "rehearsal")
+    assert (accurate.tee, accurate.simulated, accurate.authentic) == ("sgx, SIMULATED", True, True)
+    assert _rule(appraisal, "fair by sex").subject == "demographic_parity_difference by sex"
+    assert _rule(appraisal, "accurate for black women").subject == "accuracy of race=Black, sex=Female"
+    assert _rule(appraisal, "no leakage").observed == "23 of 16281 rows"
+    assert _rule(appraisal, "training").observed == "tabular-training/1, epochs=10"
+    assert _rule(appraisal, "lineage").observed == "census-train"
+    assert _rule(appraisal, "ingredient: census-train").observed == "32561 rows"
+
+
+def test_qualifying_are_only_those_that_a_rule_relied_on(entries: dict[str, Entry], judge: Judge) -> None:
+    good = judge(entries.values()).qualifying
+    for name in list(entries):
+        payload = entries[name].payload + b" "
+        entries[f"{name} unquoted"] = dataclasses.replace(entries[name], payload=payload, claims=())
+    entries["low"] = _edit(entries["evaluation"], "predicate", "metrics", value=[chain.metric("accuracy", 0.1)])
+    appraisal = judge(entries.values())
+    assert appraisal.accepted
+    assert len(appraisal.attestations) == 9
+    assert appraisal.qualifying == good
+
+
+def test_a_refused_rule_makes_nothing_qualify(entries: dict[str, Entry], judge: Judge) -> None:
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], signers=frozenset({"trainer"}))
+    qualifying = judge(entries.values()).qualifying
+    assert not any(isinstance(item.predicate, Evaluation) for item in qualifying)
+
+
+def test_without_training_nothing_of_the_model_qualifies(entries: dict[str, Entry], judge: Judge) -> None:
+    del entries["training"]
+    appraisal = judge(entries.values())
+    assert not any(isinstance(item.predicate, Evaluation) for item in appraisal.qualifying)
+    assert _rule(appraisal, "accurate").observed == "0.8550 (0.8500..0.8600), n=16281"
+
+
+def test_some_quote_and_some_signature_suffice(entries: dict[str, Entry], judge: Judge, root: str) -> None:
+    strange = chain.claims(root="f" * 64)
+    for claims in ((strange, chain.claims(root=root)), (chain.claims(root=root), strange)):
+        changed = {
+            name: dataclasses.replace(entry, claims=claims, signers=entry.signers | {"stranger"})
+            for name, entry in entries.items()
+        }
+        assert judge(changed.values()).accepted
+
+
+def test_a_quote_that_covers_other_bytes_is_none(entries: dict[str, Entry], sealed: Sealed, decide: Decide) -> None:
+    """Verification attaches no such evidence; the decision looks again."""
+    items = [
+        dataclasses.replace(
+            item, evidence=tuple(dataclasses.replace(evidence, covers=("0" * 64,)) for evidence in item.evidence)
+        )
+        for item in sealed(entries.values()).attestations
+    ]
+    appraisal = decide(items)
+    assert appraisal.exit_code == 4
+    assert {rule.reason for rule in appraisal.rules if rule.outcome == "refused"} == {"evidence-missing"}
+
+
+@pytest.mark.parametrize("end", ["value", "lower", "upper"])
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_satisfy_nothing(
+    entries: dict[str, Entry], sealed: Sealed, decide: Decide, end: str, number: float
+) -> None:
+    """Strict JSON lets none of these in; the decision does not rest on that."""
+    items = []
+    for item in sealed(entries.values()).attestations:
+        predicate = item.predicate
+        if isinstance(predicate, Evaluation):
+            metrics = []
+            for metric in predicate.metrics:
+                interval = metric.interval
+                assert interval is not None
+                broken: Interval = msgspec.structs.replace(interval, **({} if end == "value" else {end: number}))
+                metrics.append(
+                    msgspec.structs.replace(metric, interval=broken, **({"value": number} if end == "value" else {}))
+                )
+            predicate = msgspec.structs.replace(predicate, metrics=tuple(metrics))
+        items.append(dataclasses.replace(item, predicate=predicate))
+    appraisal = decide(items)
+    assert _rule(appraisal, "accurate").outcome == "refused"
+    assert _rule(appraisal, "fair by sex").outcome == "refused"
+    if end == "value":
+        assert _rule(appraisal, "accurate for black women").outcome == "refused"
+
+
+def test_limits_are_inclusive(entries: dict[str, Entry], judge: Judge) -> None:
+    interval = ("predicate", "metrics", 0, "interval")
+    entries["evaluation"] = _edit(entries["evaluation"], *interval, "lower", value=0.84)
+    entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 0, "samples", value=10000)
+    entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 1, "interval", "upper", value=0.2)
+    entries["test"] = _edit(entries["test"], "predicate", "overlaps", 0, "rows", value=30)
+    entries["training"] = _edit(entries["training"], *PARAMETERS, "epochs", value=50)
+    assert judge(entries.values()).accepted
+
+
+def test_a_value_just_past_a_limit_is_shown_in_full(entries: dict[str, Entry], judge: Judge) -> None:
+    value = 0.83999999
+    entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 0, "interval", "lower", value=value)
+    rule = _rule(judge(entries.values()), "accurate")
+    assert rule.reason == "threshold-missed"
+    assert "0.83999999" in rule.message
+    assert rule.observed == "0.8550 (0.83999999..0.8600), n=16281"
+
+
+class TestNearestMiss:
+    def test_a_missed_threshold_is_nearer_than_another_signer(self, entries: dict[str, Entry], judge: Judge) -> None:
+        good = entries["evaluation"]
+        entries["evaluation"] = dataclasses.replace(good, signers=frozenset({"trainer"}))
+        entries["low"] = _edit(good, "predicate", "metrics", 0, "interval", "lower", value=0.7)
+        rule = _rule(judge(entries.values()), "accurate")
+        assert (rule.reason, rule.value, rule.signer) == ("threshold-missed", 0.7, "auditor")
+
+    def test_another_signer_is_nearer_than_another_dataset(self, entries: dict[str, Entry], judge: Judge) -> None:
+        good = entries["evaluation"]
+        entries["evaluation"] = dataclasses.replace(good, signers=frozenset({"trainer"}))
+        entries["elsewhere"] = _edit(good, "predicate", "dataset", "digest", "sha256", value="8" * 64)
+        rule = _rule(judge(entries.values()), "accurate")
+        assert (rule.reason, rule.signer) == ("signer-other", "trainer")
+
+    def test_the_smaller_gap_is_nearer(self, entries: dict[str, Entry], judge: Judge) -> None:
+        good = entries["evaluation"]
+        for index, lower in enumerate((0.1, 0.7, 0.3)):
+            entries[f"e{index}"] = _edit(good, "predicate", "metrics", 0, "interval", "lower", value=lower)
+        del entries["evaluation"]
+        assert _rule(judge(entries.values()), "accurate").value == 0.7
+
+    def test_what_is_authentic_is_nearer_than_what_is_not(self, entries: dict[str, Entry], judge: Judge) -> None:
+        good = entries["evaluation"]
+        entries["evaluation"] = dataclasses.replace(good, claims=())
+        entries["elsewhere"] = _edit(good, "predicate", "dataset", "digest", "sha256", value="8" * 64)
+        appraisal = judge(entries.values())
+        assert _rule(appraisal, "accurate").reason == "dataset-other"
+        assert appraisal.exit_code == 5
+
+    def test_everything_that_is_missing_is_said(self, entries: dict[str, Entry], judge: Judge) -> None:
+        low = _edit(entries["evaluation"], "predicate", "metrics", 0, "interval", "lower", value=0.7)
+        entries["evaluation"] = dataclasses.replace(low, signers=frozenset({"trainer"}))
+        rule = _rule(judge(entries.values()), "accurate")
+        assert rule.reason == "signer-other"
+        assert rule.message == (
+            "expected a signature of auditor, got one of trainer; also expected accuracy >= 0.84 (lower bound), "
+            "n >= 10000, got 0.7000"
+        )
+        assert rule.mend.startswith("have auditor publish the run with its own key; ")
+
+    def test_metrics_that_are_there_are_named(self, entries: dict[str, Entry], judge: Judge) -> None:
+        entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 1, "groups", value=["race"])
+        rule = _rule(judge(entries.values()), "fair by sex")
+        assert "'demographic_parity_difference by race'" in rule.message
+
+    def test_a_refused_datasheet_says_why(self, entries: dict[str, Entry], judge: Judge) -> None:
+        entries["test"] = dataclasses.replace(entries["test"], signers=frozenset({"trainer"}))
+        rule = _rule(judge(entries.values()), "accurate")
+        assert rule.reason == "datasheet-refused"
+        assert "expected a signature of data-owner, got one of trainer" in rule.message
+
+    def test_the_platform_is_named_only_when_it_is_met(self, entries: dict[str, Entry], judge: Judge) -> None:
+        signers = frozenset({"trainer"})
+        entries["evaluation"] = dataclasses.replace(entries["evaluation"], signers=signers)
+        assert _rule(judge(entries.values()), "accurate").platform == "rehearsal"
+        entries["evaluation"] = dataclasses.replace(entries["evaluation"], claims=(chain.claims(root="f" * 64),))
+        rule = _rule(judge(entries.values()), "accurate")
+        assert (rule.platform, rule.tee, rule.simulated) == (None, "sgx, SIMULATED", True)
+
+    def test_hardware_is_not_called_simulated(self, entries: dict[str, Entry], judge: Judge) -> None:
+        claims = (chain.claims(root="f" * 64, simulated=False),)
+        entries["evaluation"] = dataclasses.replace(entries["evaluation"], claims=claims)
+        rule = _rule(judge(entries.values()), "accurate")
+        assert (rule.tee, rule.simulated) == ("sgx", False)
+
+    def test_bundles_set_aside_are_pointed_at(self, judge: Judge) -> None:
+        aside = SetAside(source="x", reason="signature", message="expected …, got …")
+        appraisal = judge([], set_aside=(aside,))
+        assert appraisal.set_aside == (aside,)
+        for name in ("training", "accurate", "no leakage"):
+            assert "1 of the bundles here is not authentic" in _rule(appraisal, name).message
+
+
+def test_the_line_to_add_is_one_yaml_entry_whatever_the_name(entries: dict[str, Entry], judge: Judge) -> None:
+    name = 'x}\n- {name: evil, "a\x1b[2J'
+    payload = chain.trained(chain.model(), datasets=[("census-train", chain.TRAIN, ""), (name, "3" * 64, "")])
+    entries["training"] = dataclasses.replace(entries["training"], payload=payload)
+    rule = _rule(judge(entries.values()), "lineage")
+    line = rule.mend.partition("ingredients.datasets: ")[2]
+    assert "\n" not in rule.message + rule.mend
+    assert "\x1b" not in rule.message + rule.mend
+    assert yaml.safe_load(line) == [
+        {
+            "name": name,
+            "digest": f"sha256:{'3' * 64}",
+            "datasheet": {"signedBy": "data-owner", "platform": "rehearsal"},
+        }
+    ]
+
+
+def test_many_differences_are_cut_short(entries: dict[str, Entry], judge: Judge) -> None:
+    model = chain.model({"model.safetensors": "weights", **{f"extra{index}": "x" for index in range(9)}})
+    message = _rule(judge(entries.values(), model=model), "training").message
+    assert "'model.json' is missing" in message
+    assert message.endswith("and 5 more")
+
+
+def test_the_likest_model_is_compared(entries: dict[str, Entry], judge: Judge) -> None:
+    far = chain.model({"other.bin": "x"})
+    entries["far"] = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(far))
+    model = chain.model({"model.json": "{}", "renamed.safetensors": "weights"})
+    message = _rule(judge(entries.values(), model=model), "accurate").message
+    assert "'model.safetensors' is now 'renamed.safetensors'" in message
+
+
+def test_evaluations_of_another_model_do_not_hide_what_is_missing(entries: dict[str, Entry], judge: Judge) -> None:
+    other = chain.model({"other.bin": "x"})
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(other))
+    del entries["training"]
+    assert _rule(judge(entries.values()), "training").reason == "model-other"
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(chain.model()))
+    assert _rule(judge(entries.values()), "training").reason == "training-missing"
+
+
+def test_a_dataset_is_no_model(entries: dict[str, Entry], judge: Judge) -> None:
+    with pytest.raises(FormatError) as caught:
+        judge(entries.values(), model=Manifest.of("dataset", [FileEntry(path="a", sha256="0" * 64, size=1)]))
+    assert caught.value.reason == "artifact-kind"
+
+
+def test_an_expired_policy_decides_nothing(entries: dict[str, Entry], judge: Judge) -> None:
+    with pytest.raises(PolicyError) as caught:
+        judge(entries.values(), at=dt.datetime(2027, 6, 30, tzinfo=dt.UTC))
+    assert caught.value.reason == "policy-expired"
+
+
+def test_an_appraisal_has_no_truth_value(entries: dict[str, Entry], judge: Judge) -> None:
+    with pytest.raises(TypeError, match="accepted"):
+        bool(judge(entries.values()))
+
+
+def test_agreeing_provenances_are_no_conflict(entries: dict[str, Entry], judge: Judge) -> None:
+    entries["again"] = dataclasses.replace(entries["training"], payload=entries["training"].payload + b" ")
+    appraisal = judge(entries.values())
+    assert (appraisal.accepted, appraisal.warnings) == (True, ())

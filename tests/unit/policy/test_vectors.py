@@ -1,0 +1,153 @@
+"""Every folder of tests/vectors/policy and tests/vectors/lineage."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamslsa import _codec
+from lamslsa.errors import LamslsaError
+from lamslsa.policy import Appraisal, Policy, load_policy
+from lamslsa.testing import chain
+from lamslsa.testing.chain import Entry
+
+VECTORS = Path(__file__).parents[2] / "vectors"
+CASES = sorted(path.parent for area in ("policy", "lineage") for path in (VECTORS / area).glob("*/case.json"))
+CLASSES = {0: None, 3: "FormatError", 4: "VerificationError", 5: "PolicyError"}
+
+
+def _tokens(root: str) -> dict[str, str]:
+    return {
+        "$TRAIN": chain.TRAIN,
+        "$TEST": chain.TEST,
+        "$MODEL": chain.model().sha256,
+        "$SCHEMA": chain.schema_digest(),
+        "$MEASUREMENT": chain.claims(root=root).measurement_digest,
+    }
+
+
+def _value(value: Any, tokens: Mapping[str, str]) -> Any:
+    match value:
+        case {"digestOf": inner}:
+            return chain.schema_digest(inner)
+        case dict():
+            return {key: _value(item, tokens) for key, item in value.items()}
+        case list():
+            return [_value(item, tokens) for item in value]
+        case str():
+            return tokens.get(value, value)
+        case _:
+            return value
+
+
+def _change(entries: dict[str, Entry], change: Mapping[str, Any], tokens: Mapping[str, str]) -> None:
+    def put(name: str, **fields: Any) -> None:
+        entries[name] = dataclasses.replace(entries[name], **fields)
+
+    match change:
+        case {"drop": name}:
+            del entries[name]
+        case {"copy": name, "as": other}:
+            entries[other] = entries[name]
+        case {"edit": name, "path": path, "value": value}:
+            put(name, payload=chain.edited(entries[name].payload, path, _value(value, tokens)))
+        case {"remove": name, "path": path}:
+            put(name, payload=chain.edited(entries[name].payload, path, chain.REMOVED))
+        case {"repeat": name, "path": [*parent, index]}:
+            items: Any = _codec.loads(entries[name].payload)
+            for step in parent:
+                items = items[step]
+            put(name, payload=chain.edited(entries[name].payload, [*parent, len(items)], items[index]))
+        case {"signers": name, "are": signers}:
+            put(name, signers=frozenset(signers))
+        case {"claims": name, "are": []}:
+            put(name, claims=())
+        case {"claims": name, "set": fields}:
+            for each in entries if name == "*" else [name]:
+                put(each, claims=tuple(dataclasses.replace(item, **fields) for item in entries[each].claims))
+        case _:
+            raise AssertionError(f"unknown change {change}")
+
+
+def _policy(folder: Path, case: Mapping[str, Any], text: str, tokens: Mapping[str, str]) -> Policy:
+    def named(words: str) -> str:
+        for token, value in tokens.items():
+            words = words.replace(token, value)
+        return words
+
+    data = text.encode()
+    if (folder / "policy.yaml").exists():
+        data = (folder / "policy.yaml").read_bytes()
+    for old, new in case.get("policy", []):
+        assert named(old).encode() in data, f"{old!r} is not in the base policy"
+        data = data.replace(named(old).encode(), named(new).encode())
+    return load_policy(data, source="policy.yaml", directory=VECTORS / "policy" / "base")
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
+def test_vector(
+    folder: Path, judge: Callable[..., Appraisal], entries: dict[str, Entry], policy_text: str, root: str
+) -> None:
+    case = json.loads((folder / "case.json").read_text())
+    expected = json.loads((folder / "expected.json").read_text())
+    tokens = _tokens(root)
+    for change in case.get("changes", []):
+        _change(entries, change, tokens)
+    assert folder.name.endswith("_fail") == (expected["exitCode"] != 0)
+    assert expected["class"] == CLASSES[expected["exitCode"]]
+
+    def run() -> Appraisal:
+        options: dict[str, Any] = {"at": dt.datetime.fromisoformat(case["at"])} if "at" in case else {}
+        options |= {"model": chain.model(case["model"])} if "model" in case else {}
+        return judge(entries.values(), policy=_policy(folder, case, policy_text, tokens), **options)
+
+    if "rules" not in expected:
+        with pytest.raises(LamslsaError) as caught:
+            run()
+        assert type(caught.value).__name__ == expected["class"]
+        assert caught.value.exit_code == expected["exitCode"]
+        assert caught.value.reason == expected["reason"]
+        assert f"policy.yaml:{expected['position']}: " in str(caught.value) if "position" in expected else True
+        return
+
+    appraisal = run()
+    rules = {rule.name: rule for rule in appraisal.rules}
+    assert {
+        name: [rule.outcome, rule.reason] for name, rule in rules.items() if rule.outcome != "satisfied"
+    } == expected["rules"]
+    assert appraisal.exit_code == expected["exitCode"]
+    assert appraisal.accepted == (expected["exitCode"] == 0)
+    for name, words in expected.get("message", {}).items():
+        assert words in rules[name].message
+    assert len(appraisal.warnings) == len(expected.get("warnings", []))
+    for warning, start in zip(appraisal.warnings, expected.get("warnings", []), strict=True):
+        assert warning.startswith(start)
+    for rule in appraisal.rules:
+        assert (rule.outcome == "satisfied") == (rule.reason is None) == (not rule.message) == (not rule.mend)
+
+
+def test_every_refusal_of_the_engine_has_a_vector() -> None:
+    """A reason without a refusing case could be deleted without a test that notices."""
+    sources = (VECTORS.parents[1] / "lamslsa" / "policy").glob("_[crt]*.py")
+    engine = VECTORS.parents[1] / "lamslsa" / "policy" / "engine.py"
+    lineage = VECTORS.parents[1] / "lamslsa" / "lineage.py"
+    raised = {
+        reason
+        for path in (*sources, engine, lineage)
+        for reason in re.findall(
+            r'(?:reason=|return |if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"', path.read_text()
+        )
+    }
+    shown = {
+        reason
+        for folder in CASES
+        for _, reason in json.loads((folder / "expected.json").read_text()).get("rules", {}).values()
+    }
+    assert raised - shown == {"artifact-kind", "ingredient-missing"}
