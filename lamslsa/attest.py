@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from lamslsa import _codec
+from lamslsa._files import refuse_existing
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
 from lamslsa.evidence import Attester, binding
@@ -50,10 +51,13 @@ def attest_training(path: Path, *, job: Job, model_out: Path, attester: Attester
         FormatError: the dataset or the job is not usable, or ``model_out`` exists.
         UnavailableError: the TEE does not answer.
     """
+    refuse_existing(model_out)
     with ExitStack() as stack:
         dataset = _read(stack, path, "dataset", progress)
-        payload = measure_training(dataset, job=job, model_out=model_out, progress=progress)
-    return _quote([("provenance", payload)], attester)
+        trained = measure_training(dataset, job=job, progress=progress)
+    run = _quote([("provenance", trained.payload)], attester)
+    trained.write(model_out)
+    return run
 
 
 def attest_evaluation(model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress) -> Run:

@@ -12,9 +12,10 @@ import click
 from lamslsa import _codec
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
+from lamslsa._files import refuse_existing
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.collateral import parse as parse_collateral
-from lamslsa.evidence.run import Run, refuse_existing, write_run
+from lamslsa.evidence.run import Run, write_run
 from lamslsa.measure.job import Job, load_job
 
 __all__ = ["command"]

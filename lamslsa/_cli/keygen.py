@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import passphrase_option, read_passphrase
-from lamslsa.errors import FormatError
+from lamslsa._files import refuse_existing, write_file
 
 __all__ = ["command"]
 
@@ -29,18 +28,13 @@ def command(path: Path, passphrase_file: Path | None, output: ui.Output) -> int:
 
     passphrase = read_passphrase(passphrase_file)
     private, public = path.with_name(path.name + ".key"), path.with_name(path.name + ".pub")
-    for existing in (private, public):
-        if existing.exists() or existing.is_symlink():
-            raise FormatError(
-                f"expected no {existing}, got an existing file",
-                reason="output-exists",
-                hint="a key is never overwritten: choose another name",
-            )
+    refuse_existing(private)
+    refuse_existing(public)
     path.parent.mkdir(parents=True, exist_ok=True)
     pem = generate(passphrase)
     signer = KeySigner.load(pem, passphrase)
-    _write(private, pem, mode=0o600)
-    _write(public, signer.public_pem, mode=0o644)
+    write_file(private, pem, mode=0o600)
+    write_file(public, signer.public_pem, mode=0o644)
     if passphrase is None:
         output.note(f"{private} is not encrypted; pass --passphrase-file FILE to encrypt it")
     output.result(
@@ -48,8 +42,3 @@ def command(path: Path, passphrase_file: Path | None, output: ui.Output) -> int:
         {"private": str(private), "public": str(public), "keyId": signer.key_id, "encrypted": passphrase is not None},
     )
     return 0
-
-
-def _write(path: Path, data: bytes, *, mode: int) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)

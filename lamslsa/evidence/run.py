@@ -5,22 +5,19 @@
     collateral.json       the endorsements that travel with it, where there are some
     evidence.json         media type of the quote, nonce, order of the statements, time of quoting
 
-A run is all or nothing: it is written into a hidden neighbour of its folder and renamed into place at the end, so an
-interruption leaves the complete run or nothing under its final name. Everything read back is untrusted.
+A run is all or nothing (`lamslsa._files`). Everything read back is untrusted.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from lamslsa import _codec
+from lamslsa._files import new_folder, write_file
 from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import Evidence
 
@@ -57,42 +54,18 @@ class Run:
 
 
 def write_run(run: Run, directory: Path) -> None:
-    """Write a run folder, which must not exist yet, and rename it into place when it is complete and on disk.
+    """Write a run folder, which must not exist yet; it is complete or absent whatever happens.
 
     Raises:
-        FormatError: the folder exists.
+        FormatError: something of that name exists.
     """
-    refuse_existing(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = directory.parent / f".{directory.name}.{secrets.token_hex(8)}.tmp"
-    staging.mkdir(mode=0o755)
-    try:
+    with new_folder(directory) as staging:
         for item in run.statements:
-            _write(staging / f"{item.name}.json", item.payload)
-        _write(staging / _QUOTE, run.evidence.quote)
+            write_file(staging / f"{item.name}.json", item.payload)
+        write_file(staging / _QUOTE, run.evidence.quote)
         if run.evidence.collateral is not None:
-            _write(staging / _COLLATERAL, run.evidence.collateral)
-        _write(staging / _INDEX, _index(run))
-        _sync(staging)
-        staging.rename(directory)
-        _sync(directory.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def refuse_existing(directory: Path) -> None:
-    """Refuse an output that is there already: a run never overwrites another.
-
-    Raises:
-        FormatError: something of this name exists.
-    """
-    if directory.exists() or directory.is_symlink():
-        raise FormatError(
-            f"expected no {directory}, got an existing one",
-            reason="output-exists",
-            hint="name a folder that does not exist yet",
-        )
+            write_file(staging / _COLLATERAL, run.evidence.collateral)
+        write_file(staging / _INDEX, _index(run))
 
 
 def _index(run: Run) -> bytes:
@@ -104,21 +77,6 @@ def _index(run: Run) -> bytes:
             "quotedAt": run.quoted_at,
         }
     )
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_run(directory: Path) -> Run:

@@ -15,7 +15,7 @@ from lamslsa.measure.dataset.tabular import TabularDataset, measure_dataset
 from lamslsa.measure.evaluation.tabular import TabularEvaluation, measure_evaluation
 from lamslsa.measure.interface import Measured, Measurer, Progress
 from lamslsa.measure.job import Job, load_job
-from lamslsa.measure.training.tabular import Trained, measure_training, train
+from lamslsa.measure.training.tabular import Trained, measure_training
 
 __all__ = [
     "MEASURERS",
@@ -29,7 +29,6 @@ __all__ = [
     "measure_evaluation",
     "measure_training",
     "measurer",
-    "train",
 ]
 
 _ALL: Final[tuple[Measurer, ...]] = (TabularDataset(), TabularEvaluation())

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamslsa._files import sync_folder, write_file
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store import layout
 from lamslsa.store.interface import StoredBundle
@@ -68,12 +69,12 @@ class DirectoryStore:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             try:
-                _write_durably(part, bundle)
+                write_file(part, bundle)
                 with contextlib.suppress(FileExistsError):
                     os.link(part, final)
             finally:
                 part.unlink(missing_ok=True)
-            _sync_folder(self.path)
+            sync_folder(self.path)
         except OSError as err:
             raise UnavailableError(
                 f"expected to write into {self.path}, got {err.strerror}",
@@ -155,24 +156,6 @@ def _read_regular(path: Path, *, limit: int, follow: bool = False) -> bytes | No
     if len(data) > limit:
         raise FormatError(f"expected at most {limit} bytes in {path}, got more", reason="store-size")
     return data
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Make the new name survive a power failure; systems that cannot open a folder have nothing to flush."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(path: Path, err: OSError) -> UnavailableError:

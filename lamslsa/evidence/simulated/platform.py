@@ -15,10 +15,7 @@ Rules:
 from __future__ import annotations
 
 import datetime as dt
-import errno
-import os
 import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -27,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from lamslsa._files import new_folder, write_file
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence import collateral as endorsements
 from lamslsa.evidence._pem import parse_chain, render_chain
@@ -89,7 +87,9 @@ class SimulatedPlatform:
             files[_certificate_file(role)] = render_chain([certificate.public_bytes(serialization.Encoding.DER)])
         files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(now))
         try:
-            _write_folder(directory, files)
+            with new_folder(directory, mode=0o700) as staging:
+                for name, data in files.items():
+                    write_file(staging / name, data, mode=0o600)
         except OSError as err:
             raise _unavailable(directory, err) from err
         return cls.open(directory, now=now)
@@ -165,7 +165,7 @@ class SimulatedPlatform:
         self.collateral = endorse(keys, certificates, Cpu(), _endorsement(now))
         try:
             staged = self._directory / f".{COLLATERAL_FILE}.{secrets.token_hex(8)}.tmp"
-            _write_file(staged, self.collateral)
+            write_file(staged, self.collateral, mode=0o600)
             staged.replace(self._directory / COLLATERAL_FILE)
         except OSError as err:
             raise _unavailable(self._directory, err) from err
@@ -217,45 +217,6 @@ def _read(path: Path) -> bytes:
     if len(data) > _MAX_FILE_BYTES:
         raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes in {path}, got more", reason="simulated-platform")
     return data
-
-
-def _write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = directory.parent / f".{directory.name}.{secrets.token_hex(8)}.tmp"
-    staging.mkdir(mode=0o700)
-    try:
-        for name, data in files.items():
-            _write_file(staging / name, data)
-        _sync(staging)
-        try:
-            staging.rename(directory)
-        except OSError as err:
-            if err.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise FormatError(
-                    f"expected no platform in {directory}, got a folder with files in it or a file",
-                    reason="simulated-platform-exists",
-                ) from err
-            raise
-        _sync(directory.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def _write_file(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unavailable(path: Path, err: OSError) -> UnavailableError:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _codec, predicates, statement
+from lamslsa._files import new_folder, write_file
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
@@ -22,7 +23,6 @@ from lamslsa.measure.interface import Progress, silent
 from lamslsa.measure.job import Job, TrainingJob
 from lamslsa.measure.table import Source, open_tables
 from lamslsa.measure.training.encode import encode, learn
-from lamslsa.measure.training.folder import refuse_existing, write_folder
 from lamslsa.measure.training.model import (
     ARCHITECTURE,
     DESCRIPTION_FILE,
@@ -52,7 +52,7 @@ from lamslsa.predicates.provenance import (
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Trained", "measure_training", "train"]
+__all__ = ["Trained", "measure_training"]
 
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy", "safetensors", "torch")
 
@@ -71,27 +71,28 @@ class Trained:
     manifest: Manifest
     payload: bytes
 
+    def write(self, folder: Path) -> None:
+        """Write the model folder, which must not exist; it is complete or absent whatever happens.
 
-def measure_training(artifact: VerifiedArtifact, *, job: Job, model_out: Path, progress: Progress = silent) -> bytes:
-    """Train, write the model folder, and return the payload bytes of its provenance.
+        Raises:
+            FormatError: something of that name exists.
+        """
+        with new_folder(folder) as staging:
+            for path, data in self.files.items():
+                write_file(staging / path, data)
+
+
+def measure_training(artifact: VerifiedArtifact, *, job: Job, progress: Progress = silent) -> Trained:
+    """Train in memory, and say in the statement how.
 
     Args:
         artifact: the verified bytes of the dataset in role ``train``.
         job: the job file.
-        model_out: the folder to make; it must not exist, and is either complete or absent whatever happens.
         progress: is told how far the training has come.
 
     Raises:
-        FormatError: the dataset or the job is not usable, ``model_out`` exists, or the training diverged.
+        FormatError: the dataset or the job is not usable, or the training diverged.
     """
-    refuse_existing(model_out)
-    trained = train(artifact, job=job, progress=progress)
-    write_folder(model_out, trained.files)
-    return trained.payload
-
-
-def train(artifact: VerifiedArtifact, *, job: Job, progress: Progress = silent) -> Trained:
-    """Train in memory; see `measure_training`."""
     parameters = job.require_training()
     schema = parameters.dataset.schema
     columns = tuple(column.name for column in schema.features if column.name not in parameters.drop)

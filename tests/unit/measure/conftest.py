@@ -11,7 +11,7 @@ import pytest
 
 from lamslsa.artifact.manifest import Kind
 from lamslsa.artifact.reader import VerifiedArtifact, read_verified
-from lamslsa.measure import Job, load_job, train
+from lamslsa.measure import Job, load_job, measure_training
 
 JOB = """
 apiVersion: lamslsa.dev/job/v1
@@ -145,4 +145,4 @@ def model_files(tmp_path_factory: pytest.TempPathFactory, train_rows: list[list[
     path = tmp_path_factory.mktemp("training") / "people.data"
     path.write_bytes(to_csv(train_rows))
     with read_verified(path, "dataset") as artifact:
-        return dict(train(artifact, job=load_job(JOB.encode(), "job.yaml")).files)
+        return dict(measure_training(artifact, job=load_job(JOB.encode(), "job.yaml")).files)

@@ -19,11 +19,10 @@ from lamslsa import predicates, statement
 from lamslsa.artifact import hash_artifact
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure import Job, measure_training, train
+from lamslsa.measure import Job, measure_training
 from lamslsa.measure.environment import code_identity
 from lamslsa.measure.table import Source, open_tables
 from lamslsa.measure.training import encode as encoding
-from lamslsa.measure.training import folder
 from lamslsa.measure.training.encode import encode, learn
 from lamslsa.measure.training.model import CategoryFeature, NumberFeature, one_thread, parse_description, refuse_large
 from lamslsa.predicates import Provenance
@@ -38,8 +37,9 @@ from lamslsa.artifact.reader import read_verified
 from lamslsa.measure import load_job, measure_training
 data, job, out = map(Path, sys.argv[1:])
 with read_verified(data, "dataset") as artifact:
-    payload = measure_training(artifact, job=load_job(job.read_bytes(), "job.yaml"), model_out=out)
-sys.stdout.buffer.write(payload)
+    trained = measure_training(artifact, job=load_job(job.read_bytes(), "job.yaml"))
+trained.write(out)
+sys.stdout.buffer.write(trained.payload)
 """
 
 
@@ -66,7 +66,9 @@ def test_two_processes_make_the_same_model(tmp_path: Path, train_set: VerifiedAr
 def test_statement_says_what_was_run(tmp_path: Path, job: Job, train_set: VerifiedArtifact) -> None:
     out = tmp_path / "model"
     stages: list[tuple[str, int, int]] = []
-    payload = measure_training(train_set, job=job, model_out=out, progress=lambda *step: stages.append(step))
+    trained = measure_training(train_set, job=job, progress=lambda *step: stages.append(step))
+    trained.write(out)
+    payload = trained.payload
     provenance = parsed(payload)
     (subject,) = statement.parse(payload).subjects
     written = hash_artifact(out, "model")
@@ -124,7 +126,7 @@ def test_statement_says_what_was_run(tmp_path: Path, job: Job, train_set: Verifi
 def test_every_hyperparameter_is_used(
     make_job: MakeJob, train_set: VerifiedArtifact, model_files: dict[str, bytes], old: str, new: str
 ) -> None:
-    trained = train(train_set, job=make_job((old, new)))
+    trained = measure_training(train_set, job=make_job((old, new)))
     assert trained.files["model.safetensors"] != model_files["model.safetensors"]
 
 
@@ -136,13 +138,13 @@ def test_training_leaves_the_process_as_it_was(job: Job, train_set: VerifiedArti
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        first = train(train_set, job=job)
+        first = measure_training(train_set, job=job)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(before, torch.get_rng_state())
-    assert train(train_set, job=job).files == first.files
+    assert measure_training(train_set, job=job).files == first.files
 
 
 def test_one_thread_is_put_back_after_an_error() -> None:
@@ -209,7 +211,7 @@ def test_numbers_that_cannot_be_standardised_are_refused(
 ) -> None:
     data = "".join(f"1,x,{number},true,x,y,{label}\n" for number, label in zip(numbers, [">50K", "<=50K"], strict=True))
     with pytest.raises(FormatError) as caught:
-        train(read({"a": data.encode()}), job=make_job(("drop: [score]", "drop: []")))
+        measure_training(read({"a": data.encode()}), job=make_job(("drop: [score]", "drop: []")))
     assert caught.value.reason == "feature-range"
 
 
@@ -224,14 +226,13 @@ def test_inputs_beyond_float32_are_refused(job: Job, read: Read) -> None:
     assert caught.value.reason == "feature-range"
 
 
-def test_training_that_diverges_is_an_error(tmp_path: Path, make_job: MakeJob, train_set: VerifiedArtifact) -> None:
+def test_training_that_diverges_is_an_error(make_job: MakeJob, train_set: VerifiedArtifact) -> None:
     job = make_job(
         ("learningRate: 1e-2", "learningRate: 1000"), ("epochs: 3", "epochs: 30"), ("[8, 4]", str([64] * 20))
     )
     with pytest.raises(FormatError) as caught:
-        measure_training(train_set, job=job, model_out=tmp_path / "model")
+        measure_training(train_set, job=job)
     assert caught.value.reason == "training-diverged"
-    assert not (tmp_path / "model").exists()
 
 
 def test_description_is_declarative(model_files: dict[str, bytes]) -> None:
@@ -255,54 +256,17 @@ def test_network_that_is_too_large_is_refused_before_it_is_built(model_files: di
     assert empty.value.reason == "model-size"
 
 
-@pytest.mark.parametrize("kind", ["folder", "file", "dangling"])
-def test_existing_target_is_refused_before_training(
-    tmp_path: Path, job: Job, train_set: VerifiedArtifact, kind: str
-) -> None:
-    out = tmp_path / "model"
-    match kind:
-        case "folder":
-            out.mkdir()
-        case "file":
-            out.write_bytes(b"mine")
-        case _:
-            out.symlink_to(tmp_path / "nowhere")
-    stages: list[str] = []
-    with pytest.raises(FormatError) as caught:
-        measure_training(train_set, job=job, model_out=out, progress=lambda stage, *_: stages.append(stage))
-    assert caught.value.reason == "model-out-exists"
-    assert stages == []
-
-
-def test_folder_is_complete_or_absent(tmp_path: Path) -> None:
-    out = tmp_path / "new" / "model"
-    with pytest.raises(FileNotFoundError):
-        folder.write_folder(out, {"a": b"1", "missing/b": b"2"})
-    assert list((tmp_path / "new").iterdir()) == []
-    folder.write_folder(out, {"a": b"1"})
-    assert [(path.name, path.read_bytes()) for path in out.iterdir()] == [("a", b"1")]
-    with pytest.raises(FormatError):
-        folder.write_folder(out, {"a": b"2"})
-    assert (out / "a").read_bytes() == b"1"
-    assert list(out.parent.iterdir()) == [out]
-
-
-def test_digest_is_of_the_bytes_in_memory(
-    tmp_path: Path, job: Job, train_set: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def tamper(path: Path, data: bytes) -> None:
-        path.write_bytes(data[:-1] + b"!")
-
-    honest = train(train_set, job=job)
-    monkeypatch.setattr(folder, "_write", tamper)
-    payload = measure_training(train_set, job=job, model_out=tmp_path / "model")
-    assert statement.parse(payload).subjects[0].sha256 == honest.manifest.sha256
-    assert hash_artifact(tmp_path / "model", "model").sha256 != honest.manifest.sha256
+def test_digest_is_of_the_bytes_in_memory(tmp_path: Path, job: Job, train_set: VerifiedArtifact) -> None:
+    trained = measure_training(train_set, job=job)
+    trained.write(tmp_path / "model")
+    (tmp_path / "model" / "model.json").write_bytes(b"changed by the host")
+    assert statement.parse(trained.payload).subjects[0].sha256 == trained.manifest.sha256
+    assert hash_artifact(tmp_path / "model", "model").sha256 != trained.manifest.sha256
 
 
 def test_loss_is_the_mean_over_rows(make_job: MakeJob, train_set: VerifiedArtifact) -> None:
     job = make_job(("learningRate: 1e-2", "learningRate: 0"), ("epochs: 3", "epochs: 2"))
-    *_, loss = parsed(train(train_set, job=job).payload).run_details.byproducts
+    *_, loss = parsed(measure_training(train_set, job=job).payload).run_details.byproducts
     assert loss.content is not None
     first, second = json.loads(base64.b64decode(loss.content))
     assert math.isclose(first, second, rel_tol=1e-6)
@@ -313,11 +277,11 @@ def test_inputs_are_bounded_before_memory_is_taken(
 ) -> None:
     monkeypatch.setattr(encoding, "_MAX_BYTES", 4 * 500)
     with pytest.raises(FormatError) as caught:
-        train(train_set, job=job)
+        measure_training(train_set, job=job)
     assert caught.value.reason == "feature-size"
 
 
 def test_job_for_too_large_a_network_is_refused(make_job: MakeJob, train_set: VerifiedArtifact) -> None:
     with pytest.raises(FormatError) as caught:
-        train(train_set, job=make_job(("hidden: [8, 4]", f"hidden: {[8192] * 6}")))
+        measure_training(train_set, job=make_job(("hidden: [8, 4]", f"hidden: {[8192] * 6}")))
     assert caught.value.reason == "model-size"

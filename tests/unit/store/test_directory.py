@@ -180,7 +180,7 @@ elif stage == "link":
 elif stage == "unlink":
     Path.unlink = die
 else:
-    directory._sync_folder = die
+    directory.sync_folder = die
 DirectoryStore(Path(sys.argv[1])).put(b"x" * 1_000_000, name="a")
 """
 

@@ -107,7 +107,7 @@ def test_create_never_overwrites(tmp_path: Path, now: dt.datetime) -> None:
     root = (tmp_path / "platform" / ROOT_FILE).read_bytes()
     with pytest.raises(FormatError) as caught:
         SimulatedPlatform.create(tmp_path / "platform", now=now)
-    assert caught.value.reason == "simulated-platform-exists"
+    assert caught.value.reason == "output-exists"
     assert (tmp_path / "platform" / ROOT_FILE).read_bytes() == root
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_bytes(b"")

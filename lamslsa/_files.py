@@ -1,0 +1,83 @@
+"""Output that is complete or absent, whatever interrupts the writing.
+
+A folder is filled under a hidden neighbour's name, flushed to the disk, and renamed into place. What a killed process
+leaves is such a neighbour, which nobody reads.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lamslsa.errors import FormatError
+
+__all__ = ["new_folder", "refuse_existing", "sync_folder", "write_file"]
+
+
+def refuse_existing(path: Path) -> None:
+    """Refuse an output that is there already, be it a dangling link: nothing is ever overwritten.
+
+    Raises:
+        FormatError: something of that name exists.
+    """
+    if os.path.lexists(path):
+        raise FormatError(
+            f"expected no {path}, got an existing one",
+            reason="output-exists",
+            hint="name something that does not exist yet, or remove it",
+        )
+
+
+@contextmanager
+def new_folder(path: Path, *, mode: int = 0o777) -> Iterator[Path]:
+    """Yield a folder to fill, and give it its final name at the end of the block.
+
+    Raises:
+        FormatError: something of that name exists.
+        OSError: the file system refused; nothing is left under the final name.
+    """
+    refuse_existing(path)
+    parent = path.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    staging = parent / f".{path.name}.{secrets.token_hex(8)}.partial"
+    staging.mkdir(mode=mode)
+    try:
+        yield staging
+        sync_folder(staging)
+        refuse_existing(path)
+        try:
+            staging.rename(path)
+        except OSError:
+            refuse_existing(path)  # somebody was faster: a folder with files in it is never replaced
+            raise
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    sync_folder(parent)
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a new file and flush it to the disk.
+
+    Raises:
+        OSError: the file exists, or the file system refused.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power failure; systems that cannot open a folder have nothing to flush."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

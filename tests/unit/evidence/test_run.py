@@ -1,0 +1,78 @@
+"""Run folders: written whole, read back with suspicion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lamslsa.errors import FormatError
+from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.run import NamedPayload, Run, read_run, write_run
+
+RUN = Run(
+    statements=(NamedPayload(name="01-dataset", payload=b'{"a":1}'), NamedPayload(name="02-more", payload=b"{}")),
+    nonce=bytes(32),
+    evidence=Evidence(media_type="application/x", quote=b"quote", collateral=b'{"c":1}'),
+    quoted_at="2026-11-22T00:00:00Z",
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_run(RUN, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_what_is_written_is_read_back(folder: Path) -> None:
+    assert read_run(folder) == RUN
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "01-dataset.json",
+        "02-more.json",
+        "collateral.json",
+        "evidence.json",
+        "quote.bin",
+    ]
+    assert (folder / "01-dataset.json").read_bytes() == b'{"a":1}', "the exact payload bytes"
+
+
+def test_collateral_is_optional(folder: Path) -> None:
+    (folder / "collateral.json").unlink()
+    assert read_run(folder).evidence.collateral is None
+
+
+def test_an_existing_folder_is_refused(folder: Path) -> None:
+    with pytest.raises(FormatError) as caught:
+        write_run(RUN, folder)
+    assert caught.value.reason == "output-exists"
+
+
+def _index(folder: Path, **changes: object) -> None:
+    index = json.loads((folder / "evidence.json").read_bytes())
+    (folder / "evidence.json").write_text(json.dumps(index | changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda at: (at / "evidence.json").unlink(), "run-file"),
+        (lambda at: (at / "quote.bin").unlink(), "run-file"),
+        (lambda at: (at / "02-more.json").unlink(), "run-file"),
+        (lambda at: (at / "quote.bin").write_bytes(bytes(65 * 1024)), "run-file"),
+        (lambda at: (at / "evidence.json").write_text("[]"), "run-index"),
+        (lambda at: (at / "evidence.json").write_text("{"), "json-syntax"),
+        (lambda at: _index(at, nonce=7), "run-index"),
+        (lambda at: _index(at, nonce="AA"), "base64"),
+        (lambda at: _index(at, statements=[]), "run-index"),
+        (lambda at: _index(at, statements=["01-dataset", "01-dataset"]), "run-index"),
+        (lambda at: _index(at, statements=["../../etc/passwd"]), "run-index"),
+        (lambda at: _index(at, statements=[1]), "run-index"),
+    ],
+)
+def test_another_folder_is_refused(folder: Path, change: Callable[[Path], None], reason: str) -> None:
+    change(folder)
+    with pytest.raises(FormatError) as caught:
+        read_run(folder)
+    assert caught.value.reason == reason

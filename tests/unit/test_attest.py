@@ -1,0 +1,124 @@
+"""Attesting: what comes out is quoted as a whole, and nothing else can be quoted."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from lamslsa import _codec, attest, statement
+from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.evidence import binding
+from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
+from lamslsa.measure import load_job
+from lamslsa.testing.simulated import SimulatedVendor
+
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+JOB = b"""
+apiVersion: lamslsa.dev/job/v1
+kind: TabularJob
+schemas:
+  people:
+    format: csv
+    delimiter: ","
+    header: false
+    trim: true
+    nullToken: "?"
+    columns: [{name: age, type: integer}, {name: sex, type: string}, {name: income, type: string}]
+    label: {column: income, classes: {low: 0, high: 1}}
+datasets:
+  train: {schema: people, skipLines: 0, groups: [[sex]], overlap: []}
+  test: {schema: people, skipLines: 0, groups: [[sex]], overlap: [train]}
+training: {trainer: tabular-mlp/1, model: people-mlp, dataset: train, hidden: [4], epochs: 1, batchSize: 8,
+           optimizer: adam, learningRate: 1e-3, weightDecay: 0, seed: 1, drop: []}
+evaluation: {measurer: tabular-evaluation/1, dataset: test, rows: all, threshold: 0.5, confidenceLevel: 0.95,
+             resamples: 100, calibrationBins: 5, groups: [[sex]], slices: [[sex]]}
+"""
+ROWS = "".join(f"{20 + i % 40}, {'F' if i % 2 else 'M'}, {'high' if i % 3 else 'low'}\n" for i in range(64))
+
+
+class Attester:
+    """A simulated attester that counts its quotes."""
+
+    tee = "simulated"
+
+    def __init__(self) -> None:
+        self.vendor = SimulatedVendor(NOW)
+        self.quotes: list[bytes] = []
+
+    def quote(self, report_data: bytes) -> Evidence:
+        self.quotes.append(report_data)
+        return Evidence(media_type=MEDIA_TYPE, quote=self.vendor.quote(report_data), collateral=None)
+
+
+class Unavailable:
+    """A TEE that has gone away."""
+
+    tee = "gone"
+
+    def quote(self, report_data: bytes) -> Evidence:
+        raise UnavailableError(f"expected a TEE for {len(report_data)} bytes, got none", reason="tee-missing")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    del stage, done, total
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "people.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) -> None:
+    attester = Attester()
+    job = load_job(JOB, source="job.yaml")
+    runs = [
+        attest.attest_dataset(data, name="train", job=job, others={}, attester=attester, progress=silent)
+        for _ in range(2)
+    ]
+    assert len(attester.quotes) == 2
+    assert runs[0].statements == runs[1].statements, "the same measurement gives the same bytes"
+    assert runs[0].nonce != runs[1].nonce
+    for run in runs:
+        digests = [_codec.sha256_hex(item.payload) for item in run.statements]
+        expected = binding.report_data(run.nonce, statements=digests)
+        assert SgxVerifier().presented_report_data(run.evidence.quote) == expected
+
+
+def test_the_whole_path(data: Path, tmp_path: Path) -> None:
+    attester, job = Attester(), load_job(JOB, source="job.yaml")
+    model = tmp_path / "people-mlp"
+    trained = attest.attest_training(data, job=job, model_out=model, attester=attester, progress=silent)
+    evaluated = attest.attest_evaluation(model, dataset=data, job=job, attester=attester, progress=silent)
+    subjects = [statement.parse(run.statements[0].payload).subjects for run in (trained, evaluated)]
+    assert subjects[0] == subjects[1], "the model that was trained is the model that was evaluated"
+    assert [run.statements[0].name for run in (trained, evaluated)] == ["01-provenance", "01-evaluation"]
+
+
+def test_an_existing_model_is_refused_before_training(data: Path, tmp_path: Path) -> None:
+    stages: list[str] = []
+    with pytest.raises(FormatError) as caught:
+        attest.attest_training(
+            data,
+            job=load_job(JOB, source="job.yaml"),
+            model_out=tmp_path,
+            attester=Attester(),
+            progress=lambda stage, *_: stages.append(stage),
+        )
+    assert caught.value.reason == "output-exists"
+    assert stages == []
+
+
+def test_no_model_is_left_when_the_tee_does_not_answer(data: Path, tmp_path: Path) -> None:
+    job = load_job(JOB, source="job.yaml")
+    with pytest.raises(UnavailableError):
+        attest.attest_training(data, job=job, model_out=tmp_path / "model", attester=Unavailable(), progress=silent)
+    assert not (tmp_path / "model").exists()
+
+
+def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
+    assert attest.__all__ == ["attest_dataset", "attest_evaluation", "attest_training"]

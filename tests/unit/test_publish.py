@@ -1,0 +1,108 @@
+"""Publishing: bytes pass through untouched, evidence goes first, and nothing is signed twice."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from lamslsa import _codec, statement
+from lamslsa.errors import VerificationError
+from lamslsa.evidence import binding
+from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.run import NamedPayload, Run
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.predicates.tee_evidence import PREDICATE_TYPE
+from lamslsa.publish import evidence_statement, publish_run
+from lamslsa.sign import Envelope, KeySigner, generate, parse_bundle
+from lamslsa.store import DirectoryStore
+from lamslsa.testing import chain
+from lamslsa.testing.simulated import SimulatedVendor
+
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    vendor, payload, nonce = SimulatedVendor(NOW), chain.census()["evaluation"], bytes(32)
+    quote = vendor.quote(binding.report_data(nonce, statements=[_codec.sha256_hex(payload)]))
+    return Run(
+        statements=(NamedPayload(name="01-evaluation", payload=payload),),
+        nonce=nonce,
+        evidence=Evidence(media_type=MEDIA_TYPE, quote=quote, collateral=vendor.collateral()),
+        quoted_at="2026-11-22T00:00:00Z",
+    )
+
+
+@pytest.fixture(scope="module")
+def signer() -> KeySigner:
+    return KeySigner.load(generate(None), None)
+
+
+def payloads(store: Path) -> list[bytes]:
+    parsed = [parse_bundle(path.read_bytes()) for path in sorted(store.iterdir())]
+    return [item.payload for item in parsed if isinstance(item, Envelope)]
+
+
+def test_payload_bytes_pass_through_untouched(run: Run, signer: KeySigner, tmp_path: Path) -> None:
+    published = publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    assert [item.name for item in published] == ["tee-evidence", "01-evaluation"], "evidence first"
+    assert run.statements[0].payload in payloads(tmp_path)
+    types = {statement.parse(payload).predicate_type for payload in payloads(tmp_path)}
+    assert types == {PREDICATE_TYPE, "https://lamslsa.dev/evaluation/v1"}
+
+
+def test_publishing_again_signs_nothing(run: Run, signer: KeySigner, tmp_path: Path) -> None:
+    publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    again = publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    assert [item.location for item in again] == [None, None]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_interrupted_publication_is_completed(run: Run, signer: KeySigner, tmp_path: Path) -> None:
+    first = publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    assert first[1].location is not None
+    Path(first[1].location).unlink()
+    again = publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    assert [item.location is None for item in again] == [True, False]
+
+
+def test_another_signer_signs_for_himself(run: Run, signer: KeySigner, tmp_path: Path) -> None:
+    publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    other = KeySigner.load(generate(None), None)
+    assert all(item.location for item in publish_run(run, signer=other, store=DirectoryStore(tmp_path)))
+    assert len(payloads(tmp_path)) == 4
+
+
+def test_a_bundle_that_only_looks_signed_is_no_reason_to_skip(run: Run, signer: KeySigner, tmp_path: Path) -> None:
+    (name,) = (item.location for item in publish_run(run, signer=signer, store=DirectoryStore(tmp_path))[1:])
+    assert name is not None
+    document = _codec.loads(Path(name).read_bytes())
+    other = _codec.loads(signer.sign(b"{}"))
+    document["dsseEnvelope"]["signatures"] = other["dsseEnvelope"]["signatures"]
+    Path(name).write_bytes(_codec.dumps(document))
+    assert publish_run(run, signer=signer, store=DirectoryStore(tmp_path))[1].location is not None
+
+
+@pytest.mark.parametrize("change", ["payload", "nonce", "order"])
+def test_a_run_that_was_changed_is_not_signed(run: Run, signer: KeySigner, tmp_path: Path, change: str) -> None:
+    match change:
+        case "payload":
+            edited = run.statements[0].payload.replace(b"0.855", b"0.955")
+            run = dataclasses.replace(run, statements=(NamedPayload(name="01-evaluation", payload=edited),))
+        case "nonce":
+            run = dataclasses.replace(run, nonce=bytes(31) + b"1")
+        case _:
+            run = dataclasses.replace(run, statements=run.statements * 2)
+    with pytest.raises(VerificationError) as caught:
+        publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
+    assert caught.value.reason == "evidence-binding"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evidence_without_collateral_says_so_by_leaving_it_out(run: Run) -> None:
+    bare = dataclasses.replace(run, evidence=dataclasses.replace(run.evidence, collateral=None))
+    assert "collateral" not in statement.parse(evidence_statement(bare)).predicate
