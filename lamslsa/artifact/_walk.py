@@ -5,7 +5,7 @@ Rules:
   loops, and whatever is neither file nor folder is refused by name.
 - Files are counted while they are found: a folder of ten million entries is refused after the first 15,001.
 - A file is opened without following links and without blocking (a named pipe would wait for ever), and must then still
-  be a regular file of the size that was found.
+  be a regular file; whoever reads it refuses another size than the one that was found.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def open_file(tree: Tree, file: Found) -> int:
     """Open a file that was found, and return its descriptor.
 
     Raises:
-        FormatError: it is not there any more, became something else, changed its size, or cannot be read.
+        FormatError: it is not there any more, became something else, or cannot be read.
     """
     try:
         fd = os.open(file.source, _FILE, dir_fd=tree.fd)
@@ -176,7 +176,7 @@ def open_file(tree: Tree, file: Found) -> int:
             refuse_changed(file)
         _refuse_error(file.path, err)
     info = os.fstat(fd)
-    if not stat.S_ISREG(info.st_mode) or info.st_size != file.size:
+    if not stat.S_ISREG(info.st_mode):
         os.close(fd)
         refuse_changed(file)
     return fd

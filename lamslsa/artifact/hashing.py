@@ -140,6 +140,8 @@ class _Hasher:
                 except IndexError:
                     return entries
                 for file in job:
+                    if self._stop.is_set():
+                        raise _StoppedError
                     entries.append(self._file(file, buffer))
                     self._meter.add(0, files=1)
         except BaseException:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from lamslsa.artifact import Progress, _walk, hash_artifact
+from lamslsa.artifact import Progress, _walk, hash_artifact, hashing
 from lamslsa.errors import FormatError
 
 MIB = 1024 * 1024
@@ -204,6 +205,13 @@ def replace_by_folder(path: Path) -> None:
     path.mkdir()
 
 
+def test_an_empty_file_that_is_replaced_by_a_pipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(bytes(2 * MIB))
+    (tmp_path / "b.bin").write_bytes(b"")
+    error = refused(tmp_path, once(lambda: replace_by_pipe(tmp_path / "b.bin")), threads=1)
+    assert error.reason == "artifact-changed"
+
+
 @pytest.mark.parametrize("replace", [replace_by_pipe, replace_by_link, replace_by_folder, Path.unlink])
 def test_a_file_that_is_replaced_before_it_is_read_is_refused(replace: Callable[[Path], None], tmp_path: Path) -> None:
     root = tmp_path / "root"
@@ -213,15 +221,36 @@ def test_a_file_that_is_replaced_before_it_is_read_is_refused(replace: Callable[
     assert refused(root, once(lambda: replace(root / "b.bin")), threads=1).reason == "artifact-changed"
 
 
-def test_the_error_of_one_thread_stops_the_others(tmp_path: Path) -> None:
+def test_a_file_whose_size_is_not_what_the_system_says_is_refused() -> None:
+    assert refused(Path("/proc/version")).reason == "artifact-changed"
+
+
+def raise_enough(_: Progress) -> None:
+    raise InterruptedError("enough")
+
+
+def test_the_error_of_one_thread_is_the_error_of_all(tmp_path: Path) -> None:
     for index in range(8):
         (tmp_path / str(index)).write_bytes(bytes(2 * MIB))
-
-    def report(_: Progress) -> None:
-        raise InterruptedError("enough")
-
     with pytest.raises(InterruptedError, match="enough"):
-        hash_artifact(tmp_path, "model", threads=4, progress=report)
+        hash_artifact(tmp_path, "model", threads=4, progress=raise_enough)
+
+
+@pytest.mark.parametrize("size", [1, 2 * MIB])
+def test_the_error_of_one_thread_stops_the_others(size: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(size))
+    left = [raise_enough]
+
+    def report(progress: Progress) -> None:
+        if left:
+            left.pop()(progress)
+
+    with _walk.opened(tmp_path) as tree:
+        jobs = deque([file] for _ in range(20_000 if size == 1 else 2_000) for file in tree.files)
+        hasher = hashing._Hasher(tree, jobs, hashing.Meter(tree.files, report))
+        with pytest.raises(InterruptedError, match="enough"):
+            hasher.run(4)
+    assert jobs
 
 
 @pytest.mark.parametrize("threads", [1, 3])

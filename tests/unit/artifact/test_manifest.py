@@ -130,6 +130,7 @@ def test_paths_that_are_good(path: str) -> None:
         ["a", "A"],
         ["a/x", "A/X"],
         ["ß", "ss"],
+        ["\u0390", "\u03aa\u0301"],
         ["σ", "ς"],
         ["\u01c5", "\u01c6"],
         ["a", "a/b"],

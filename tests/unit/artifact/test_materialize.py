@@ -105,6 +105,11 @@ def test_a_source_that_is_no_folder_is_refused(snapshot: Path, tmp_path: Path) -
     assert refused(snapshot / "nothing", tmp_path / "copy") == "artifact-missing"
 
 
+def test_a_file_whose_size_is_not_what_the_system_says_is_refused(snapshot: Path, tmp_path: Path) -> None:
+    (snapshot / "version").symlink_to("/proc/version")
+    assert refused(snapshot, tmp_path / "copy") == "artifact-changed"
+
+
 def test_a_full_disk_leaves_nothing_behind(snapshot: Path, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, before[1]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -151,6 +152,18 @@ def test_a_file_that_changes_its_size_while_it_is_read_is_refused(size: int, tmp
             os.truncate(path, left.pop())
 
     assert refused(tmp_path, progress=report) == "artifact-changed"
+
+
+def test_a_file_that_keeps_growing_is_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(3 * MIB))
+    with contextlib.ExitStack() as stack:
+
+        def report(_: Progress) -> None:
+            os.truncate(path, 64 * MIB)
+            stack.enter_context(limit(resource.RLIMIT_FSIZE, 8 * MIB))
+
+        assert refused(tmp_path, progress=report) == "artifact-changed"
 
 
 @pytest.fixture(params=["single", "several"])
