@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,13 +51,14 @@ def load_demo() -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
-    """A `Demo` whose steps 1 to 4 have run, with a small model; not to be changed."""
+    """A `Demo` with a small model whose steps 1 to 4 have run and which is armed for the attacks; not to be changed."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "census"
     demo_module = load_demo()
@@ -66,7 +69,9 @@ def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
         folder = shared / "demo"
         demo = demo_module.Demo(folder, job=job, data=adult)
         if first:
+            shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             job.write_text(small, encoding="utf-8")
             demo.walk()
+            demo.arm()
     return demo

@@ -34,28 +34,20 @@ def _normalise(text: str, chain: Any) -> str:
     return re.sub(r"─+", "─", re.sub(r"  +", "  ", text))
 
 
-@pytest.fixture(scope="module")
-def armed(chain: Any) -> Any:
-    if not (chain.runs / "evaluation-on-training-set").exists():
-        chain.arm()
-    return chain
-
-
 @pytest.mark.parametrize("title", sorted(REASONS))
-@pytest.mark.xdist_group("attacks")
 def test_attack_is_refused(
-    armed: Any, lamslsa: Run, tmp_path: Path, title: str, request: pytest.FixtureRequest
+    chain: Any, lamslsa: Run, tmp_path: Path, title: str, request: pytest.FixtureRequest
 ) -> None:
-    (attack,) = (item for item in armed.attacks() if item.title == title)
-    victim = armed.victim(attack, tmp_path)
-    done = lamslsa("verify", victim, "--policy", armed.folder / attack.policy)
+    (attack,) = (item for item in chain.attacks() if item.title == title)
+    victim = chain.victim(attack, tmp_path)
+    done = lamslsa("verify", victim, "--policy", chain.folder / attack.policy)
     assert done.returncode == attack.exit_code, done.stdout + done.stderr
 
     reasons = set(re.findall(r"^refused: .*? \[([a-z-]+)\]", done.stdout, flags=re.MULTILINE))
     assert REASONS[title] <= reasons
 
     golden = GOLDEN / f"{title.replace(' ', '-')}.txt"
-    text = _normalise(done.stdout.replace(str(tmp_path), "<demo>"), armed)
+    text = _normalise(done.stdout.replace(str(tmp_path), "<demo>"), chain)
     if request.config.getoption("--update-golden"):
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
