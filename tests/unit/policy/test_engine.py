@@ -202,6 +202,27 @@ def test_qualifying_are_only_those_that_a_rule_relied_on(entries: dict[str, Entr
     assert appraisal.qualifying == good
 
 
+def test_datasheets_behind_a_rule_qualify_too(
+    entries: dict[str, Entry], judge: Judge, load: Callable[[str], Policy], policy_text: str
+) -> None:
+    """The overlap is the auditor's word, the schemas are the data owner's: the rule relies on all three."""
+    head, _, tail = policy_text.rpartition("signedBy: data-owner")
+    policy = load(head + "signedBy: auditor" + tail)
+    auditors = dataclasses.replace(
+        entries["test"], payload=entries["test"].payload + b" ", signers=frozenset({"auditor"})
+    )
+    entries["test"] = _edit(entries["test"], "predicate", "overlaps", value=[])
+    only_overlap = {name: entries[name] for name in ("train", "test")} | {"auditor's": auditors}
+    appraisal = judge(only_overlap.values(), policy=policy)
+    assert _rule(appraisal, "no leakage").outcome == "satisfied"
+    assert len(appraisal.qualifying) == 3
+    only_overlap["auditor's"] = _edit(auditors, "predicate", "schema", "skip", value=16000)
+    assert _rule(judge(only_overlap.values(), policy=policy), "no leakage").reason == "schema-digest"
+    digest = chain.schema_digest({**chain.SCHEMA, "skip": 16000})
+    only_overlap["auditor's"] = _edit(only_overlap["auditor's"], "predicate", "schemaDigest", "sha256", value=digest)
+    assert _rule(judge(only_overlap.values(), policy=policy), "no leakage").reason == "schema-other"
+
+
 def test_a_refused_rule_makes_nothing_qualify(entries: dict[str, Entry], judge: Judge) -> None:
     entries["evaluation"] = dataclasses.replace(entries["evaluation"], signers=frozenset({"trainer"}))
     qualifying = judge(entries.values()).qualifying
@@ -306,6 +327,20 @@ class TestNearestMiss:
         del entries["evaluation"]
         assert _rule(judge(entries.values()), "accurate").value == 0.7
 
+    def test_the_smaller_gap_is_nearer_above_a_limit_too(self, entries: dict[str, Entry], judge: Judge) -> None:
+        good = entries["evaluation"]
+        for index, upper in enumerate((0.9, 0.3, 0.5)):
+            entries[f"e{index}"] = _edit(good, "predicate", "metrics", 1, "interval", "upper", value=upper)
+        del entries["evaluation"]
+        assert _rule(judge(entries.values()), "fair by sex").value == 0.3
+
+    def test_values_on_other_data_are_not_compared(self, entries: dict[str, Entry], judge: Judge) -> None:
+        low = _edit(entries["evaluation"], "predicate", "metrics", 0, "interval", "lower", value=0.1)
+        entries["evaluation"] = _edit(low, "predicate", "dataset", "digest", "sha256", value="8" * 64)
+        rule = _rule(judge(entries.values()), "accurate")
+        assert rule.reason == "dataset-other"
+        assert "lower bound" not in rule.message
+
     def test_what_is_authentic_is_nearer_than_what_is_not(self, entries: dict[str, Entry], judge: Judge) -> None:
         good = entries["evaluation"]
         entries["evaluation"] = dataclasses.replace(good, claims=())
@@ -329,6 +364,9 @@ class TestNearestMiss:
         entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 1, "groups", value=["race"])
         rule = _rule(judge(entries.values()), "fair by sex")
         assert "'demographic_parity_difference by race'" in rule.message
+        entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", value=[])
+        rule = _rule(judge(entries.values()), "fair by sex")
+        assert rule.message.endswith("got other metrics")
 
     def test_a_refused_datasheet_says_why(self, entries: dict[str, Entry], judge: Judge) -> None:
         entries["test"] = dataclasses.replace(entries["test"], signers=frozenset({"trainer"}))

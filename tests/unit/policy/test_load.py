@@ -310,3 +310,15 @@ def test_a_naive_time_is_a_mistake_of_the_caller(load: Load, policy_text: str) -
 
 def test_one_rule_is_enough(load: Load, policy_text: str) -> None:
     assert len(load(policy_text[: policy_text.index("require:")] + ONE_RULE).require) == 1
+
+
+def test_the_documented_policy_is_one(load: Load) -> None:
+    text = (Path(__file__).parents[3] / "policies" / "README.md").read_text()
+    policy = load(text.partition("```yaml\n")[2].partition("```")[0])
+    assert [rule.name for rule in policy.require] == [
+        "accurate",
+        "fair by sex",
+        "accurate for black women",
+        "no leakage",
+    ]
+    assert policy.platforms["rehearsal"].unsafe_any_measurement

@@ -151,3 +151,13 @@ def test_every_refusal_of_the_engine_has_a_vector() -> None:
         for _, reason in json.loads((folder / "expected.json").read_text()).get("rules", {}).values()
     }
     assert raised - shown == {"artifact-kind", "ingredient-missing"}
+
+
+def test_every_reason_is_documented() -> None:
+    text = (VECTORS.parents[1] / "policies" / "README.md").read_text()
+    reasons = {
+        reason
+        for folder in CASES
+        for _, reason in json.loads((folder / "expected.json").read_text()).get("rules", {}).values()
+    }
+    assert {reason for reason in reasons if f"`{reason}`" not in text} == set()
