@@ -46,10 +46,10 @@ def imported(model: Path, policy: Path) -> list[str]:
     code = (
         "import sys; from lamslsa._cli.main import main;"
         f"code = main(['verify', {str(model)!r}, '--policy', {str(policy)!r}, '--quiet']);"
-        f"print('|'.join(name for name in {FORBIDDEN!r} if name in sys.modules)); sys.exit(code)"
+        f"print(*(name for name in {FORBIDDEN!r} if name in sys.modules), file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return [name for name in done.stdout.rstrip("\n").rpartition("\n")[2].split("|") if name]
+    return done.stderr.split()
 
 
 def median_ms(work: Callable[[], object], runs: int = 200) -> float:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import itertools
 import json
 import math
 import re
@@ -50,7 +49,8 @@ _MAX_BRACKETS: Final = 1_000_000  # those in strings included; each list or obje
 _TO_BRACKET: Final = re.compile(
     rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{}]*+)*+([\[\]{}]|\Z)', re.DOTALL
 )
-_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1, b"": 0}
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 _HEX_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -63,8 +63,20 @@ def _refuse_deep(data: bytes, max_depth: int) -> None:
         return
     if opening + data.count(b"]") + data.count(b"}") > _MAX_BRACKETS:
         raise FormatError(f"expected at most {_MAX_BRACKETS} brackets in JSON, got more", reason="json-brackets")
-    if max(itertools.accumulate(map(_STEPS.__getitem__, _TO_BRACKET.findall(data)))) > max_depth:
+    brackets = _brackets(data)
+    for _ in range(max_depth):  # each round takes away the innermost pairs, one level
+        fewer = brackets.replace(b"[]", b"")
+        if fewer == brackets:
+            break
+        brackets = fewer
+    if len(brackets) > max_depth or b"[]" in brackets:
         raise FormatError(f"expected at most {max_depth} levels of JSON, got more", reason="json-depth")
+
+
+def _brackets(data: bytes) -> bytes:
+    """The brackets outside of strings in their order, braces as square ones: which closes which is for the parser."""
+    outside = b"".join(_TO_BRACKET.findall(data) if b"\\" in data else data.split(b'"')[::2])
+    return outside.translate(_SQUARE, _NO_BRACKETS)
 
 
 def _quoted(text: str) -> str:

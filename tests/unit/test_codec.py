@@ -325,3 +325,18 @@ def test_any_tokens_give_a_value_or_a_refusal(tokens: list[str]) -> None:
     except LamslsaError:
         return
     assert json.loads(data) == value
+
+
+@pytest.mark.parametrize("escape", ["", "\\\\"])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]"), ('{"]":[', "]}")])
+def test_depth_is_exact_for_lists_objects_and_both(escape: str, opening: str, closing: str) -> None:
+    levels = opening.replace('"]"', "").count("[") + opening.count("{")
+    for depth in (63, 64, 65, 66):
+        times = depth // levels
+        text = opening * times + f'"{escape}[{{"' + closing * times
+        if times * levels <= 64:
+            _codec.loads(text.encode())
+        else:
+            with pytest.raises(FormatError) as caught:
+                _codec.loads(text.encode())
+            assert caught.value.reason == "json-depth"
