@@ -1,0 +1,107 @@
+"""What the documentation promises about the whole package: exports, help, exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import click
+import pytest
+
+import lamslsa
+from lamslsa import errors
+from lamslsa._cli.main import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(lamslsa.__path__, "lamslsa.")
+    if not module.name.endswith("__main__")
+)
+
+
+def _commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        yield (*words, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*words, name))
+
+
+COMMANDS = dict(_commands(cli))
+LEAVES = {words: command for words, command in COMMANDS.items() if not isinstance(command, click.Group)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_exports_are_explicit_and_exist(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    exported = getattr(module, "__all__", None)
+    if exported is None:
+        public = [name for name, item in vars(module).items() if name[0] != "_" and not isinstance(item, ModuleType)]
+        assert not public, "public names without __all__"
+        return
+    assert len(set(exported)) == len(exported)
+    for item in exported:
+        assert hasattr(module, item), item
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS), ids=" ".join)
+def test_help_has_an_example_that_parses(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    help_text = command.help or ""
+    assert "Example:" in help_text
+    example = help_text.split("Example:")[1].replace("\\\n", " ")
+    calls = [line.strip() for line in example.splitlines() if line.strip().startswith("lamslsa ")]
+    assert calls
+    for call in calls:
+        arguments = shlex.split(call.split(" > ")[0].split("  #")[0])[1:]
+        target: click.Command = cli
+        while isinstance(target, click.Group) and arguments:
+            found = target.get_command(click.Context(target), arguments[0])
+            assert found is not None, call
+            target, arguments = found, arguments[1:]
+        target.make_context("lamslsa", arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("words", sorted(set(LEAVES) - {("completion",)}), ids=" ".join)
+def test_every_command_has_a_form_and_can_be_quiet(words: tuple[str, ...]) -> None:
+    options = {option for parameter in LEAVES[words].params for option in parameter.opts}
+    assert {"--format", "--quiet"} <= options
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    table = dict(re.findall(r"^\| (\d+) \| `?(\w+)", README, flags=re.MULTILINE))
+    known = [getattr(errors, name) for name in errors.__all__ if name != "LamslsaError"]
+    for error in known:
+        assert table[str(error.exit_code)] == error.__name__
+    assert set(table) == {"0", "1", "2", "130"} | {str(error.exit_code) for error in known}
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    used = set(re.findall(r"^    lamslsa ([a-z]+)(?: ([a-z]+))?", README, flags=re.MULTILINE))
+    assert len(used) >= 10
+    for first, second in used:
+        command = COMMANDS[first,]
+        assert not isinstance(command, click.Group) or (first, second) in COMMANDS
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    used = set(re.findall(r"^    make ([a-z]+)", README, flags=re.MULTILINE))
+    assert {"demo", "test"} <= used <= targets
+
+
+def test_folders_the_documents_name_exist() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "docs/threat-model.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:tests|docs|lamslsa|predicates|policies|examples|bench)/[\w/.-]*)`", text):
+            assert (ROOT / path).exists(), f"{document} names {path}"
