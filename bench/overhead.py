@@ -111,7 +111,8 @@ def main() -> None:
             models = folder / f"plain-{turn}", folder / f"attested-{turn}"
             first = cpu_seconds(lambda out=models[0]: plain_training(chosen.data, job, out))
             began = time.process_time()
-            run = attest_training(chosen.data, job=job, model_out=models[1], attester=attester, progress=silent)
+            run, trained = attest_training(chosen.data, job=job, attester=attester, progress=silent)
+            trained.write(models[1])
             second = time.process_time() - began
             weights = {(model / "model.safetensors").read_bytes() for model in models}
             if len({bytes_without_order(data) for data in weights}) != 1:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from lamslsa import _codec
-from lamslsa._files import refuse_existing
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.measure import Job, Progress, measure_dataset, measure_evaluation, measure_training
+from lamslsa.measure import Job, Progress, Trained, measure_dataset, measure_evaluation, measure_training
 from lamslsa.predicates.emit import verify_descriptors
 
 __all__ = ["attest_dataset", "attest_evaluation", "attest_training"]
@@ -44,20 +43,17 @@ def attest_dataset(
     return _quote([("dataset", payload)], attester)
 
 
-def attest_training(path: Path, *, job: Job, model_out: Path, attester: Attester, progress: Progress) -> Run:
-    """Train a model on the dataset at ``path`` and write it to ``model_out``, which must not exist.
+def attest_training(path: Path, *, job: Job, attester: Attester, progress: Progress) -> tuple[Run, Trained]:
+    """Train a model on the dataset at ``path``; the model comes back in memory, to be written before the run is.
 
     Raises:
-        FormatError: the dataset or the job is not usable, or ``model_out`` exists.
+        FormatError: the dataset or the job is not usable.
         UnavailableError: the TEE does not answer.
     """
-    refuse_existing(model_out)
     with ExitStack() as stack:
         dataset = _read(stack, path, "dataset", progress)
         trained = measure_training(dataset, job=job, progress=progress)
-    run = _quote([("provenance", trained.payload)], attester)
-    trained.write(model_out)
-    return run
+    return _quote([("provenance", trained.payload)], attester), trained
 
 
 def attest_evaluation(model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress) -> Run:

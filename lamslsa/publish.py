@@ -7,12 +7,13 @@ resumable: what this key has signed already and the store holds is not signed ag
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from lamslsa import _codec, statement
-from lamslsa.errors import VerificationError
+from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import Run
 from lamslsa.predicates import TeeEvidence, to_wire
@@ -91,13 +92,21 @@ def _held(store: Store, signer: Signer) -> frozenset[str]:
     """Digests of the payloads in the store that this key has signed: there is no need to sign them again."""
     verifier = signer.verifier()
     held: set[str] = set()
-    for bundle in store.bundles():
-        for _, outcome in parse_bundles(bundle.source, bundle.data):
-            with suppress(VerificationError):
-                if isinstance(outcome, Envelope):
-                    verifier.verify(outcome)
-                    held.add(_codec.sha256_hex(outcome.payload))
+    for envelope in _envelopes(store):
+        with suppress(VerificationError):
+            verifier.verify(envelope)
+            held.add(_codec.sha256_hex(envelope.payload))
     return frozenset(held)
+
+
+def _envelopes(store: Store) -> Iterator[Envelope]:
+    """Every envelope in the store; what is none is not our business here."""
+    for bundle in store.bundles():
+        if isinstance(bundle.data, bytes):
+            with suppress(FormatError):
+                for _, outcome in parse_bundles(bundle.source, bundle.data):
+                    if isinstance(outcome, Envelope):
+                        yield outcome
 
 
 def _publish(name: str, payload: bytes, *, signer: Signer, store: Store, held: frozenset[str]) -> Published:

@@ -37,7 +37,6 @@ __all__ = [
 ]
 
 _SEAL: Final = object()
-_MAX_NONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +169,9 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     return Verification(attestations=attestations, set_aside=tuple(sorted(set_aside, key=lambda item: item.source)))
 
 
-def _parse(bundle: StoredBundle) -> Sequence[tuple[str, Envelope | FormatError]]:
+def _parse(bundle: StoredBundle) -> Sequence[tuple[str, Envelope | LamslsaError]]:
+    if isinstance(bundle.data, LamslsaError):
+        return ((bundle.source, bundle.data),)
     try:
         return parse_bundles(bundle.source, bundle.data)
     except FormatError as err:
@@ -181,8 +182,8 @@ def _aside(source: str, err: LamslsaError) -> SetAside:
     return SetAside(source=source, reason=err.reason, message=str(err), hint=err.hint)
 
 
-def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | FormatError, trust: TrustMaterial) -> None:
-    if isinstance(outcome, FormatError):
+def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | LamslsaError, trust: TrustMaterial) -> None:
+    if isinstance(outcome, LamslsaError):
         raise outcome
     signers = _verify_signature(outcome, trust)
     digest = _codec.sha256_hex(outcome.payload)
@@ -196,11 +197,6 @@ def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | FormatErr
 
 
 def _verify_signature(envelope: Envelope, trust: TrustMaterial) -> set[str]:
-    if envelope.payload_type != statement.PAYLOAD_TYPE:
-        raise FormatError(
-            f"expected payload type {statement.PAYLOAD_TYPE}, got {envelope.payload_type[:80]!r}",
-            reason="envelope-payload-type",
-        )
     signers: set[str] = set()
     last: VerificationError | None = None
     for name, identity in trust.identities.items():
@@ -241,23 +237,35 @@ def _collateral(predicate: TeeEvidence, trust: TrustMaterial) -> bytes:
 
 
 def _verify_evidence(evidence: Statement, predicate: TeeEvidence, trust: TrustMaterial) -> VerifiedEvidence:
-    verifier = verifier_for(predicate.quote.media_type)
+    """Verify one evidence statement, whose signature is authentic (predicates/tee-evidence/v1, "How it is verified").
+
+    5.1 The quote is of a known format, and its bytes have the digest that stands beside them.
+    5.2 There is no device evidence: with SGX the host could relay the answer of any device.
+    5.3 The report data follows from the nonce and the digests of the subjects, in their order, and from nothing else.
+    5.4 The quote is authentic as of ``trust.at`` up to the root that it presents, whichever that is.
+    5.5 The report data in the quote is the expected one, over all 64 bytes.
+
+    Raises:
+        FormatError: the evidence is not what it claims to be.
+        VerificationError: the quote is not authentic, or is a quote over something else.
+    """
+    verifier = verifier_for(predicate.quote.media_type)  # (5.1)
     quote = _decode(predicate.quote, verifier.media_type, what="quote")
-    if predicate.device_evidence:
+    if predicate.device_evidence:  # (5.2)
         raise VerificationError(
             "expected no device evidence with an SGX quote, got some: the host could relay the answer of any device",
             reason="evidence-device",
         )
-    covers = tuple(subject.sha256 for subject in evidence.subjects)
-    nonce = _codec.decode_base64(predicate.nonce, what="nonce", max_bytes=_MAX_NONCE)
+    covers = tuple(subject.sha256 for subject in evidence.subjects)  # (5.3)
+    nonce = _codec.decode_base64(predicate.nonce, what="nonce", max_bytes=binding.MAX_NONCE_BYTES)
     expected = binding.report_data(nonce, statements=covers)
-    claims = verifier.verify(
+    claims = verifier.verify(  # (5.4)
         quote,
         collateral=_collateral(predicate, trust),
         roots=(verifier.presented_root(quote),),
         at=trust.at,
     )
-    if not hmac.compare_digest(claims.report_data, expected):
+    if not hmac.compare_digest(claims.report_data, expected):  # (5.5)
         raise VerificationError(
             "expected a quote over the nonce and statements of this evidence, got a quote over something else",
             reason="evidence-binding",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import random
 import shutil
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,15 @@ ROOT = Path(__file__).resolve().parent.parent
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="cli: write the golden files anew")
     parser.addoption("--every-mutation", action="store_true", help="fuzz: every single-byte mutation, once")
+
+
+def pytest_configure() -> None:
+    """Draw the fuzz seed before the workers are started: they inherit it."""
+    os.environ.setdefault("LAMSLSA_FUZZ_SEED", str(random.SystemRandom().getrandbits(32)))
+
+
+def pytest_report_header() -> str:
+    return f"fresh mutations: LAMSLSA_FUZZ_SEED={os.environ['LAMSLSA_FUZZ_SEED']}"
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,11 @@ def inputs(command: F) -> F:
             metavar="STORE",
             help="Folder or bundle file; repeatable.  [default: MODEL/.attestations]",
         ),
-        click.option("--at", type=UtcTime(), help="Judge certificates as of this time.  [default: now]"),
+        click.option(
+            "--at",
+            type=UtcTime(),
+            help="Appraise as of this time: certificates, collateral and the policy's expiry.  [default: now]",
+        ),
         click.option(
             "--collateral",
             type=click.Path(path_type=Path),

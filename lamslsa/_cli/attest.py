@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,7 @@ from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
 from lamslsa._files import refuse_existing
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.collateral import parse as parse_collateral
-from lamslsa.evidence.run import Run, write_run
+from lamslsa.evidence.run import Run, staged_run
 from lamslsa.measure.job import Job, load_job
 
 __all__ = ["command"]
@@ -57,34 +57,46 @@ def _common(command: F) -> F:
     return command
 
 
-def _begin(config: Path, tee: str | None, platform: Path, out: Path) -> tuple[Job, Attester]:
-    """Refuse what can be refused before anything long begins."""
-    refuse_existing(out)
-    job = load_job(read_capped(config, what="job"), source=str(config))
-    return job, attester_for(tee, simulated_platform=platform)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setup:
+    """What every measurement needs, read and refused before anything long begins."""
 
+    job: Job
+    attester: Attester
+    collateral: bytes | None
+    simulated: bool
+    out: Path
 
-def _end(run: Run, *, out: Path, collateral: Path | None, tee: str | None, output: ui.Output) -> int:
-    if collateral is not None:
-        held = read_capped(collateral, what="collateral")
-        parse_collateral(held)
-        run = replace(run, evidence=replace(run.evidence, collateral=held))
-    write_run(run, out)
-    digests = {item.name: _codec.sha256_hex(item.payload) for item in run.statements}
-    text = [f"{name}.json  sha256:{digest}" for name, digest in digests.items()]
-    simulated = tee == "simulated"
-    if simulated:
-        output.note("simulated TEE: no hardware vouches for these values")
-    output.result(
-        "\n".join([*text, str(out)]),
-        {
-            "out": str(out),
-            "tee": tee,
-            "simulated": simulated,
-            "statements": [{"name": name, "sha256": digest} for name, digest in digests.items()],
-        },
-    )
-    return 0
+    @classmethod
+    def of(cls, *, config: Path, tee: str | None, platform: Path, out: Path, collateral: Path | None) -> _Setup:
+        refuse_existing(out)
+        job = load_job(read_capped(config, what="job"), source=str(config))
+        held = None if collateral is None else read_capped(collateral, what="collateral")
+        if held is not None:
+            parse_collateral(held)
+        attester = attester_for(tee, simulated_platform=platform)
+        return cls(job=job, attester=attester, collateral=held, simulated=tee == "simulated", out=out)
+
+    def write(self, run: Run, output: ui.Output, *, model: Callable[[], None] | None = None) -> int:
+        """Write the run, and before it gets its name what the run is about."""
+        if self.collateral is not None:
+            run = replace(run, evidence=replace(run.evidence, collateral=self.collateral))
+        with staged_run(run, self.out):
+            if model is not None:
+                model()
+        digests = {item.name: _codec.sha256_hex(item.payload) for item in run.statements}
+        if self.simulated:
+            output.note("simulated TEE: no hardware vouches for these values")
+        output.result(
+            "\n".join([*(f"{name}.json  sha256:{digest}" for name, digest in digests.items()), str(self.out)]),
+            {
+                "out": str(self.out),
+                "tee": self.attester.tee,
+                "simulated": self.simulated,
+                "statements": [{"name": name, "sha256": digest} for name, digest in digests.items()],
+            },
+        )
+        return 0
 
 
 @command.command("dataset")
@@ -119,10 +131,11 @@ def dataset(
     """
     from lamslsa.attest import attest_dataset
 
-    job, attester = _begin(config, tee, simulated_platform, out)
     named = unique(others, "--dataset")
-    run = attest_dataset(path, name=name, job=job, others=named, attester=attester, progress=output.progress())
-    return _end(run, out=out, collateral=collateral, tee=tee, output=output)
+    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
+    line = output.progress()
+    run = attest_dataset(path, name=name, job=setup.job, others=named, attester=setup.attester, progress=line)
+    return setup.write(run, output)
 
 
 @command.command("training")
@@ -161,9 +174,13 @@ def training(
         raise click.UsageError(f"expected --dataset train=PATH, got {', '.join(sorted(named))}")
     from lamslsa.attest import attest_training
 
-    job, attester = _begin(config, tee, simulated_platform, out)
-    run = attest_training(named["train"], job=job, model_out=model_out, attester=attester, progress=output.progress())
-    return _end(run, out=out, collateral=collateral, tee=tee, output=output)
+    refuse_existing(model_out)
+    run_folder, model_folder = out.absolute(), model_out.absolute()
+    if run_folder == model_folder or run_folder in model_folder.parents or model_folder in run_folder.parents:
+        raise click.UsageError("expected --out and --model-out apart, got one inside the other")
+    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
+    run, trained = attest_training(named["train"], job=setup.job, attester=setup.attester, progress=output.progress())
+    return setup.write(run, output, model=lambda: trained.write(model_out))
 
 
 @command.command("evaluation")
@@ -189,6 +206,7 @@ def evaluation(
     """
     from lamslsa.attest import attest_evaluation
 
-    job, attester = _begin(config, tee, simulated_platform, out)
-    run = attest_evaluation(model, dataset=dataset, job=job, attester=attester, progress=output.progress())
-    return _end(run, out=out, collateral=collateral, tee=tee, output=output)
+    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
+    line = output.progress()
+    run = attest_evaluation(model, dataset=dataset, job=setup.job, attester=setup.attester, progress=line)
+    return setup.write(run, output)

@@ -11,7 +11,8 @@ A run is all or nothing (`lamslsa._files`). Everything read back is untrusted.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +20,10 @@ from typing import Any, Final
 from lamslsa import _codec
 from lamslsa._files import new_folder, write_file
 from lamslsa.errors import FormatError
+from lamslsa.evidence.binding import MAX_NONCE_BYTES
 from lamslsa.evidence.interface import Evidence
 
-__all__ = ["NamedPayload", "Run", "read_run", "write_run"]
+__all__ = ["NamedPayload", "Run", "read_run", "staged_run", "write_run"]
 
 _INDEX: Final = "evidence.json"
 _QUOTE: Final = "quote.bin"
@@ -53,8 +55,9 @@ class Run:
     quoted_at: str
 
 
-def write_run(run: Run, directory: Path) -> None:
-    """Write a run folder, which must not exist yet; it is complete or absent whatever happens.
+@contextmanager
+def staged_run(run: Run, directory: Path) -> Iterator[None]:
+    """Have the run on disk, and give it its final name at the end of the block, if the block ends well.
 
     Raises:
         FormatError: something of that name exists.
@@ -66,6 +69,17 @@ def write_run(run: Run, directory: Path) -> None:
         if run.evidence.collateral is not None:
             write_file(staging / _COLLATERAL, run.evidence.collateral)
         write_file(staging / _INDEX, _index(run))
+        yield
+
+
+def write_run(run: Run, directory: Path) -> None:
+    """Write a run folder, which must not exist yet; it is complete or absent whatever happens.
+
+    Raises:
+        FormatError: something of that name exists.
+    """
+    with staged_run(run, directory):
+        pass
 
 
 def _index(run: Run) -> bytes:
@@ -93,7 +107,7 @@ def read_run(directory: Path) -> Run:
     collateral = directory / _COLLATERAL
     return Run(
         statements=tuple(_payloads(directory, names)),
-        nonce=_codec.decode_base64(nonce, what="nonce", max_bytes=64),
+        nonce=_codec.decode_base64(nonce, what="nonce", max_bytes=MAX_NONCE_BYTES),
         evidence=Evidence(
             media_type=media_type,
             quote=_read(directory / _QUOTE, _MAX_QUOTE_BYTES),

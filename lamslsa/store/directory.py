@@ -34,15 +34,19 @@ class DirectoryStore:
     path: Path
 
     def bundles(self) -> Iterator[StoredBundle]:
-        """Every bundle, unfiltered, sorted by file name.
+        """Every bundle, unfiltered, sorted by file name; a file that is too large or cannot be read yields its error.
 
         Raises:
-            UnavailableError: the folder or a file in it cannot be read.
-            FormatError: more files or larger ones than the limits allow.
+            UnavailableError: the folder cannot be listed.
+            FormatError: more files, or more bytes of them, than the limits allow.
         """
         total = 0
         for name in self._names():
-            data = _read_regular(self.path / name, limit=layout.MAX_FILE_BYTES)
+            try:
+                data = _read_regular(self.path / name, limit=layout.MAX_FILE_BYTES)
+            except (FormatError, UnavailableError) as err:
+                yield StoredBundle(source=str(self.path / name), data=err)
+                continue
             if data is None:
                 continue
             total += len(data)

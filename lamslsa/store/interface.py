@@ -6,15 +6,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from lamslsa.errors import LamslsaError
+
 __all__ = ["Store", "StoredBundle"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBundle:
-    """The untrusted bytes of one bundle and where they were found, for messages."""
+    """The untrusted bytes of one bundle file and where they were found, for messages.
+
+    Attributes:
+        data: the bytes, or why they could not be read: one bad file never hides the others.
+    """
 
     source: str
-    data: bytes
+    data: bytes | LamslsaError
 
 
 class Store(Protocol):
@@ -24,8 +30,8 @@ class Store(Protocol):
         """Every bundle, unfiltered, in a stable order.
 
         Raises:
-            UnavailableError: the store cannot be read.
-            FormatError: more bundles or larger ones than the limits allow.
+            UnavailableError: the store cannot be listed.
+            FormatError: more bundles, or more bytes of them, than the limits allow.
         """
         ...
 

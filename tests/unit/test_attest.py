@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lamslsa import _codec, attest, statement
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import UnavailableError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
@@ -92,32 +92,17 @@ def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) 
 def test_the_whole_path(data: Path, tmp_path: Path) -> None:
     attester, job = Attester(), load_job(JOB, source="job.yaml")
     model = tmp_path / "people-mlp"
-    trained = attest.attest_training(data, job=job, model_out=model, attester=attester, progress=silent)
+    trained, made = attest.attest_training(data, job=job, attester=attester, progress=silent)
+    made.write(model)
     evaluated = attest.attest_evaluation(model, dataset=data, job=job, attester=attester, progress=silent)
     subjects = [statement.parse(run.statements[0].payload).subjects for run in (trained, evaluated)]
     assert subjects[0] == subjects[1], "the model that was trained is the model that was evaluated"
     assert [run.statements[0].name for run in (trained, evaluated)] == ["01-provenance", "01-evaluation"]
 
 
-def test_an_existing_model_is_refused_before_training(data: Path, tmp_path: Path) -> None:
-    stages: list[str] = []
-    with pytest.raises(FormatError) as caught:
-        attest.attest_training(
-            data,
-            job=load_job(JOB, source="job.yaml"),
-            model_out=tmp_path,
-            attester=Attester(),
-            progress=lambda stage, *_: stages.append(stage),
-        )
-    assert caught.value.reason == "output-exists"
-    assert stages == []
-
-
-def test_no_model_is_left_when_the_tee_does_not_answer(data: Path, tmp_path: Path) -> None:
-    job = load_job(JOB, source="job.yaml")
+def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
     with pytest.raises(UnavailableError):
-        attest.attest_training(data, job=job, model_out=tmp_path / "model", attester=Unavailable(), progress=silent)
-    assert not (tmp_path / "model").exists()
+        attest.attest_training(data, job=load_job(JOB, source="job.yaml"), attester=Unavailable(), progress=silent)
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:

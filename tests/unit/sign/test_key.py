@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from sigstore_models.bundle.v1 import Bundle
 
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.sign import dsse, key
@@ -148,8 +149,7 @@ def test_no_single_byte_makes_another_payload(signer: KeySigner, verifier: KeyVe
 
 
 def test_the_bundle_is_read_by_sigstore_models(signer: KeySigner) -> None:
-    bundles = pytest.importorskip("sigstore_models.bundle.v1")
-    bundle = bundles.Bundle.from_json(signer.sign(PAYLOAD))
+    bundle = Bundle.from_json(signer.sign(PAYLOAD))
     assert bundle.verification_material.public_key.hint == signer.key_id
     assert bundle.dsse_envelope.payload == PAYLOAD
 

@@ -23,7 +23,7 @@ from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYP
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
 from lamslsa.sign.dsse import make_bundle, pae
-from lamslsa.store import StoredBundle
+from lamslsa.store import DirectoryStore, StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
 from lamslsa.verify import TrustMaterial, Verification, verify_bundles
@@ -461,6 +461,18 @@ def test_vector(world: World, name: str) -> None:
         "setAside": sorted({item.reason for item in outcome.set_aside}),
     } == {key: expected[key] for key in ("signed", "covered", "setAside")}
     assert bool(covered) is not name.endswith("_fail")
+
+
+def test_a_file_that_cannot_be_read_is_set_aside_and_hides_nothing(world: World, tmp_path: Path) -> None:
+    for bundle in world.stored():
+        assert isinstance(bundle.data, bytes)
+        (tmp_path / bundle.source).write_bytes(bundle.data)
+    (tmp_path / "aa.sigstore.json").write_bytes(bytes(16 * 1024 * 1024 + 1))
+    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW)
+    outcome = verify_bundles(DirectoryStore(tmp_path).bundles(), trust)
+    assert [item.reason for item in outcome.set_aside] == ["store-size"]
+    assert all(item.evidence for item in outcome.attestations)
+    assert len(outcome.attestations) == 2
 
 
 def test_every_case_is_a_folder_and_every_folder_a_case() -> None:
