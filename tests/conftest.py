@@ -1,4 +1,4 @@
-"""Fixtures that every test can use: the Census chain, made once a run by the demo's own code with a small model."""
+"""Fixtures that every test can use: the Census chain, made once a run by the demo's own code."""
 
 from __future__ import annotations
 
@@ -68,20 +68,16 @@ def load_demo() -> Any:
 
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
-    """A `Demo` with a small model whose steps 1 to 4 have run and which is armed for the attacks; not to be changed."""
+    """A `Demo` whose steps 1 to 4 have run and which is armed for the attacks; not to be changed."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "census"
     demo_module = load_demo()
-    small = (ROOT / "examples" / "census" / "census.yaml").read_text(encoding="utf-8")
-    small = small.replace("hidden: [128, 256, 512, 256]", "hidden: [64, 32]")
     with _once(shared) as first:
-        job = shared / "census.yaml"
         folder = shared / "demo"
-        demo = demo_module.Demo(folder, job=job, data=adult)
+        demo = demo_module.Demo(folder, job=ROOT / "examples" / "census" / "census.yaml", data=adult)
         if first:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            job.write_text(small, encoding="utf-8")
             demo.walk()
             demo.arm()
     return demo

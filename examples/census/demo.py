@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import datetime as dt
 import hashlib
 import json
 import os
@@ -27,15 +28,17 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 POLICY = HERE.parent.parent / "policies" / "census-income" / "policy.yaml.in"
 ROLES = ("data-owner", "trainer", "auditor")
+MARKER = ".lamslsa-demo"
 ACCEPTED, NOT_AUTHENTIC, REFUSED = 0, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What a malicious model provider does, and the exit code that must come of it."""
+    """What a malicious model provider does, and the exit code and reason that must come of it."""
 
     title: str
     exit_code: int
+    reason: str
     change: Callable[[Path], None]
     policy: str = "policy.yaml"
 
@@ -157,17 +160,29 @@ class Demo:
     def attacks(self) -> list[Attack]:
         """The seven, each with the exit code that it must end in."""
         return [
-            Attack("one weight byte flipped", NOT_AUTHENTIC, flip_weight),
-            Attack("a file renamed", NOT_AUTHENTIC, lambda at: rename(at / "model.json", "config.json")),
-            Attack("accuracy edited and signed again", NOT_AUTHENTIC, self._edit_accuracy),
-            Attack("evidence of another run", NOT_AUTHENTIC, self._swap_evidence),
-            Attack("evaluation signed by the trainer", REFUSED, lambda at: self._resign(at, "evaluation", "trainer")),
+            Attack("one weight byte flipped", NOT_AUTHENTIC, "model-other", flip_weight),
+            Attack("a file renamed", NOT_AUTHENTIC, "model-other", lambda at: rename(at / "model.json", "config.json")),
+            Attack("accuracy edited and signed again", NOT_AUTHENTIC, "evidence-missing", self._edit_accuracy),
+            Attack("evidence of another run", NOT_AUTHENTIC, "evidence-missing", self._swap_evidence),
+            Attack(
+                "evaluation signed by the trainer",
+                REFUSED,
+                "signer-other",
+                lambda at: self._resign(at, "evaluation", "trainer"),
+            ),
             Attack(
                 "evaluated on the training set",
                 REFUSED,
+                "evaluated-on-training-data",
                 lambda at: self._resign(at, "evaluation-on-training-set", "auditor"),
             ),
-            Attack("simulated where hardware is asked for", REFUSED, unchanged, policy="policy-hardware.yaml"),
+            Attack(
+                "simulated where hardware is asked for",
+                REFUSED,
+                "platform-simulated",
+                unchanged,
+                policy="policy-hardware.yaml",
+            ),
         ]
 
     def victim(self, attack: Attack, folder: Path) -> Path:
@@ -184,7 +199,9 @@ class Demo:
             "verify", self.victim(attack, self.folder / "attacks"), "--policy", policy, expect=attack.exit_code
         )
         refused = [rule for rule in result["rules"] if rule["outcome"] == "refused"]
-        decisive = next(rule for rule in refused if rule["authentic"] == (attack.exit_code == REFUSED))
+        decisive = next((rule for rule in refused if rule["reason"] == attack.reason), None)
+        if decisive is None:
+            sys.exit(f"expected {attack.title} to be refused for {attack.reason}, got {refused}")
         say(f"  refused ({attack.exit_code}) {attack.title}")
         say(f"      {decisive['name']} [{decisive['reason']}]: {decisive['message']}")
 
@@ -239,6 +256,7 @@ def policy_text(measurement: str, digests: dict[str, str], *, platform: str) -> 
         "TRAIN": digests["census-train"],
         "TEST": digests["census-test"],
         "PLATFORM": platform,
+        "EXPIRES": f"{dt.datetime.now(dt.UTC) + dt.timedelta(days=365):%Y-%m-%dT%H:%M:%SZ}",
     }
     for name, value in values.items():
         template = template.replace(f"@{name}@", value)
@@ -299,6 +317,18 @@ def _short(word: str) -> str:
     return os.path.relpath(path) if path.is_absolute() else word
 
 
+def clear(folder: Path) -> None:
+    """Empty the folder of an earlier demo, but for its data; any other folder is left alone."""
+    marker = folder / MARKER
+    if any(old.name != "data" for old in folder.glob("*")) and not marker.exists():
+        sys.exit(f"expected an empty folder or that of an earlier demo, got {folder}")
+    for old in folder.glob("*"):
+        if old.name != "data":
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
 @contextmanager
 def step(title: str) -> Iterator[None]:
     """A titled step and its wall-clock time."""
@@ -316,10 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder with adult.data and adult.test; default FOLDER/data")
     chosen = parser.parse_args(arguments)
     folder: Path = chosen.folder
-    for old in folder.glob("*"):
-        if old.name != "data":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    clear(folder)
     demo = Demo(folder, job=chosen.job, data=chosen.data or folder / "data")
     began = time.monotonic()
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 from click.shell_completion import get_completion_class
+
+from lamslsa._cli import ui
 
 __all__ = ["command"]
 
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> int:
+@ui.options
+def command(shell: str, output: ui.Output) -> int:
     """Print the completion script of a shell.
 
     \b
@@ -24,5 +25,6 @@ def command(shell: str) -> int:
     completion = get_completion_class(shell)
     if completion is None:
         raise click.UsageError(f"expected a shell that click completes, got {shell}")
-    sys.stdout.write(completion(cli, {}, "lamslsa", "_LAMSLSA_COMPLETE").source() + "\n")
+    script = completion(cli, {}, "lamslsa", "_LAMSLSA_COMPLETE").source()
+    output.result(script, {"shell": shell, "script": script})
     return 0

@@ -33,6 +33,8 @@ def command(path: Path, kind: Kind, manifest: bool, target: Path | None, output:
       lamslsa digest adult.data --kind dataset
       lamslsa digest ./model --manifest > m.json
     """
+    if manifest and output.as_json:
+        raise click.UsageError("expected --manifest or --format json, got both: the manifest is exact bytes")
     if target is not None:
         materialize(path, target)
         path = target

@@ -19,6 +19,7 @@ __all__ = [
     "platform_option",
     "read_capped",
     "read_passphrase",
+    "unique",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -1,7 +1,7 @@
 """Entry point: finds the subcommand, and turns every outcome into an exit code.
 
 0 accepted · 1 a bug · 2 usage · 3 format · 4 not authentic or missing · 5 refused by the policy · 6 unavailable ·
-130 interrupted. A result goes to stdout, everything else to stderr.
+130 interrupted · 141 nobody reads stdout. A result goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -84,9 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = cli.main(args=argv, prog_name="lamslsa", standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
+        ui.failure("Interrupt", "interrupted", exit_code=130, as_json=wants_json)
         ui.note("interrupted")
         return 130
     except click.ClickException as err:
+        ui.failure("UsageError", err.format_message(), exit_code=2, as_json=wants_json)
         err.show()
         return 2
     except BrokenPipeError:

@@ -21,7 +21,19 @@ import click
 
 from lamslsa.errors import LamslsaError
 
-__all__ = ["Output", "ProgressLine", "close_broken_stdout", "error", "note", "options", "plain", "table", "wants_json"]
+__all__ = [
+    "Output",
+    "ProgressLine",
+    "close_broken_stdout",
+    "error",
+    "failure",
+    "note",
+    "options",
+    "plain",
+    "style",
+    "table",
+    "wants_json",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SPARE_INTERVAL_S: Final = 0.1
@@ -100,16 +112,22 @@ def note(text: str) -> None:
     sys.stderr.write(plain(text) + "\n")
 
 
+def failure(
+    kind: str, message: str, *, exit_code: int, as_json: bool, reason: str | None = None, hint: str | None = None
+) -> None:
+    """The JSON document of a failure on stdout, where JSON is wanted."""
+    if as_json:
+        details = {"class": kind, "reason": reason, "message": message, "hint": hint}
+        document = {"error": details, "exitCode": exit_code}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
 def error(err: LamslsaError, *, as_json: bool) -> None:
     """Say what was refused, why and what to do; as JSON also on stdout."""
-    if as_json:
-        document = {
-            "error": {"class": type(err).__name__, "reason": err.reason, "message": str(err), "hint": err.hint},
-            "exitCode": err.exit_code,
-        }
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    message, kind = str(err), type(err).__name__
+    failure(kind, message, exit_code=err.exit_code, as_json=as_json, reason=err.reason, hint=err.hint)
     label = click.style("error", fg="red", bold=True) if _colour(sys.stderr) else "error"
-    sys.stderr.write(f"{label}[{err.reason}]: {plain(str(err))}\n")
+    sys.stderr.write(f"{label}[{err.reason}]: {plain(message)}\n")
     if err.hint:
         sys.stderr.write(f"  hint: {plain(err.hint)}\n")
 

@@ -14,15 +14,15 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 Run = Any
 
-REASONS = {
-    "one weight byte flipped": {"model-other"},
-    "a file renamed": {"model-other"},
-    "accuracy edited and signed again": {"evidence-missing"},
-    "evidence of another run": {"evidence-missing"},
-    "evaluation signed by the trainer": {"signer-other"},
-    "evaluated on the training set": {"evaluated-on-training-data"},
-    "simulated where hardware is asked for": {"platform-simulated"},
-}
+TITLES = [
+    "a file renamed",
+    "accuracy edited and signed again",
+    "evaluated on the training set",
+    "evaluation signed by the trainer",
+    "evidence of another run",
+    "one weight byte flipped",
+    "simulated where hardware is asked for",
+]
 
 
 def _normalise(text: str, chain: Any) -> str:
@@ -34,7 +34,7 @@ def _normalise(text: str, chain: Any) -> str:
     return re.sub(r"─+", "─", re.sub(r"  +", "  ", text))
 
 
-@pytest.mark.parametrize("title", sorted(REASONS))
+@pytest.mark.parametrize("title", TITLES)
 def test_attack_is_refused(
     chain: Any, lamslsa: Run, tmp_path: Path, title: str, request: pytest.FixtureRequest
 ) -> None:
@@ -44,7 +44,7 @@ def test_attack_is_refused(
     assert done.returncode == attack.exit_code, done.stdout + done.stderr
 
     reasons = set(re.findall(r"^refused: .*? \[([a-z-]+)\]", done.stdout, flags=re.MULTILINE))
-    assert REASONS[title] <= reasons
+    assert attack.reason in reasons
 
     golden = GOLDEN / f"{title.replace(' ', '-')}.txt"
     text = _normalise(done.stdout.replace(str(tmp_path), "<demo>"), chain)
@@ -54,4 +54,4 @@ def test_attack_is_refused(
 
 
 def test_the_seven_are_the_demos_seven(chain: Any) -> None:
-    assert {attack.title for attack in chain.attacks()} == set(REASONS)
+    assert sorted(attack.title for attack in chain.attacks()) == TITLES

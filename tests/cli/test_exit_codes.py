@@ -76,14 +76,19 @@ def test_3_unknown_key_with_line_column_and_the_nearest(chain: Any, lamslsa: Run
 
 
 def test_3_missing_policy_and_missing_model(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
-    assert lamslsa("verify", chain.model, "--policy", tmp_path / "none").returncode == 3
-    assert lamslsa("verify", tmp_path / "none", "--policy", chain.policy).returncode == 3
+    for model, policy, reason in (
+        (chain.model, tmp_path / "none", "file-unreadable"),
+        (tmp_path / "none", chain.policy, "artifact-missing"),
+    ):
+        done = lamslsa("verify", model, "--policy", policy)
+        assert (done.returncode, f"error[{reason}]" in done.stderr) == (3, True), done.stderr
 
 
 def test_4_no_attestation_at_all(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
     done = lamslsa("verify", chain.model, "--policy", chain.policy, "--attestations", tmp_path)
     assert done.returncode == 4
     assert "REFUSED under census-income: 0 of" in done.stdout
+    assert "refused: training [training-missing]" in done.stdout
 
 
 def test_5_expired_policy(chain: Any, lamslsa: Run) -> None:
@@ -97,6 +102,7 @@ def test_6_attest_without_tee_names_the_simulation(chain: Any, lamslsa: Run, tmp
         "attest", "dataset", chain.train, "--name", "census-train", "--config", chain.job, "--out", tmp_path / "run"
     )
     assert done.returncode == 6
+    assert "error[tee-missing]" in done.stderr
     assert "--tee simulated" in done.stderr
     assert not (tmp_path / "run").exists()
     assert not (tmp_path / ".local").exists(), "no simulated platform may be made without being asked for"
@@ -130,9 +136,9 @@ def test_130_interrupt(chain: Any, tmp_path: Path) -> None:
 def test_errors_as_json(lamslsa: Run, words: tuple[str, ...], code: int, kind: str) -> None:
     done = lamslsa(*words)
     document = json.loads(done.stdout)
-    assert done.returncode == document["exitCode"] == code
+    assert done.returncode == document["exitCode"] == code, document
     assert document["error"]["class"] == kind
-    assert document["error"]["reason"]
+    assert document["error"]["message"]
 
 
 def test_verify_imports_nothing_heavy(chain: Any) -> None:
@@ -146,7 +152,19 @@ def test_verify_imports_nothing_heavy(chain: Any) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_reader_that_goes_away_is_no_traceback(chain: Any) -> None:
-    command = f"{sys.executable} -m lamslsa digest --manifest {chain.model} | true"
+def test_141_nobody_reads_stdout(chain: Any) -> None:
+    command = f"{sys.executable} -m lamslsa digest --manifest {chain.model} | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 141
     assert "Traceback" not in done.stderr
+
+
+def test_1_a_bug_is_a_traceback_and_no_verdict() -> None:
+    code = (
+        "import sys; from lamslsa._cli import main, verify;"
+        "verify.command.callback = lambda **_: 1 / 0;"
+        "sys.exit(main.main(['verify', 'm', '--policy', 'p']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: an output folder is complete or absent, and a store holds whole bundles only."""
+"""kill -9 at each stage of writing: an output is complete or absent, and what was interrupted can be repeated."""
 
 from __future__ import annotations
 
@@ -6,82 +6,97 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamslsa.artifact import hash_artifact
 from lamslsa.evidence.run import read_run
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import Envelope, parse_bundle
+from lamslsa.statement import parse
 
-KILLS = 12
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+
+stage, number = sys.argv[1].split(":")
+owner = {"fsync": os, "link": os, "rename": Path}[stage]
+really, left = getattr(owner, stage), int(number)
+
+def die_at_the_nth(*arguments, **keywords):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return really(*arguments, **keywords)
+
+setattr(owner, stage, die_at_the_nth)
+from lamslsa._cli.main import main
+sys.exit(main(sys.argv[2:]))
+"""
 
 
-def _words(*words: str | Path) -> list[str]:
-    return [sys.executable, "-m", "lamslsa", *map(str, words)]
+def _run(stage: str, *words: str | Path, platform: Path | None = None) -> int:
+    environment = {**os.environ, **({"LAMSLSA_SIMULATED_PLATFORM": str(platform)} if platform else {})}
+    command = [sys.executable, "-c", KILLED, stage, *map(str, words)]
+    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
 
 
-def _killed_at_many_moments(command: Sequence[str], duration: float, environment: dict[str, str]) -> Iterator[int]:
-    """Run the command again and again, killed later each time; the last times it is about to end, or has ended."""
-    for attempt in range(KILLS):
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            process.wait(timeout=duration * (0.35 + 0.75 * attempt / KILLS))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        yield attempt
-
-
-def _timed(command: Sequence[str], environment: dict[str, str]) -> float:
-    began = time.monotonic()
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    return time.monotonic() - began
+@pytest.mark.parametrize(
+    ("stage", "complete"),
+    [("fsync:1", False), ("fsync:4", False), ("fsync:5", False), ("rename:1", False), ("fsync:6", True)],
+)
+def test_attest_leaves_a_complete_run_or_none(chain: Any, tmp_path: Path, stage: str, complete: bool) -> None:
+    out = tmp_path / "run"
+    words = ("attest", "dataset", chain.train, "--name", "census-train", "--config", chain.job, "--tee", "simulated")
+    assert _run(stage, *words, "--out", out, platform=chain.platform) == -signal.SIGKILL
+    assert out.exists() is complete
+    if not complete:
+        assert _run("fsync:99", *words, "--out", out, platform=chain.platform) == 0
+    evidence_statement(read_run(out))
 
 
 @pytest.mark.slow
-def test_attest_leaves_a_complete_run_or_none(chain: Any, tmp_path: Path) -> None:
-    environment = {**os.environ, "LAMSLSA_SIMULATED_PLATFORM": str(chain.platform)}
-    common = ("attest", "dataset", chain.test, "--name", "census-test", "--config", chain.job, "--tee", "simulated")
-    arguments = _words(*common, "--dataset", f"census-train={chain.train}", "--out")
-    duration = _timed([*arguments, str(tmp_path / "uninterrupted")], environment)
-    out = tmp_path / "out"
-    complete = 0
-    for _ in _killed_at_many_moments([*arguments, str(out)], duration, environment):
-        if out.exists():
-            evidence_statement(read_run(out))
-            out.rename(tmp_path / f"complete-{complete}")
-            complete += 1
-    assert complete < KILLS, "the kills came too late to mean anything"
-
-
-@pytest.mark.slow
-def test_publish_leaves_whole_bundles_and_can_be_repeated(chain: Any, tmp_path: Path) -> None:
-    environment = dict(os.environ)
-    store = tmp_path / "store"
-    command = _words("publish", chain.runs / "evaluation", "--key", chain.folder / "auditor.key", "--to", store)
-    duration = _timed([*command[:-1], str(tmp_path / "uninterrupted")], environment)
-    for _ in _killed_at_many_moments(command, duration, environment):
-        for bundle in store.glob("*.sigstore.json"):
-            assert isinstance(parse_bundle(bundle.read_bytes()), Envelope)
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    assert len(list(store.glob("*.sigstore.json"))) == 2, "a statement and its evidence, neither signed twice"
-
-
-def test_training_leaves_no_partial_model(chain: Any, tmp_path: Path) -> None:
-    environment = {**os.environ, "LAMSLSA_SIMULATED_PLATFORM": str(chain.platform)}
+@pytest.mark.parametrize(
+    ("stage", "model_is_there"),
+    [("fsync:3", False), ("fsync:6", False), ("rename:1", False), ("rename:2", True)],
+)
+def test_training_leaves_no_run_without_its_model(chain: Any, tmp_path: Path, stage: str, model_is_there: bool) -> None:
+    text = chain.job.read_text(encoding="utf-8")
+    job = tmp_path / "job.yaml"
+    job.write_text(text.replace("[128, 256, 512, 256]", "[4]").replace("epochs: 6", "epochs: 1"), encoding="utf-8")
     model, out = tmp_path / "model", tmp_path / "run"
-    common = ("attest", "training", "--dataset", f"train={chain.train}", "--config", chain.job, "--tee", "simulated")
-    command = _words(*common, "--model-out", model, "--out", out)
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(timeout=3)
-    process.kill()
-    process.wait()
-    assert not model.exists()
+    words = ("attest", "training", "--dataset", f"train={chain.test}", "--config", job, "--tee", "simulated")
+    text = job.read_text(encoding="utf-8")
+    job.write_text(
+        text.replace("  dataset: census-train\n  hidden", "  dataset: census-test\n  hidden"), encoding="utf-8"
+    )
+    outputs = ("--model-out", model, "--out", out)
+    assert _run(stage, *words, *outputs, platform=chain.platform) == -signal.SIGKILL
     assert not out.exists()
+    assert model.exists() is model_is_there
+    if model_is_there:
+        (half,) = tmp_path.glob(".run.*.partial")
+        provenance = (half / "01-provenance.json").read_bytes()
+        assert parse(provenance).subjects[0].sha256 == hash_artifact(model, "model").sha256, "complete, to the byte"
+
+
+@pytest.mark.parametrize(
+    ("stage", "bundles"), [("fsync:1", 0), ("link:1", 0), ("fsync:2", 1), ("fsync:3", 1), ("link:2", 1), ("fsync:4", 2)]
+)
+def test_publish_leaves_whole_bundles_and_is_completed_by_repeating(
+    chain: Any, tmp_path: Path, stage: str, bundles: int
+) -> None:
+    store = tmp_path / "store"
+    words = ("publish", chain.runs / "evaluation", "--key", chain.folder / "auditor.key", "--to", store)
+    assert _run(stage, *words) == -signal.SIGKILL
+    left = sorted(store.glob("*.sigstore.json"))
+    assert len(left) == bundles
+    before = {path: path.read_bytes() for path in left}
+    assert _run("fsync:99", *words) == 0
+    after = {path: path.read_bytes() for path in store.glob("*.sigstore.json")}
+    assert before.items() <= after.items(), "nothing is signed twice"
+    assert len(after) == 2
+    assert all(isinstance(parse_bundle(data), Envelope) for data in after.values())

@@ -72,7 +72,7 @@ def test_help_has_an_example_that_parses(words: tuple[str, ...]) -> None:
         target.make_context("lamslsa", arguments, resilient_parsing=False)
 
 
-@pytest.mark.parametrize("words", sorted(set(LEAVES) - {("completion",)}), ids=" ".join)
+@pytest.mark.parametrize("words", sorted(LEAVES), ids=" ".join)
 def test_every_command_has_a_form_and_can_be_quiet(words: tuple[str, ...]) -> None:
     options = {option for parameter in LEAVES[words].params for option in parameter.opts}
     assert {"--format", "--quiet"} <= options
@@ -83,7 +83,7 @@ def test_the_readme_names_every_exit_code() -> None:
     known = [getattr(errors, name) for name in errors.__all__ if name != "LamslsaError"]
     for error in known:
         assert table[str(error.exit_code)] == error.__name__
-    assert set(table) == {"0", "1", "2", "130"} | {str(error.exit_code) for error in known}
+    assert set(table) == {"0", "1", "2", "130", "141"} | {str(error.exit_code) for error in known}
 
 
 def test_every_command_in_the_readme_exists() -> None:

@@ -150,7 +150,9 @@ def test_no_single_byte_makes_another_payload(signer: KeySigner, verifier: KeyVe
 
 def test_the_bundle_is_read_by_sigstore_models(signer: KeySigner) -> None:
     bundle = Bundle.from_json(signer.sign(PAYLOAD))
+    assert bundle.verification_material.public_key is not None
     assert bundle.verification_material.public_key.hint == signer.key_id
+    assert bundle.dsse_envelope is not None
     assert bundle.dsse_envelope.payload == PAYLOAD
 
 
