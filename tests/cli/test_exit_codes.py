@@ -92,7 +92,7 @@ def test_4_no_attestation_at_all(chain: Any, lamslsa: Run, tmp_path: Path) -> No
 
 
 def test_5_expired_policy(chain: Any, lamslsa: Run) -> None:
-    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2027-07-01T00:00:00Z")
+    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2099-07-01T00:00:00Z")
     assert done.returncode == 5
     assert "error[policy-expired]" in done.stderr
 
