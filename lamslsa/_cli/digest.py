@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -41,8 +40,7 @@ def command(path: Path, kind: Kind, manifest: bool, target: Path | None, output:
     line = output.progress()
     artifact = hash_artifact(path, kind, progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
     if manifest:
-        sys.stdout.buffer.write(artifact.canonical)
-        sys.stdout.buffer.flush()
+        ui.write(artifact.canonical)
         return 0
     output.result(
         f"sha256:{artifact.sha256}",

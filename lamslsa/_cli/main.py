@@ -91,10 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ui.failure("UsageError", err.format_message(), exit_code=2, as_json=wants_json)
         err.show()
         return 2
-    except SystemExit as err:  # how click ends completion, and a broken pipe
-        if not isinstance(err.__context__, BrokenPipeError):
-            raise
-        ui.close_broken_stdout()
+    except ui.StdoutClosedError:
         return 141
     except (LamslsaError, OSError) as err:
         known = err if isinstance(err, LamslsaError) else _translate(err)

@@ -15,6 +15,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import click
@@ -24,7 +25,7 @@ from lamslsa.errors import LamslsaError
 __all__ = [
     "Output",
     "ProgressLine",
-    "close_broken_stdout",
+    "StdoutClosedError",
     "error",
     "failure",
     "note",
@@ -33,10 +34,15 @@ __all__ = [
     "style",
     "table",
     "wants_json",
+    "write",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SPARE_INTERVAL_S: Final = 0.1
+
+
+class StdoutClosedError(Exception):
+    """Nobody reads stdout any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +60,8 @@ class Output:
     def result(self, text: str, document: Any) -> None:
         """Print the result, as text or as JSON."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
-        else:
-            sys.stdout.write(text if text.endswith("\n") else text + "\n")
-        sys.stdout.flush()
+            text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+        write((text if text.endswith("\n") else text + "\n").encode())
 
     def note(self, text: str) -> None:
         """Say something that is not the result."""
@@ -88,8 +92,7 @@ def options(command: F) -> F:
 
 def wants_json(argv: Sequence[str]) -> bool:
     """Whether the arguments ask for JSON, for errors that happen before they are parsed."""
-    pairs = zip(argv, [*argv[1:], ""], strict=True)
-    return any(word == "--format=json" or (word == "--format" and value == "json") for word, value in pairs)
+    return "--format=json" in argv or ("--format", "json") in pairwise(argv)
 
 
 def _colour(stream: Any) -> bool:
@@ -119,7 +122,7 @@ def failure(
     if as_json:
         details = {"class": kind, "reason": reason, "message": message, "hint": hint}
         document = {"error": details, "exitCode": exit_code}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        write((json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
 
 
 def error(err: LamslsaError, *, as_json: bool) -> None:
@@ -132,9 +135,19 @@ def error(err: LamslsaError, *, as_json: bool) -> None:
         sys.stderr.write(f"  hint: {plain(err.hint)}\n")
 
 
-def close_broken_stdout() -> None:
-    """Keep the interpreter from complaining about a reader that went away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write(data: bytes) -> None:
+    """Write exact bytes to stdout.
+
+    Raises:
+        StdoutClosedError: nobody reads them; click would make a bug of it.
+    """
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
+        raise StdoutClosedError from err
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

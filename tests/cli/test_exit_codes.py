@@ -32,6 +32,7 @@ def test_2_usage_verify_without_policy(chain: Any, lamslsa: Run) -> None:
 @pytest.mark.parametrize(
     "words",
     [
+        (),
         ("no-such-command",),
         ("verify",),
         ("digest",),

@@ -289,6 +289,7 @@ def test_numbers_that_are_none_satisfy_nothing(
 def test_limits_are_inclusive(entries: dict[str, Entry], judge: Judge) -> None:
     interval = ("predicate", "metrics", 0, "interval")
     entries["evaluation"] = _edit(entries["evaluation"], *interval, "lower", value=0.84)
+    entries["evaluation"] = _edit(entries["evaluation"], *interval, "upper", value=0.84)
     entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 0, "samples", value=10000)
     entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 1, "interval", "upper", value=0.2)
     entries["test"] = _edit(entries["test"], "predicate", "overlaps", 0, "rows", value=30)
