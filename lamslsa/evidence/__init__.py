@@ -16,6 +16,7 @@ from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence.appraise import PlatformTerms, Refusal, appraise
 from lamslsa.evidence.binding import device_nonce, report_data
 from lamslsa.evidence.interface import Attester, Claims, Evidence, EvidenceVerifier, Measurement, Root, Tee
+from lamslsa.predicates.tee_evidence import SGX_QUOTE_MEDIA_TYPE
 
 __all__ = [
     "Attester",
@@ -34,7 +35,6 @@ __all__ = [
     "verifier_for",
 ]
 
-_SGX: Final = "application/vnd.lamslsa.quote.sgx+bin"
 _LATER: Final = {
     "application/vnd.lamslsa.quote.tdx+bin": "TDX quotes",
     "application/vnd.lamslsa.quote.snp+bin": "SEV-SNP reports",
@@ -52,7 +52,7 @@ def verifier_for(media_type: str) -> EvidenceVerifier:
     Raises:
         FormatError: a format that is not supported.
     """
-    if media_type == _SGX:
+    if media_type == SGX_QUOTE_MEDIA_TYPE:
         from lamslsa.evidence.sgx.verify import SgxVerifier
 
         return SgxVerifier()
@@ -62,7 +62,7 @@ def verifier_for(media_type: str) -> EvidenceVerifier:
         got = "Azure vTPM evidence: its key is the paravisor's, not the processor's"
     else:
         got = repr(media_type[:120])
-    raise FormatError(f"expected evidence of type {_SGX}, got {got}", reason="evidence-media-type")
+    raise FormatError(f"expected evidence of type {SGX_QUOTE_MEDIA_TYPE}, got {got}", reason="evidence-media-type")
 
 
 def attester_for(tee: str | None, *, simulated_platform: Path, now: dt.datetime | None = None) -> Attester:

@@ -22,13 +22,13 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lamslsa import _codec
-from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa.artifact.package import package_files, package_manifest
 from lamslsa.errors import UnavailableError, VerificationError
 from lamslsa.predicates._common import Digest, Environment, ResourceDescriptor
 
@@ -93,7 +93,7 @@ def code_identity() -> CodeIdentity:
     """
     distribution = _distribution(_PACKAGE)
     installation = verify_installation(distribution, _ROOT)
-    digest = _folder_digest(_ROOT)
+    digest = package_manifest(_ROOT).sha256
     return CodeIdentity(
         version=distribution.version,
         installation=installation,
@@ -122,7 +122,7 @@ def verify_installation(distribution: importlib.metadata.Distribution, root: Pat
     for name, digest, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
         if name.startswith(f"{root.name}/") and "__pycache__" not in name:
             recorded[site / name] = digest
-    present = set(_files(root))
+    present = set(package_files(root))
     for path in sorted(present | set(recorded)):
         if path not in recorded or path not in present or recorded[path] != _record_hash(path.read_bytes()):
             raise VerificationError(
@@ -141,20 +141,6 @@ def _is_editable(distribution: importlib.metadata.Distribution) -> bool:
 def _record_hash(data: bytes) -> str:
     """As RECORD spells it: https://packaging.python.org/en/latest/specifications/recording-installed-packages/."""
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode("ascii").rstrip("=")
-
-
-def _files(root: Path) -> Iterable[Path]:
-    return (path for path in sorted(root.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
-
-
-def _folder_digest(root: Path) -> str:
-    entries = []
-    for path in _files(root):
-        data = path.read_bytes()
-        entries.append(
-            FileEntry(path=path.relative_to(root).as_posix(), sha256=_codec.sha256_hex(data), size=len(data))
-        )
-    return Manifest.of("model", entries).sha256
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:

@@ -10,10 +10,10 @@ from typing import Final
 
 from lamslsa.predicates._common import Digest, ResourceDescriptor, WireModel
 
-__all__ = ["COLLATERAL_MEDIA_TYPE", "PREDICATE_TYPE", "QUOTE_MEDIA_TYPES", "Content", "TeeEvidence"]
+__all__ = ["COLLATERAL_MEDIA_TYPE", "PREDICATE_TYPE", "SGX_QUOTE_MEDIA_TYPE", "Content", "TeeEvidence"]
 
 PREDICATE_TYPE: Final = "https://lamslsa.dev/tee-evidence/v1"
-QUOTE_MEDIA_TYPES: Final = ("application/vnd.lamslsa.quote.sgx+bin",)
+SGX_QUOTE_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.sgx+bin"
 COLLATERAL_MEDIA_TYPE: Final = "application/vnd.lamslsa.collateral.dcap+json"
 
 

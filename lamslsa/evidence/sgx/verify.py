@@ -22,10 +22,11 @@ from lamslsa.evidence.collateral import Collateral
 from lamslsa.evidence.interface import Claims, Root
 from lamslsa.evidence.roots import is_vendor_root, root_of
 from lamslsa.evidence.sgx.parse import Quote, Report, parse
+from lamslsa.predicates.tee_evidence import SGX_QUOTE_MEDIA_TYPE
 
 __all__ = ["MEDIA_TYPE", "SgxVerifier"]
 
-MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.sgx+bin"
+MEDIA_TYPE: Final = SGX_QUOTE_MEDIA_TYPE
 _COLLATERAL_HINT: Final = "verify as of another time (--at), or pass the collateral of that time (--collateral)"
 
 

@@ -12,33 +12,18 @@ from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.environment import environment
-from lamslsa.measure.interface import Measured, Progress, silent
+from lamslsa.measure.interface import Progress, silent
 from lamslsa.measure.job import DatasetJob, Job
 from lamslsa.measure.table import Source, Table, open_tables
 from lamslsa.predicates._common import ArtifactReference, Digest, File, Measurer
 from lamslsa.predicates.dataset import PREDICATE_TYPE, Cell, Column, Dataset, Distribution, Duplicates, Overlap
 
-__all__ = ["MAX_CELLS", "TabularDataset", "measure_dataset", "the_table"]
+__all__ = ["MAX_CELLS", "measure_dataset", "the_table"]
 
 MAX_CELLS: Final = 10_000
 _NAME: Final = "tabular-dataset"
 _VERSION: Final = "1"
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy")
-
-
-class TabularDataset:
-    """The measurer as the registry sees it; in ``inputs`` every role but ``subject`` is the name of another dataset."""
-
-    name = _NAME
-    version = _VERSION
-
-    def measure(
-        self, inputs: Mapping[str, VerifiedArtifact], *, name: str, job: Job, progress: Progress
-    ) -> tuple[Measured, ...]:
-        """Measure the subject; see `measure_dataset`."""
-        others = {role: artifact for role, artifact in inputs.items() if role != "subject"}
-        payload = measure_dataset(inputs["subject"], name=name, job=job, others=others, progress=progress)
-        return (Measured(payload=payload, predicate="dataset"),)
 
 
 def the_table(artifact: VerifiedArtifact, what: str) -> VerifiedFile:

@@ -5,7 +5,6 @@ Inference is float32 in evaluation mode, on one thread, in batches of 4096 rows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import predicates, statement
@@ -15,7 +14,7 @@ from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.environment import environment
 from lamslsa.measure.evaluation.loading import LoadedModel, load_model
 from lamslsa.measure.evaluation.metrics import MISSING, Outcome, compute_metrics
-from lamslsa.measure.interface import Measured, Progress, silent
+from lamslsa.measure.interface import Progress, silent
 from lamslsa.measure.job import EvaluationJob, Groups, Job
 from lamslsa.measure.seeds import derive_seed
 from lamslsa.measure.table import Source, Table, open_tables
@@ -27,7 +26,7 @@ from lamslsa.predicates.evaluation import PREDICATE_TYPE, Evaluation, ModelDescr
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["BATCH_ROWS", "TabularEvaluation", "measure_evaluation", "predict"]
+__all__ = ["BATCH_ROWS", "measure_evaluation", "predict"]
 
 BATCH_ROWS: Final = 4096
 _NAME: Final = "tabular-evaluation"
@@ -43,20 +42,6 @@ _PACKAGES: Final = (
     "torch",
     "torchmetrics",
 )
-
-
-class TabularEvaluation:
-    """The measurer as the registry sees it: roles ``subject`` (the model) and ``dataset``."""
-
-    name = _NAME
-    version = _VERSION
-
-    def measure(
-        self, inputs: Mapping[str, VerifiedArtifact], *, name: str, job: Job, progress: Progress
-    ) -> tuple[Measured, ...]:
-        """Measure the subject; see `measure_evaluation`."""
-        payload = measure_evaluation(inputs["subject"], inputs["dataset"], name=name, job=job, progress=progress)
-        return (Measured(payload=payload, predicate="evaluation"),)
 
 
 def measure_evaluation(

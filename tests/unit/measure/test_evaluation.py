@@ -13,7 +13,7 @@ import pytest
 from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure import MEASURERS, Job, measure_evaluation, measurer
+from lamslsa.measure import Job, measure_evaluation
 from lamslsa.measure.evaluation import tabular
 from lamslsa.measure.evaluation.loading import load_model
 from lamslsa.measure.evaluation.metrics import compute_metrics
@@ -133,18 +133,7 @@ def test_probabilities_are_those_of_the_weights(
 
 def test_bytes_do_not_change_from_run_to_run(job: Job, model: VerifiedArtifact, test_set: VerifiedArtifact) -> None:
     first, second = (measure_evaluation(model, test_set, name="m", job=job) for _ in range(2))
-    (measured,) = measurer("tabular-evaluation/1").measure(
-        {"subject": model, "dataset": test_set}, name="m", job=job, progress=lambda *_: None
-    )
-    assert first == second == measured.payload
-    assert measured.predicate == "evaluation"
-
-
-def test_unknown_measurer() -> None:
-    assert measurer("tabular-dataset/1") is MEASURERS["tabular-dataset/1"]
-    with pytest.raises(FormatError) as caught:
-        measurer("tabular-evaluation/2")
-    assert caught.value.reason == "measurer-unknown"
+    assert first == second
 
 
 def test_rows_go_through_in_batches(model: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,7 +149,7 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
             te.PREDICATE_TYPE,
             TeeEvidence(
                 nonce="AAECAwQFBgcICQoLDA0ODw==",
-                quote=te.Content(media_type=te.QUOTE_MEDIA_TYPES[0], content="AwACAA==", digest=ONE),
+                quote=te.Content(media_type=te.SGX_QUOTE_MEDIA_TYPE, content="AwACAA==", digest=ONE),
                 device_evidence=(ResourceDescriptor(name="gpu-0", content="AAAA", digest=TWO),),
                 event_log=ResourceDescriptor(media_type="application/octet-stream", content="AAAA", digest=TWO),
                 freshness=ResourceDescriptor(uri="https://beacon.example/1", content="AAAA", digest=TWO),

@@ -9,11 +9,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+import lamslsa
+from lamslsa.artifact.package import package_manifest
 from lamslsa.errors import FormatError, UnavailableError, VerificationError
 from lamslsa.evidence import Claims, collateral, verifier_for
 from lamslsa.evidence.roots import load_root
 from lamslsa.evidence.simulated.attester import SimulatedAttester
-from lamslsa.evidence.simulated.measurement import package_manifest, package_measurement
+from lamslsa.evidence.simulated.measurement import package_measurement
 from lamslsa.evidence.simulated.platform import COLLATERAL_FILE, ROOT_FILE, SimulatedPlatform
 
 DAY = dt.timedelta(days=1)
@@ -218,6 +220,6 @@ def test_byte_code_and_times_do_not_count(package: Path) -> None:
 
 
 def test_the_installed_package_is_measured() -> None:
-    paths = {entry.path for entry in package_manifest().files}
+    paths = {entry.path for entry in package_manifest(Path(lamslsa.__file__).parent).files}
     assert {"errors.py", "evidence/simulated/measurement.py", "artifact/manifest.py"} <= paths
     assert not any("__pycache__" in path for path in paths)

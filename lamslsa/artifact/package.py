@@ -1,0 +1,39 @@
+"""The identity of code: the canonical manifest of an installed package's files.
+
+Byte code is left out: it is derived, and differs between machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from lamslsa import _codec
+from lamslsa.artifact.manifest import FileEntry, Manifest
+
+__all__ = ["package_files", "package_manifest"]
+
+_BYTE_CODE_FOLDER: Final = "__pycache__"
+_BYTE_CODE: Final = ".pyc"
+
+
+def package_files(package: Path) -> Iterator[Path]:
+    """Every file of a package that is no byte code, sorted."""
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and path.suffix != _BYTE_CODE and _BYTE_CODE_FOLDER not in path.relative_to(package).parts:
+            yield path
+
+
+def package_manifest(package: Path) -> Manifest:
+    """The canonical manifest of a package's files, paths relative to the package.
+
+    Raises:
+        FormatError: a path that cannot stand in a manifest.
+    """
+    return Manifest.of("model", (_entry(path, package) for path in package_files(package)))
+
+
+def _entry(path: Path, package: Path) -> FileEntry:
+    data = path.read_bytes()
+    return FileEntry(path=path.relative_to(package).as_posix(), sha256=_codec.sha256_hex(data), size=len(data))
