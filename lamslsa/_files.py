@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lamslsa.errors import FormatError
 
-__all__ = ["new_folder", "refuse_existing", "sync_folder", "write_file"]
+__all__ = ["new_folder", "refuse_existing", "replace_file", "sync_folder", "write_file"]
 
 
 def refuse_existing(path: Path) -> None:
@@ -70,6 +70,20 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Put a file in place of whatever has its name, at once and whole.
+
+    Raises:
+        OSError: the file system refused; what was there is still there.
+    """
+    staging = path.absolute().parent / f".{path.name}.{secrets.token_hex(8)}.partial"
+    try:
+        write_file(staging, data, mode=mode)
+        staging.replace(path)
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

@@ -303,7 +303,7 @@ def finish(process: subprocess.Popen[str], *, expect: int = ACCEPTED) -> str:
     """Wait for a command; any other exit code than expected ends the demo."""
     output, _ = process.communicate()
     if process.returncode != expect:
-        sys.exit(f"{output}\nexpected exit code {expect}, got {process.returncode}: {process.args}")
+        sys.exit(f"{output}\nexpected exit code {expect}, got {process.returncode}: {process.args!r}")
     return output
 
 

@@ -7,6 +7,7 @@ The picture needs Chromium on PATH and is left alone without it.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -43,8 +45,6 @@ def write_transcript(text: str) -> None:
 
 def write_examples(folder: Path) -> None:
     """One statement of each predicate, indented for reading."""
-    from demo import payload
-
     examples = {name: json.loads((folder / "runs" / path).read_bytes()) for name, path in EXAMPLES.items()}
     evaluation = folder / "census-mlp" / ".attestations"
     of_auditor = [payload(bundle) for bundle in sorted(evaluation.glob("tee-evidence-*.sigstore.json"))]
@@ -53,6 +53,11 @@ def write_examples(folder: Path) -> None:
         target = ROOT / "predicates" / name / "v1" / "examples" / f"{name}.json"
         target.parent.mkdir(exist_ok=True)
         target.write_text(json.dumps(statement, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def payload(bundle: Path) -> Any:
+    """The statement in a bundle."""
+    return json.loads(base64.b64decode(json.loads(bundle.read_bytes())["dsseEnvelope"]["payload"]))
 
 
 def write_picture(card: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from pathlib import Path
 
 import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.appraise import appraise_model, inputs
+from lamslsa._files import replace_file
 
 __all__ = ["command"]
 
@@ -47,19 +47,10 @@ def command(
     written = []
     for path, text in ((markdown_file, markdown), (html_file, None)):
         if path is not None:
-            _write(path, render(appraisal, format="html") if text is None else text)
+            replace_file(path, (render(appraisal, format="html") if text is None else text).encode())
             written.append(str(path))
     output.result(
         "\n".join(written) if written else markdown,
         {"accepted": appraisal.accepted, "exitCode": appraisal.exit_code, "written": written, "markdown": markdown},
     )
     return appraisal.exit_code
-
-
-def _write(path: Path, text: str) -> None:
-    staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        staging.write_text(text, encoding="utf-8")
-        staging.replace(path)
-    finally:
-        staging.unlink(missing_ok=True)

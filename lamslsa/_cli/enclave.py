@@ -9,6 +9,7 @@ import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import platform_option
+from lamslsa._files import replace_file
 
 __all__ = ["command"]
 
@@ -43,7 +44,7 @@ def measurement(tee: str, root_file: Path | None, simulated_platform: Path, outp
     platform = SimulatedPlatform.open_or_create(simulated_platform, now=dt.datetime.now(dt.UTC))
     claimed = platform.measurement()
     if root_file is not None:
-        root_file.write_bytes(platform.root_pem)
+        replace_file(root_file, platform.root_pem)
     parts = dict(claimed.parts)
     lines = [claimed.digest, *(f"  {name:<12} {value}" for name, value in parts.items())]
     output.result(

@@ -9,13 +9,11 @@ Rules:
 
 from __future__ import annotations
 
-import errno
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import Final
 
+from lamslsa._files import new_folder, refuse_existing
 from lamslsa.artifact._walk import Found, Tree, open_file, opened, read_into, refuse_changed
 from lamslsa.errors import FormatError
 
@@ -31,39 +29,20 @@ def materialize(source: Path, target: Path) -> None:
         FormatError: ``source`` is no folder or holds what an artifact may not hold; ``target`` exists or cannot be
             written.
     """
-    if os.path.lexists(target):
-        _refuse_target(target)
+    refuse_existing(target)
     with opened(source, links="anywhere") as tree:
         if tree.fd is None:
             raise FormatError(
                 f"expected a folder, got a file at {str(source)!a}", reason="artifact-not-folder", hint="copy the file"
             )
-        parent = target.absolute().parent
-        spool = parent / f".{target.name}.{secrets.token_hex(8)}.partial"
         try:
-            spool.mkdir()
-            try:
+            with new_folder(target) as spool:
                 _copy_all(tree, spool)
-                # A folder never replaces anything but an empty folder, so nothing is lost if one appeared meanwhile.
-                spool.rename(target)
-            except BaseException:
-                shutil.rmtree(spool, ignore_errors=True)
-                raise
         except OSError as err:
-            if err.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR) and os.path.lexists(target):
-                _refuse_target(target)
             raise FormatError(
                 f"expected to write {str(target)!a}, got {err.strerror or type(err).__name__}",
                 reason="materialize-write",
             ) from err
-
-
-def _refuse_target(target: Path) -> None:
-    raise FormatError(
-        f"expected a folder that does not exist yet, got {str(target)!a}",
-        reason="materialize-target",
-        hint="name another folder",
-    )
 
 
 def _copy_all(tree: Tree, spool: Path) -> None:

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from lamslsa.errors import FormatError
 from lamslsa.predicates import dataset, evaluation, provenance, tee_evidence
-from lamslsa.predicates._common import WireModel, configuration_digest, convert, to_wire
+from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
 from lamslsa.predicates.evaluation import Evaluation
 from lamslsa.predicates.provenance import Provenance
@@ -32,7 +33,7 @@ __all__ = [
 
 Predicate = Dataset | Evaluation | Provenance | TeeEvidence
 
-SUPPORTED: Final[MappingProxyType[str, type[WireModel]]] = MappingProxyType(
+SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
         dataset.PREDICATE_TYPE: Dataset,
         evaluation.PREDICATE_TYPE: Evaluation,
@@ -59,6 +60,4 @@ def parse(statement: Statement) -> Predicate:
         raise FormatError(
             f"expected exactly one subject, got {len(statement.subjects)}", reason="statement-one-subject"
         )
-    predicate = convert(statement.predicate, model, what=f"predicate {statement.predicate_type}")
-    assert isinstance(predicate, Predicate)  # noqa: S101 - narrows the type only; the model was looked up above
-    return predicate
+    return convert(statement.predicate, model, what=f"predicate {statement.predicate_type}")

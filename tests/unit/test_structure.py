@@ -26,6 +26,19 @@ MODULES = sorted(
 )
 
 
+VERIFYING = [
+    "verify",
+    "lineage",
+    "statement",
+    "predicates",
+    "sign",
+    "evidence/sgx",
+    "evidence/appraise",
+    "policy",
+    "cards",
+]
+
+
 def _commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -76,6 +89,13 @@ def test_help_has_an_example_that_parses(words: tuple[str, ...]) -> None:
 def test_every_command_has_a_form_and_can_be_quiet(words: tuple[str, ...]) -> None:
     options = {option for parameter in LEAVES[words].params for option in parameter.opts}
     assert {"--format", "--quiet"} <= options
+
+
+@pytest.mark.parametrize("name", VERIFYING)
+def test_verification_reads_no_clock(name: str) -> None:
+    for source in [*ROOT.glob(f"lamslsa/{name}.py"), *ROOT.glob(f"lamslsa/{name}/**/*.py")]:
+        text = source.read_text(encoding="utf-8")
+        assert not re.search(r"\b(now|utcnow|today|monotonic|perf_counter)\(", text), source
 
 
 def test_the_readme_names_every_exit_code() -> None:

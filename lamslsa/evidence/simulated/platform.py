@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa._files import new_folder, write_file
+from lamslsa._files import new_folder, replace_file, write_file
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence import collateral as endorsements
 from lamslsa.evidence._pem import parse_chain, render_chain
@@ -164,9 +164,7 @@ class SimulatedPlatform:
         certificates = {role: x509.load_der_x509_certificate(der) for role, der in self._certificates.items()}
         self.collateral = endorse(keys, certificates, Cpu(), _endorsement(now))
         try:
-            staged = self._directory / f".{COLLATERAL_FILE}.{secrets.token_hex(8)}.tmp"
-            write_file(staged, self.collateral, mode=0o600)
-            staged.replace(self._directory / COLLATERAL_FILE)
+            replace_file(self._directory / COLLATERAL_FILE, self.collateral, mode=0o600)
         except OSError as err:
             raise _unavailable(self._directory, err) from err
 

@@ -70,11 +70,12 @@ def test_the_permissions_are_those_of_a_new_folder(snapshot: Path, tmp_path: Pat
 def test_a_target_that_exists_is_refused(make: object, snapshot: Path, tmp_path: Path) -> None:
     assert callable(make)
     make(tmp_path / "copy")
-    assert refused(snapshot, tmp_path / "copy") == "materialize-target"
+    assert refused(snapshot, tmp_path / "copy") == "output-exists"
 
 
-def test_a_target_without_its_parent_is_refused(snapshot: Path, tmp_path: Path) -> None:
-    assert refused(snapshot, tmp_path / "nothing" / "copy") == "materialize-write"
+def test_a_target_below_a_file_is_refused(snapshot: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert refused(snapshot, tmp_path / "file" / "copy") == "materialize-write"
 
 
 def test_a_link_to_a_folder_is_refused(snapshot: Path, tmp_path: Path) -> None:
