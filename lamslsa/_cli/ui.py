@@ -14,7 +14,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
@@ -165,7 +165,8 @@ class ProgressLine:
     silent: bool
     _stage: str = ""
     _began: float = 0.0
-    _drawn: float = field(default=0.0)
+    _drawn: float = 0.0
+    _ended: bool = False
 
     def __call__(self, stage: str, done: float, total: float, unit: str = "") -> None:
         """Show how far a stage is; the rate and the remaining time come from when it began."""
@@ -173,8 +174,10 @@ class ProgressLine:
             return
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._began, self._drawn = stage, now, 0.0
-        last = done >= total
+            self._stage, self._began, self._drawn, self._ended = stage, now, 0.0, False
+        if self._ended:
+            return
+        self._ended = last = done >= total
         if sys.stderr.isatty():
             if last or now - self._drawn >= _SPARE_INTERVAL_S:
                 self._drawn = now
