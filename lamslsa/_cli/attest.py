@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,27 +35,6 @@ def command() -> None:
       lamslsa attest evaluation ./model --dataset adult.test --config census.yaml \\
           --tee simulated --out build/evaluation
     """
-
-
-def _common(command: F) -> F:
-    """The options of every measurement."""
-    options = [
-        click.option("--config", required=True, type=click.Path(path_type=Path), help="Job file: everything declared."),
-        click.option("--tee", metavar="TEE", help="Which TEE; 'simulated' must be asked for by name."),
-        click.option(
-            "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist."
-        ),
-        click.option(
-            "--collateral",
-            type=click.Path(path_type=Path),
-            help="Collateral to travel with the quote; the simulated platform writes its own.",
-        ),
-        platform_option,
-        ui.options,
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +79,44 @@ class _Setup:
         return 0
 
 
+def _common(command: F) -> F:
+    """The options of every measurement, handed on as ``prepare``, which refuses what can be refused at once."""
+
+    @functools.wraps(command)
+    def prepared(
+        *args: Any,
+        config: Path,
+        tee: str | None,
+        out: Path,
+        collateral: Path | None,
+        simulated_platform: Path,
+        **kwargs: Any,
+    ) -> Any:
+        prepare = functools.partial(
+            _Setup.of, config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral
+        )
+        return command(*args, prepare=prepare, **kwargs)
+
+    options = [
+        click.option("--config", required=True, type=click.Path(path_type=Path), help="Job file: everything declared."),
+        click.option("--tee", metavar="TEE", help="Which TEE; 'simulated' must be asked for by name."),
+        click.option(
+            "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist."
+        ),
+        click.option(
+            "--collateral",
+            type=click.Path(path_type=Path),
+            help="Collateral to travel with the quote; the simulated platform writes its own.",
+        ),
+        platform_option,
+        ui.options,
+    ]
+    result: Any = prepared
+    for option in reversed(options):
+        result = option(result)
+    return result  # type: ignore[no-any-return]  # click keeps the callable
+
+
 @command.command("dataset")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Name of the dataset in the job file.")
@@ -115,11 +133,7 @@ def dataset(
     path: Path,
     name: str,
     others: tuple[tuple[str, Path], ...],
-    config: Path,
-    tee: str | None,
-    out: Path,
-    collateral: Path | None,
-    simulated_platform: Path,
+    prepare: Callable[[], _Setup],
     output: ui.Output,
 ) -> int:
     """Measure a dataset: its datasheet.
@@ -132,7 +146,7 @@ def dataset(
     from lamslsa.attest import attest_dataset
 
     named = unique(others, "--dataset")
-    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
+    setup = prepare()
     line = output.progress()
     run = attest_dataset(path, name=name, job=setup.job, others=named, attester=setup.attester, progress=line)
     return setup.write(run, output)
@@ -155,11 +169,7 @@ def dataset(
 def training(
     datasets: tuple[tuple[str, Path], ...],
     model_out: Path,
-    config: Path,
-    tee: str | None,
-    out: Path,
-    collateral: Path | None,
-    simulated_platform: Path,
+    prepare: Callable[[], _Setup],
     output: ui.Output,
 ) -> int:
     """Train a model and attest how.
@@ -175,10 +185,10 @@ def training(
     from lamslsa.attest import attest_training
 
     refuse_existing(model_out)
-    run_folder, model_folder = out.absolute(), model_out.absolute()
+    setup = prepare()
+    run_folder, model_folder = setup.out.absolute(), model_out.absolute()
     if run_folder == model_folder or run_folder in model_folder.parents or model_folder in run_folder.parents:
         raise click.UsageError("expected --out and --model-out apart, got one inside the other")
-    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
     run, trained = attest_training(named["train"], job=setup.job, attester=setup.attester, progress=output.progress())
     return setup.write(run, output, model=lambda: trained.write(model_out))
 
@@ -190,11 +200,7 @@ def training(
 def evaluation(
     model: Path,
     dataset: Path,
-    config: Path,
-    tee: str | None,
-    out: Path,
-    collateral: Path | None,
-    simulated_platform: Path,
+    prepare: Callable[[], _Setup],
     output: ui.Output,
 ) -> int:
     """Measure a model on a dataset.
@@ -206,7 +212,7 @@ def evaluation(
     """
     from lamslsa.attest import attest_evaluation
 
-    setup = _Setup.of(config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral)
+    setup = prepare()
     line = output.progress()
     run = attest_evaluation(model, dataset=dataset, job=setup.job, attester=setup.attester, progress=line)
     return setup.write(run, output)

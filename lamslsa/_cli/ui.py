@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -76,12 +77,10 @@ class Output:
 def options(command: F) -> F:
     """Add ``--format`` and ``--quiet``, handed on as one `Output` named ``output``."""
 
+    @functools.wraps(command)
     def decorated(*args: Any, form: str, quiet: bool, **kwargs: Any) -> Any:
         return command(*args, output=Output(as_json=form == "json", quiet=quiet), **kwargs)
 
-    decorated.__doc__ = command.__doc__
-    decorated.__name__ = getattr(command, "__name__", "command")
-    decorated.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]  # click's own protocol
     quiet_option = click.option("--quiet", is_flag=True, help="No progress and no notes on stderr.")
     forms = click.Choice(["text", "json"])
     format_option = click.option(
