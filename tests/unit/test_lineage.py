@@ -134,7 +134,8 @@ def test_several_roles_for_one_dataset_are_none() -> None:
 
 def test_a_dataset_without_role_counts_all_the_same() -> None:
     payload = chain.trained(chain.model(), datasets=[("census-train", chain.TRAIN, ""), ("more", chain.TEST, "")])
-    assert set(_only(_of(payload), MODEL.sha256).trained_on) == {chain.TRAIN, chain.TEST}
+    trained_on = _only(_of(payload), MODEL.sha256).trained_on
+    assert {sha256: item.roles for sha256, item in trained_on.items()} == {chain.TRAIN: ("train",), chain.TEST: ()}
 
 
 def test_a_fault_stops_nothing_else() -> None:
@@ -167,6 +168,32 @@ def test_another_provenance_leads_out_of_a_cycle() -> None:
     """One that does not go round is enough: leaving the other one out must not be what accepts the model."""
     lineage = _of(_derived(A, B), _derived(B, A), _derived(B))
     assert _only(lineage, A).fault is None
+
+
+def test_a_base_model_with_two_provenances_counts_once() -> None:
+    """A was made of B and C, and C of A: that B can be had in two ways does not stand in for C."""
+    again = chain.edited(_derived(B), ["subject", 0, "name"], "again")
+    fault = _only(_of(_derived(A, B, C), _derived(B), again, _derived(C, A)), A).fault
+    assert fault is not None
+    assert fault.reason == "lineage-cycle"
+
+
+def test_upstream_follows_training_only() -> None:
+    found = _of(*chain.census().values()).upstream(MODEL)
+    assert [(edge.relation, edge.target) for edge in found] == [("trained-on", TRAIN)]
+
+
+def test_upstream_visits_an_artifact_once() -> None:
+    found = _of(_derived(A, B, C), _derived(B, "d" * 64), _derived(C, "d" * 64), _derived("d" * 64))
+    edges = found.upstream(Artifact(kind="model", sha256=A))
+    assert sum(edge.source.sha256 == "d" * 64 for edge in edges) == 1
+
+
+def test_every_kind_of_attestation_gives_labels() -> None:
+    payloads = chain.census()
+    assert _of(payloads["evaluation"]).labels == {MODEL: ("census-mlp",), TEST: ("census-test",)}
+    assert _of(payloads["training"]).labels == {MODEL: ("census-mlp",), TRAIN: ("census-train",)}
+    assert _of(payloads["train"]).labels == {TRAIN: ("census-train",)}
 
 
 def test_upstream_is_nearest_first_and_ends() -> None:

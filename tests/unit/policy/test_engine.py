@@ -237,13 +237,37 @@ def test_without_training_nothing_of_the_model_qualifies(entries: dict[str, Entr
 
 
 def test_some_quote_and_some_signature_suffice(entries: dict[str, Entry], judge: Judge, root: str) -> None:
-    strange = chain.claims(root="f" * 64)
-    for claims in ((strange, chain.claims(root=root)), (chain.claims(root=root), strange)):
-        changed = {
-            name: dataclasses.replace(entry, claims=claims, signers=entry.signers | {"stranger"})
-            for name, entry in entries.items()
-        }
-        assert judge(changed.values()).accepted
+    """Evidence is looked at by digest: among so many strange quotes the good one is neither first nor last."""
+    strange = [chain.claims(root=digit * 64) for digit in "0123456789abcdef"]
+    changed = {
+        name: dataclasses.replace(
+            entry, claims=(*strange, chain.claims(root=root)), signers=entry.signers | {"stranger"}
+        )
+        for name, entry in entries.items()
+    }
+    assert judge(changed.values()).accepted
+
+
+def test_no_two_quotes_make_one_good_one(entries: dict[str, Entry], judge: Judge, root: str) -> None:
+    halves = (chain.claims(root=root, tcb_status="OutOfDate"), chain.claims(root="f" * 64))
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], claims=halves)
+    assert _rule(judge(entries.values()), "accurate").outcome == "refused"
+
+
+def test_platforms_that_accept_any_code_are_a_warning_where_rules_name_them(
+    entries: dict[str, Entry], judge: Judge, load: Callable[[str], Policy], policy_text: str
+) -> None:
+    lax = policy_text.replace(
+        "  platforms:\n", "  platforms:\n    lax: {tee: [sgx], tcb: [UpToDate], unsafeAnyMeasurement: true}\n"
+    )
+    assert judge(entries.values(), policy=load(lax)).warnings == ()
+    warning = ("platform lax accepts any measurement: nothing says which code measured",)
+    for part in ("training: {signedBy: trainer, ", "signedBy: auditor\n    "):
+        assert part in lax
+        named = lax.replace(f"{part}platform: rehearsal", f"{part}platform: lax")
+        assert judge(entries.values(), policy=load(named)).warnings == warning
+    named = lax.replace("signedBy: data-owner, platform: rehearsal", "signedBy: data-owner, platform: lax")
+    assert judge(entries.values(), policy=load(named)).warnings == warning
 
 
 def test_a_quote_that_covers_other_bytes_is_none(entries: dict[str, Entry], sealed: Sealed, decide: Decide) -> None:
@@ -375,6 +399,14 @@ class TestNearestMiss:
         assert rule.reason == "datasheet-refused"
         assert "expected a signature of data-owner, got one of trainer" in rule.message
 
+    def test_what_is_not_authentic_is_the_reason(self, entries: dict[str, Entry], judge: Judge) -> None:
+        """It decides the exit code, whatever else is wrong with the same attestation."""
+        train = {"name": "census-train", "digest": {"sha256": chain.TRAIN}, "schemaDigest": {"sha256": "0" * 64}}
+        evaluation = _edit(entries["evaluation"], "predicate", "dataset", value=train)
+        entries["evaluation"] = dataclasses.replace(evaluation, claims=())
+        appraisal = judge(entries.values())
+        assert (_rule(appraisal, "accurate").reason, appraisal.exit_code) == ("evidence-missing", 4)
+
     def test_the_platform_is_named_only_when_it_is_met(self, entries: dict[str, Entry], judge: Judge) -> None:
         signers = frozenset({"trainer"})
         entries["evaluation"] = dataclasses.replace(entries["evaluation"], signers=signers)
@@ -429,13 +461,20 @@ def test_the_likest_model_is_compared(entries: dict[str, Entry], judge: Judge) -
     assert "'model.safetensors' is now 'renamed.safetensors'" in message
 
 
-def test_evaluations_of_another_model_do_not_hide_what_is_missing(entries: dict[str, Entry], judge: Judge) -> None:
+def test_another_model_does_not_hide_what_is_missing(entries: dict[str, Entry], judge: Judge) -> None:
+    """Attestations of another model are the reason only where nothing of this kind is about this one."""
     other = chain.model({"other.bin": "x"})
-    entries["evaluation"] = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(other))
-    del entries["training"]
-    assert _rule(judge(entries.values()), "training").reason == "model-other"
-    entries["evaluation"] = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(chain.model()))
-    assert _rule(judge(entries.values()), "training").reason == "training-missing"
+    evaluation = dataclasses.replace(entries["evaluation"], payload=chain.evaluated(other))
+    training = dataclasses.replace(entries["training"], payload=chain.trained(other))
+    ours = {name: entries[name] for name in ("train", "test", "evaluation")}
+    assert _rule(judge([*ours.values(), evaluation]), "training").reason == "training-missing"
+    assert _rule(judge([*ours.values(), training]), "training").reason == "model-other"
+    ours = {name: entries[name] for name in ("train", "test", "training")}
+    assert _rule(judge([*ours.values(), training]), "accurate").reason == "evaluation-missing"
+    rule = _rule(judge([*ours.values(), evaluation]), "accurate")
+    assert rule.reason == "model-other"
+    assert rule.attestation is not None
+    assert rule.attestation.statement.payload == evaluation.payload
 
 
 def test_a_dataset_is_no_model(entries: dict[str, Entry], judge: Judge) -> None:
