@@ -20,6 +20,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -33,6 +34,8 @@ __all__ = ["MAX_YAML_BYTES", "Mapping_", "Node", "Scalar", "Sequence_", "loads"]
 MAX_YAML_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 32
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LINE_ENDS: Final = frozenset("\r\x85\u2028\u2029")
+_HIDDEN: Final = re.compile(r"\r(?!\n)|[^\x00-\x7f]")
 _NULL: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE: Final = frozenset({"true", "True", "TRUE"})
 _FALSE: Final = frozenset({"false", "False", "FALSE"})
@@ -307,6 +310,24 @@ class _Builder:
         return entries
 
 
+def _refuse_hidden(text: str, source: str) -> None:
+    """Refuse characters by which a reviewer and the parser would see different lines.
+
+    The parser is one of YAML 1.1 and ends a line, and so a comment, at U+0085, U+2028, U+2029 and a lone carriage
+    return; editors and diffs show one line. Format characters (bidirectional, zero width) hide or reorder text.
+    """
+    for match in _HIDDEN.finditer(text):
+        character = match.group()
+        if character in _LINE_ENDS or unicodedata.category(character) == "Cf":
+            line = text.count("\n", 0, match.start()) + 1
+            column = match.start() - text.rfind("\n", 0, match.start())
+            raise FormatError(
+                f"{source}:{line}:{column}: expected text that everybody sees alike, got U+{ord(character):04X}",
+                reason="yaml-hidden",
+                hint="end lines with a line feed, and leave out invisible characters",
+            )
+
+
 def loads(data: bytes, *, source: str) -> Node:
     """Parse untrusted YAML bytes strictly into nodes that know where they stand.
 
@@ -319,6 +340,7 @@ def loads(data: bytes, *, source: str) -> Node:
         )
     try:
         text = data.decode("utf-8")
+        _refuse_hidden(text, source)
         return _Builder(text.encode("utf-8"), source).document()
     except UnicodeError as err:
         raise FormatError(

@@ -163,13 +163,13 @@ class Lineage:
                 case _:
                     assert_never(item.predicate)
         grounded = _grounded(trainings)
-        checked = tuple(_with_cycle_fault(training, grounded) for training in trainings)
+        resolved = tuple(_with_cycle_fault(training, grounded) for training in trainings)
         return cls(
-            trainings=checked,
+            trainings=resolved,
             measurements=tuple(measurements),
             datasheets=tuple(datasheets),
-            edges=tuple(_edges(checked, measurements, datasheets)),
-            labels=_labels(checked, measurements, datasheets),
+            edges=tuple(_edges(resolved, measurements, datasheets)),
+            labels=_labels(resolved, measurements, datasheets),
         )
 
     def trainings_of(self, model: Artifact) -> tuple[Training, ...]:
@@ -188,26 +188,6 @@ class Lineage:
         """The name by which most attestations call an artifact; a label, never an identity."""
         names = self.labels.get(artifact)
         return names[0] if names else None
-
-    def upstream(self, artifact: Artifact) -> tuple[Edge, ...]:
-        """Every training edge behind an artifact, nearest first: what it was made of, and what that was made of.
-
-        Ends on any input: an artifact is visited once.
-        """
-        outgoing: dict[Artifact, list[Edge]] = {}
-        for edge in self.edges:
-            if edge.relation in ("trained-on", "derived-from"):
-                outgoing.setdefault(edge.source, []).append(edge)
-        found: list[Edge] = []
-        seen = {artifact}
-        queue = deque([artifact])
-        while queue:
-            for edge in outgoing.get(queue.popleft(), ()):
-                found.append(edge)
-                if edge.target not in seen:
-                    seen.add(edge.target)
-                    queue.append(edge.target)
-        return tuple(found)
 
 
 def _subject(item: VerifiedAttestation, kind: Literal["dataset", "model"]) -> Artifact:
@@ -265,6 +245,12 @@ def _contradiction(datasets: list[Ingredient], roles: Mapping[str, str]) -> Faul
                 reason="lineage-role",
                 message=f"expected dataset {name[:80]!r} of role {role[:80]!r} among the dependencies, got none",
             )
+    idle = sorted(set(names) - set(roles.values()))
+    if idle or "train" not in roles:
+        got = f"dataset {idle[0][:80]!r} without a role" if idle else "no dataset of role 'train'"
+        return Fault(
+            reason="lineage-role", message=f"expected a role for each dataset, and one of role 'train', got {got}"
+        )
     return None
 
 

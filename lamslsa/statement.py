@@ -23,11 +23,21 @@ from typing import Any, Final
 from lamslsa import _codec
 from lamslsa.errors import FormatError
 
-__all__ = ["MAX_SUBJECTS", "PAYLOAD_TYPE", "STATEMENT_TYPE", "Statement", "Subject", "make", "parse"]
+__all__ = [
+    "MAX_PAYLOAD_BYTES",
+    "MAX_SUBJECTS",
+    "PAYLOAD_TYPE",
+    "STATEMENT_TYPE",
+    "Statement",
+    "Subject",
+    "make",
+    "parse",
+]
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_SUBJECTS: Final = 1024
+MAX_PAYLOAD_BYTES: Final = 4 * 1024 * 1024
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -77,7 +87,7 @@ def parse(payload: bytes) -> Statement:
     Raises:
         FormatError: not strict JSON, not a Statement v1, or over a limit.
     """
-    value = _codec.loads(payload)
+    value = _codec.loads(payload, max_bytes=MAX_PAYLOAD_BYTES)
     if not isinstance(value, dict):
         raise FormatError("expected a statement, got another JSON value", reason="statement-type")
     if value.get("_type") != STATEMENT_TYPE:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,7 @@ from lamslsa.statement import Statement
 from lamslsa.store.interface import StoredBundle
 
 __all__ = [
+    "MAX_BUNDLES",
     "SetAside",
     "TrustMaterial",
     "Verification",
@@ -36,6 +37,7 @@ __all__ = [
     "verify_bundles",
 ]
 
+MAX_BUNDLES: Final = 50_000
 _SEAL: Final = object()
 
 
@@ -136,12 +138,11 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     """
     set_aside: list[SetAside] = []
     signed: dict[str, _Signed] = {}
-    for bundle in bundles:
-        for source, outcome in _parse(bundle):  # (1)
-            try:
-                _join(signed, source, outcome, trust)  # (2) (3) (4)
-            except LamslsaError as err:
-                set_aside.append(_aside(source, err))
+    for source, outcome in _outcomes(bundles):  # (1)
+        try:
+            _join(signed, source, outcome, trust)  # (2) (3) (4)
+        except LamslsaError as err:
+            set_aside.append(_aside(source, err))
 
     evidence: dict[str, list[VerifiedEvidence]] = {}
     for _, item in sorted(signed.items()):
@@ -167,6 +168,19 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         if not isinstance(item.predicate, TeeEvidence)
     )
     return Verification(attestations=attestations, set_aside=tuple(sorted(set_aside, key=lambda item: item.source)))
+
+
+def _outcomes(bundles: Iterable[StoredBundle]) -> Iterator[tuple[str, Envelope | LamslsaError]]:
+    """What each bundle is, up to a limit: past it nothing more is read, which can only refuse."""
+    number = 0
+    for bundle in bundles:
+        for source, outcome in _parse(bundle):
+            number += 1
+            if number > MAX_BUNDLES:
+                too_many = f"expected at most {MAX_BUNDLES} bundles, got more: this one and what follows was not read"
+                yield source, FormatError(too_many, reason="bundles-too-many")
+                return
+            yield source, outcome
 
 
 def _parse(bundle: StoredBundle) -> Sequence[tuple[str, Envelope | LamslsaError]]:

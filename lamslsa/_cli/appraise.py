@@ -35,7 +35,7 @@ def inputs(command: F) -> F:
         click.option(
             "--at",
             type=UtcTime(),
-            help="Appraise as of this time: certificates, collateral and the policy's expiry.  [default: now]",
+            help="Judge certificates and collateral as of this time.  [default: now]",
         ),
         click.option(
             "--collateral",
@@ -69,9 +69,15 @@ def appraise_model(
         FormatError: the policy or the model cannot be read.
         PolicyError: the policy has expired.
     """
-    when = at or dt.datetime.now(dt.UTC).replace(microsecond=0)
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    when = at or now
     terms = load_policy(read_capped(policy, what="policy"), source=str(policy), directory=policy.parent)
+    terms.refuse_expired(max(now, when))  # --at looks back at evidence; it brings no policy back into force
     held = None if collateral is None else read_capped(collateral, what="collateral")
+    if when < now and held is None:
+        output.note(
+            f"judging as of {when:%Y-%m-%dT%H:%M:%SZ}: what was revoked since is not known without --collateral"
+        )
     line = output.progress()
     artifact = hash_artifact(model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
     verification = verify_bundles(_bundles(model, attestations), terms.trust_material(at=when, collateral=held))

@@ -90,11 +90,12 @@ class UtcTime(click.ParamType[dt.datetime]):
             return value
         try:
             parsed = dt.datetime.fromisoformat(value)
-        except ValueError:
+            utc = None if parsed.tzinfo is None else parsed.astimezone(dt.UTC)
+        except (ValueError, OverflowError):
             self.fail(f"expected a time such as 2026-11-22T12:00:00Z, got {value!r}", param, ctx)
-        if parsed.tzinfo is None:
+        if utc is None:
             self.fail(f"expected a time with its offset (Z for UTC), got {value!r}", param, ctx)
-        return parsed.astimezone(dt.UTC)
+        return utc
 
 
 class NamedPaths(click.ParamType[tuple[str, Path]]):

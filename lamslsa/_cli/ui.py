@@ -61,8 +61,8 @@ class Output:
     def result(self, text: str, document: Any) -> None:
         """Print the result, as text or as JSON."""
         if self.as_json:
-            text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
-        write((text if text.endswith("\n") else text + "\n").encode())
+            text = _json(document)
+        write((text if text.endswith("\n") else text + "\n").encode(errors="backslashreplace"))
 
     def note(self, text: str) -> None:
         """Say something that is not the result."""
@@ -105,6 +105,8 @@ def style(text: str, colour: str, *, bold: bool = False) -> str:
 
 def plain(text: str) -> str:
     """Text from elsewhere, safe to print: control, format and separator characters escaped."""
+    if text.isascii() and text.isprintable():
+        return text
     unsafe = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     return "".join(ascii(char)[1:-1] if unicodedata.category(char) in unsafe else char for char in text)
 
@@ -114,6 +116,11 @@ def note(text: str) -> None:
     sys.stderr.write(plain(text) + "\n")
 
 
+def _json(document: Any) -> str:
+    """JSON in ASCII: a file name that is not Unicode has no other spelling."""
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
 def failure(
     kind: str, message: str, *, exit_code: int, as_json: bool, reason: str | None = None, hint: str | None = None
 ) -> None:
@@ -121,7 +128,7 @@ def failure(
     if as_json:
         details = {"class": kind, "reason": reason, "message": message, "hint": hint}
         document = {"error": details, "exitCode": exit_code}
-        write((json.dumps(document, ensure_ascii=False, indent=2) + "\n").encode())
+        write((_json(document) + "\n").encode())
 
 
 def error(err: LamslsaError, *, as_json: bool) -> None:

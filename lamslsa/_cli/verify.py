@@ -14,6 +14,8 @@ from lamslsa.policy import Appraisal, RuleResult, report
 
 __all__ = ["command"]
 
+_SHOWN = 20
+
 
 @click.command("verify")
 @inputs
@@ -56,8 +58,11 @@ def _text(appraisal: Appraisal) -> str:
         if rule.mend:
             lines.append(f"   mend: {ui.plain(rule.mend)}")
     lines += [
-        f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}" for item in appraisal.set_aside
+        f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}"
+        for item in appraisal.set_aside[:_SHOWN]
     ]
+    if len(appraisal.set_aside) > _SHOWN:
+        lines.append(f"set aside: {len(appraisal.set_aside) - _SHOWN} more; --format json lists them")
     lines += [f"warning: {ui.plain(warning)}" for warning in appraisal.warnings]
     if any(rule.simulated for rule in appraisal.rules):
         lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))

@@ -138,6 +138,7 @@ class _Walk:
 
     def _link(self, path: str) -> Found:
         try:
+            os.stat(os.path.join(self._root, path))  # noqa: PTH116, PTH118 - the kernel bounds the chain; realpath does not
             target = os.path.realpath(os.path.join(self._root, path), strict=True)  # noqa: PTH118 - one of many
             info = os.stat(target)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError) as err:

@@ -10,7 +10,9 @@ A run is all or nothing (`lamslsa._files`). Everything read back is untrusted.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,7 +132,9 @@ def _payloads(directory: Path, names: Sequence[Any]) -> list[NamedPayload]:
 
 def _read(path: Path, limit: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FormatError(f"expected a file at {path}, got another kind", reason="run-file")
             data = file.read(limit + 1)
     except OSError as err:
         raise FormatError(

@@ -1,9 +1,10 @@
 """Seeds that nobody chooses: the prover cannot repeat a measurement until the luck is good.
 
-    seed      = SHA-256(model ‖ dataset ‖ configuration)      each a raw SHA-256
+    seed      = SHA-256(model ‖ dataset ‖ configuration)      `lamslsa.predicates.evaluation.derive_seed`
     sub-seed  = SHA-256(seed ‖ JCS([metric, groups]))          so no value depends on which others were asked for
 
->>> seed = derive_seed(model="00" * 32, dataset="11" * 32, configuration="22" * 32)
+>>> from lamslsa.predicates.evaluation import derive_seed
+>>> seed = bytes.fromhex(derive_seed(model="00" * 32, dataset="11" * 32, configuration="22" * 32))
 >>> seed.hex()[:8], sub_seed(seed, "auroc", ()).hex()[:8]
 ('b647d261', '58bc1ba7')
 """
@@ -19,12 +20,7 @@ from lamslsa import _codec
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["derive_seed", "generator", "sub_seed"]
-
-
-def derive_seed(*, model: str, dataset: str, configuration: str) -> bytes:
-    """The seed of an evaluation, from three SHA-256 digests in hexadecimal."""
-    return hashlib.sha256(b"".join(bytes.fromhex(part) for part in (model, dataset, configuration))).digest()
+__all__ = ["generator", "sub_seed"]
 
 
 def sub_seed(seed: bytes, metric: str, groups: Sequence[str]) -> bytes:

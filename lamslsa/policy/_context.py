@@ -95,12 +95,25 @@ class Context:
 
     def schema_miss(self, sheet: Datasheet) -> Miss | None:
         """A datasheet whose digest is not that of the schema it shows says nothing about either."""
+        if not sheet.attestation.evidence:
+            return None  # refused for that already; an unquoted schema of any size is not worth hashing
         if self.configuration_digest(sheet.sheet.schema) == sheet.sheet.schema_digest.sha256:
             return None
         return Miss(
             reason="schema-digest",
             message="expected schemaDigest to be the digest of the schema in the datasheet, got another",
             mend="attest the dataset again",
+        )
+
+    def pin_miss(self, terms: DatasetTerms, sheet: Datasheet) -> Miss | None:
+        """A datasheet under another schema than the policy's author has read."""
+        if terms.schema in (None, sheet.sheet.schema_digest.sha256):
+            return None
+        return Miss(
+            reason="schema-other",
+            message=f"expected a datasheet under schema {_words.short(terms.schema)}, "
+            f"got one under {_words.short(sheet.sheet.schema_digest.sha256)}",
+            mend="attest the dataset under the schema that the policy names, or name this one after review",
         )
 
     def sheets(self, terms: DatasetTerms) -> Sheets:
@@ -114,7 +127,11 @@ class Context:
         refused: list[Candidate] = []
         for sheet in self.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
             own = self.schema_miss(sheet)
-            misses = (*self.qualifier.misses(sheet.attestation, terms.datasheet), *(() if own is None else (own,)))
+            pinned = self.pin_miss(terms, sheet)
+            misses = (
+                *self.qualifier.misses(sheet.attestation, terms.datasheet),
+                *(miss for miss in (own, pinned) if miss is not None),
+            )
             if misses:
                 refused.append(Candidate(attestation=sheet.attestation, misses=misses))
             else:

@@ -17,7 +17,7 @@ from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Head, Miss
 from lamslsa.policy._context import Context
 from lamslsa.policy.model import MetricRule, OverlapRule
-from lamslsa.predicates.evaluation import Evaluation, Metric
+from lamslsa.predicates.evaluation import Evaluation, Metric, derive_seed
 
 __all__ = ["metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
 
@@ -72,7 +72,7 @@ def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, it
                 mend="evaluate with the schema of the datasheet",
             )
         )
-    misses += _harness_misses(context, rule, evaluation)
+    misses += _harness_misses(context, rule, evaluation, quoted=bool(item.attestation.evidence))
     entries = [
         metric
         for metric in evaluation.metrics
@@ -107,26 +107,36 @@ def _other_dataset(context: Context, rule: MetricRule, item: Measurement) -> Mis
     return Miss(reason="dataset-other", message=f"expected an evaluation on {rule.dataset}, got {got}", mend=mend)
 
 
-def _harness_misses(context: Context, rule: MetricRule, evaluation: Evaluation) -> Iterator[Miss]:
-    """Measured by what, and under which configuration."""
+def _harness_misses(context: Context, rule: MetricRule, evaluation: Evaluation, *, quoted: bool) -> Iterator[Miss]:
+    """Measured by what, under which configuration, and from which seed; an unquoted one is not worth hashing."""
     if str(evaluation.measurer) != rule.measurer:
         yield Miss(
             reason="measurer-other",
             message=f"expected measurer {rule.measurer}, got {_words.quoted(str(evaluation.measurer))}",
             mend=f"evaluate with {rule.measurer}, or name the other measurer in the policy after review",
         )
-    digest = context.configuration_digest(evaluation.configuration)
-    if not digest == evaluation.configuration_digest.sha256 == rule.configuration:
-        got = (
-            "one whose digest is not its own"
-            if digest != evaluation.configuration_digest.sha256
-            else f"sha256:{digest}"
-        )
+    claimed = evaluation.configuration_digest.sha256
+    if claimed != rule.configuration:
+        yield _other_configuration(rule, f"sha256:{claimed}")
+        return
+    if quoted and context.configuration_digest(evaluation.configuration) != claimed:
+        yield _other_configuration(rule, "one whose digest is not its own")
+    seed = derive_seed(model=context.model.sha256, dataset=evaluation.dataset.digest.sha256, configuration=claimed)
+    if evaluation.seed.value.sha256 != seed:
         yield Miss(
-            reason="configuration-other",
-            message=f"expected {rule.measurer} under configuration {_words.short(rule.configuration)}, got {got}",
-            mend="evaluate under the configuration that the policy names; without one it means the measurer's default",
+            reason="seed-other",
+            message=f"expected the seed {_words.short(seed)} that model, dataset and configuration lead to, "
+            f"got {_words.short(evaluation.seed.value.sha256)}",
+            mend=f"evaluate with {rule.measurer}: seeds are derived, never chosen",
         )
+
+
+def _other_configuration(rule: MetricRule, got: str) -> Miss:
+    return Miss(
+        reason="configuration-other",
+        message=f"expected {rule.measurer} under configuration {_words.short(rule.configuration)}, got {got}",
+        mend="evaluate under the configuration that the policy names; without one it means the measurer's default",
+    )
 
 
 def _no_entry(rule: MetricRule, evaluation: Evaluation, count: int) -> Miss:

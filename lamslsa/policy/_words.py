@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -126,13 +127,17 @@ def _difference(attested: Mapping[str, str], have: Mapping[str, str]) -> str:
         for path, digest in sorted(attested.items())
         if have.get(path, digest) != digest
     ]
+    by_digest: dict[str, deque[str]] = {}
+    for path, digest in sorted(new.items()):
+        by_digest.setdefault(digest, deque()).append(path)
     for path, digest in sorted(gone.items()):
-        renamed = next((name for name, other in sorted(new.items()) if other == digest), None)
-        if renamed is None:
-            words.append(f"{quoted(path)} is missing")
+        renamed = by_digest.get(digest)
+        if renamed:
+            name = renamed.popleft()
+            del new[name]
+            words.append(f"{quoted(path)} is now {quoted(name)}")
         else:
-            del new[renamed]
-            words.append(f"{quoted(path)} is now {quoted(renamed)}")
+            words.append(f"{quoted(path)} is missing")
     words += [f"{quoted(path)} was added" for path in sorted(new)]
     return _some(words) or "none by these lists"
 

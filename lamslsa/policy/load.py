@@ -182,10 +182,12 @@ class _Rules:
         """A dataset; declared in several places it must read the same in all of them."""
         node = value.mapping()
         sheet = node.take("datasheet").mapping()
+        schema = node.get("schema")
         terms = DatasetTerms(
             name=_values.label(node.take("name")),
             sha256=_values.digest(node.take("digest")),
             datasheet=self.witness(sheet),
+            schema=None if schema is None else _values.digest(schema),
         )
         sheet.finish()
         node.finish()

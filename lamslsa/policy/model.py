@@ -50,11 +50,13 @@ class DatasetTerms:
 
     Attributes:
         sha256: manifest digest, hexadecimal.
+        schema: the only schema digest that a datasheet may have; None leaves the schema to whoever signs the datasheet.
     """
 
     name: str
     sha256: str
     datasheet: Witness
+    schema: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.sha256[:12]})"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from lamslsa import _codec
 from lamslsa.predicates._common import (
     Count,
     DatasetReference,
@@ -28,6 +29,7 @@ __all__ = [
     "Metric",
     "ModelDescription",
     "Seed",
+    "derive_seed",
 ]
 
 PREDICATE_TYPE: Final = "https://lamslsa.dev/evaluation/v1"
@@ -46,6 +48,11 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
     }
 )
 """The default configuration of each measurer: every row, 95 % interval. A policy that is silent means these."""
+
+
+def derive_seed(*, model: str, dataset: str, configuration: str) -> str:
+    """The seed of an evaluation: SHA-256(model ‖ dataset ‖ configuration), each a raw digest; all in hexadecimal."""
+    return _codec.sha256_hex(b"".join(bytes.fromhex(part) for part in (model, dataset, configuration)))
 
 
 class Interval(WireModel, frozen=True, kw_only=True):

@@ -129,8 +129,9 @@ def parse_bundles(name: str, data: bytes) -> tuple[BundleResult, ...]:
         raise FormatError(f"expected at most {MAX_LINES} lines in {name}, got more", reason="bundle-lines")
     results = []
     for number, line in enumerate(lines, start=1):
-        if line.strip() and not _is_unknown(line):
-            results.append(BundleResult(source=f"{name}:{number}", outcome=_outcome(line)))
+        outcome = _line(line.strip())
+        if outcome is not None:
+            results.append(BundleResult(source=f"{name}:{number}", outcome=outcome))
     return tuple(results)
 
 
@@ -141,14 +142,18 @@ def _outcome(data: bytes) -> Envelope | FormatError:
         return err
 
 
-def _is_unknown(line: bytes) -> bool:
-    """Whether a line is JSON that does not claim to be a Sigstore bundle of any version."""
+def _line(line: bytes) -> Envelope | FormatError | None:
+    """One line of several; None for an empty one, and for JSON that does not claim to be a Sigstore bundle."""
+    if not line:
+        return None
+    if not line.startswith(b"{"):
+        return FormatError("expected a JSON object a line, got something else", reason="bundle-line")
     try:
         value = _codec.loads(line, max_bytes=MAX_BUNDLE_BYTES)
-    except FormatError:
-        return False
-    media_type = value.get("mediaType") if isinstance(value, dict) else None
-    return not (isinstance(media_type, str) and media_type.startswith(_FAMILY))
+        media_type = value.get("mediaType")
+        return _parse_value(value) if isinstance(media_type, str) and media_type.startswith(_FAMILY) else None
+    except FormatError as err:
+        return err.with_traceback(None)
 
 
 def _parse_value(value: Any) -> Envelope:

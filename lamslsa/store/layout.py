@@ -34,7 +34,7 @@ LINES_SUFFIX: Final = ".intoto.jsonl"
 PART_SUFFIX: Final = ".part"
 MAX_FILES: Final = 4096
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
-MAX_TOTAL_BYTES: Final = 256 * 1024 * 1024
+MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
 
 _OTHER: Final = re.compile(r"[^a-z0-9]+")
 _MAX_NAME: Final = 64

@@ -125,7 +125,11 @@ def trained(
     bases: Sequence[tuple[str, str]] = (),
     configuration: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A provenance; a dataset is (name, digest, schema digest or empty for that of `SCHEMA`), a base (name, digest)."""
+    """A provenance; a dataset is (name, digest, schema digest or empty for that of `SCHEMA`), a base (name, digest).
+
+    The first dataset has the role ``train``, the others ``train-1``, ``train-2`` and so on.
+    """
+    roles = ["train", *(f"train-{index}" for index in range(1, len(datasets)))][: len(datasets)]
     dependencies: list[dict[str, Any]] = [
         {
             "name": name,
@@ -150,7 +154,7 @@ def trained(
                 "externalParameters": {
                     "trainer": {"name": "tabular-training", "version": "1"},
                     "configuration": configuration or {"epochs": 10, "hidden": [128, 256], "optimizer": "adam"},
-                    "datasets": {"train": datasets[0][0]} if datasets else {},
+                    "datasets": {role: item[0] for role, item in zip(roles, datasets, strict=True)},
                 },
                 "internalParameters": {"environment": _ENVIRONMENT},
                 "resolvedDependencies": dependencies,
@@ -195,6 +199,7 @@ def evaluated(
     """An evaluation; the dataset is (name, digest, schema digest or empty for that of `SCHEMA`)."""
     name, sha256, schema = dataset
     settings = dict(configuration or DEFAULT_CONFIGURATIONS["tabular-evaluation/1"])
+    seed = evaluation.derive_seed(model=manifest.sha256, dataset=sha256, configuration=configuration_digest(settings))
     return _statement(
         "census-mlp",
         manifest.sha256,
@@ -211,7 +216,7 @@ def evaluated(
             "configuration": settings,
             "configurationDigest": {"sha256": configuration_digest(settings)},
             "groups": [["sex"]],
-            "seed": {"derivation": "sha256(model||dataset||configuration)", "value": {"sha256": "5" * 64}},
+            "seed": {"derivation": "sha256(model||dataset||configuration)", "value": {"sha256": seed}},
             "metrics": [
                 metric("accuracy", 0.855),
                 metric("demographic_parity_difference", 0.15, groups=["sex"]),

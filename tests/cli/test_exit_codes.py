@@ -41,6 +41,7 @@ def test_2_usage_verify_without_policy(chain: Any, lamslsa: Run) -> None:
         ("publish", "x"),
         ("verify", "m", "--policy", "p", "--at", "yesterday"),
         ("verify", "m", "--policy", "p", "--at", "2026-01-01T00:00:00"),
+        ("verify", "m", "--policy", "p", "--at", "0001-01-01T00:00:00+14:00"),
     ],
 )
 def test_2_usage(lamslsa: Run, words: tuple[str, ...]) -> None:
@@ -96,6 +97,30 @@ def test_5_expired_policy(chain: Any, lamslsa: Run) -> None:
     done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2099-07-01T00:00:00Z")
     assert done.returncode == 5
     assert "error[policy-expired]" in done.stderr
+
+
+def test_5_looking_back_brings_no_policy_back_into_force(chain: Any, lamslsa: Run) -> None:
+    text = chain.policy.read_text(encoding="utf-8")
+    start = text.index("expires: ") + len("expires: ")
+    policy = chain.folder / "policy-old.yaml"
+    policy.write_text(text[:start] + "2020-01-01T00:00:00Z" + text[text.index("}", start) :], encoding="utf-8")
+    done = lamslsa("verify", chain.model, "--policy", policy, "--at", "2019-12-31T00:00:00Z")
+    assert (done.returncode, "error[policy-expired]" in done.stderr) == (5, True)
+
+
+def test_looking_back_says_what_is_not_known(chain: Any, lamslsa: Run) -> None:
+    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2026-01-01T00:00:00Z")
+    assert done.returncode in (0, 4)
+    assert "what was revoked since is not known without --collateral" in done.stderr
+
+
+def test_names_that_are_not_unicode_stop_nothing(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+    model = tmp_path / "census-mlp"
+    subprocess.run(["cp", "-r", chain.model, model], check=True)
+    (model / ".attestations" / os.fsdecode(b"\xff.sigstore.json")).write_text("{}")
+    for form in ("text", "json"):
+        done = lamslsa("verify", model, "--policy", chain.policy, "--format", form, PYTHONIOENCODING="utf-8:strict")
+        assert done.returncode == 0, done.stderr
 
 
 def test_6_attest_without_tee_names_the_simulation(chain: Any, lamslsa: Run, tmp_path: Path) -> None:

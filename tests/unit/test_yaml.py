@@ -406,3 +406,23 @@ def test_any_bytes_give_a_value_or_a_refusal(data: bytes) -> None:
     except LamslsaError:
         return
     node.plain()
+
+
+@pytest.mark.parametrize("character", ["\r", "\x85", "\u2028", "\u2029"])
+def test_a_line_end_that_only_the_parser_sees_is_refused(character: str) -> None:
+    text = f"a: 1\n# reviewed{character}b: 2\n"
+    with pytest.raises(FormatError) as caught:
+        _yaml.loads(text.encode(), source="p.yaml")
+    assert caught.value.reason == "yaml-hidden"
+    assert str(caught.value).startswith("p.yaml:2:11: ")
+
+
+@pytest.mark.parametrize("character", ["\u202e", "\u2066", "\u200b", "\u200d", "\ufeff", "\u00ad"])
+def test_invisible_characters_are_refused(character: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        _yaml.loads(f"a: x{character}y\n".encode(), source="p.yaml")
+    assert caught.value.reason == "yaml-hidden"
+
+
+def test_windows_line_ends_and_other_scripts_are_fine() -> None:
+    assert _yaml.loads("a: é\r\nb: 漢字\r\n".encode(), source="p.yaml").plain() == {"a": "é", "b": "漢字"}

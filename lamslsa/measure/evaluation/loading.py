@@ -91,7 +91,7 @@ def _weights(artifact: VerifiedArtifact, description: Description) -> dict[str, 
         )
     try:
         state: dict[str, torch.Tensor] = safetensors.torch.load(file.bytes())
-    except (safetensors.SafetensorError, ValueError, KeyError) as err:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as err:
         raise FormatError("expected safetensors, got other bytes", reason="model-weights") from err
     expected = shapes(description)
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}

@@ -16,12 +16,11 @@ from lamslsa.measure.evaluation.loading import LoadedModel, load_model
 from lamslsa.measure.evaluation.metrics import MISSING, Outcome, compute_metrics
 from lamslsa.measure.interface import Progress, silent
 from lamslsa.measure.job import EvaluationJob, Groups, Job
-from lamslsa.measure.seeds import derive_seed
 from lamslsa.measure.table import Source, Table, open_tables
 from lamslsa.measure.training.encode import encode
 from lamslsa.measure.training.model import one_thread
 from lamslsa.predicates._common import DatasetReference, Digest, File, Measurer
-from lamslsa.predicates.evaluation import PREDICATE_TYPE, Evaluation, ModelDescription, Seed
+from lamslsa.predicates.evaluation import PREDICATE_TYPE, Evaluation, ModelDescription, Seed, derive_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +73,7 @@ def measure_evaluation(
         with open_tables({"rows": source}) as tables:
             outcome = _outcome(loaded, tables["rows"], parameters, progress)
         progress("computing metrics", 0, 1)
-        metrics = compute_metrics(outcome, job=parameters, seed=seed)
+        metrics = compute_metrics(outcome, job=parameters, seed=bytes.fromhex(seed))
         progress("computing metrics", 1, 1)
         surroundings = environment(_PACKAGES)
     predicate = Evaluation(
@@ -95,7 +94,7 @@ def measure_evaluation(
         configuration=configuration,
         configuration_digest=Digest(sha256=configuration_digest),
         groups=_asked_for(parameters),
-        seed=Seed(derivation="sha256(model||dataset||configuration)", value=Digest(sha256=seed.hex())),
+        seed=Seed(derivation="sha256(model||dataset||configuration)", value=Digest(sha256=seed)),
         metrics=metrics,
         environment=surroundings,
     )

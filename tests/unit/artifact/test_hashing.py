@@ -293,3 +293,10 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     refused(tmp_path / "bad")
     refused(tmp_path / "good", once(lambda: os.truncate(tmp_path / "good" / "a.bin", 1)))
     assert descriptors() == before
+
+
+def test_a_chain_of_links_ends_where_the_kernel_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "l0000").write_text("1")
+    for index in range(1, 3000):
+        (tmp_path / f"l{index:04}").symlink_to(f"l{index - 1:04}")
+    assert refused(tmp_path).reason == "artifact-link-loop"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
 def test_collateral_is_optional(folder: Path) -> None:
     (folder / "collateral.json").unlink()
     assert read_run(folder).evidence.collateral is None
+
+
+def test_a_pipe_is_no_quote(folder: Path) -> None:
+    (folder / "quote.bin").unlink()
+    os.mkfifo(folder / "quote.bin")
+    with pytest.raises(FormatError) as caught:
+        read_run(folder)
+    assert caught.value.reason == "run-file"
 
 
 def test_an_existing_folder_is_refused(folder: Path) -> None:

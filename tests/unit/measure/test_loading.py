@@ -205,3 +205,10 @@ def test_weights_are_bounded_before_they_are_copied(
 ) -> None:
     monkeypatch.setattr(loading, "_MAX_WEIGHT_BYTES", len(model_files["model.safetensors"]) - 1)
     assert refusal(read, model_files) == "model-size"
+
+
+@pytest.mark.parametrize("shape", [[0, 2**63], [2**64, 0], [0, 2**62, 4]])
+def test_a_shape_past_the_library_is_no_crash(read: Read, model_files: dict[str, bytes], shape: list[int]) -> None:
+    header = json.dumps({"0.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    weights = len(header).to_bytes(8, "little") + header
+    assert refusal(read, {**model_files, "model.safetensors": weights}) in {"model-weights", "model-shape"}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
-from lamslsa.measure.seeds import derive_seed, generator, sub_seed
+from lamslsa.measure.seeds import generator, sub_seed
+from lamslsa.predicates.evaluation import derive_seed
 
 
 def test_seed_is_sha256_over_three_raw_digests() -> None:
     parts = [hashlib.sha256(text).digest() for text in (b"model", b"data", b"configuration")]
     seed = derive_seed(model=parts[0].hex(), dataset=parts[1].hex(), configuration=parts[2].hex())
-    assert seed == hashlib.sha256(parts[0] + parts[1] + parts[2]).digest()
+    assert seed == hashlib.sha256(parts[0] + parts[1] + parts[2]).hexdigest()
 
 
 def test_sub_seed_is_sha256_over_seed_and_name() -> None:

@@ -16,8 +16,7 @@ from lamslsa import predicates
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.evidence.binding import device_nonce, report_data
 from lamslsa.evidence.interface import Measurement
-from lamslsa.measure.seeds import derive_seed
-from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
+from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS, derive_seed
 
 ROOT = Path(__file__).parents[3]
 
@@ -74,8 +73,8 @@ def test_measurement_digest() -> None:
 
 def test_seed() -> None:
     seed = derive_seed(model="00" * 32, dataset="11" * 32, configuration="22" * 32)
-    assert seed == hashlib.sha256(bytes(32) + b"\x11" * 32 + b"\x22" * 32).digest()
-    assert seed.hex() in text("predicates/evaluation/v1/README.md")
+    assert seed == hashlib.sha256(bytes(32) + b"\x11" * 32 + b"\x22" * 32).hexdigest()
+    assert seed in text("predicates/evaluation/v1/README.md")
 
 
 def test_default_configuration() -> None:

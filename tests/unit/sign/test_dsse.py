@@ -218,8 +218,9 @@ def test_a_bad_line_hides_no_other_line() -> None:
         (result.source, result.outcome.reason if isinstance(result.outcome, FormatError) else None)
         for result in results
     ] == [
-        ("all.intoto.jsonl:1", "json-syntax"),
+        ("all.intoto.jsonl:1", "bundle-line"),
         ("all.intoto.jsonl:2", None),
+        ("all.intoto.jsonl:5", "bundle-line"),
         ("all.intoto.jsonl:6", "envelope-signatures"),
         ("all.intoto.jsonl:8", None),
     ]

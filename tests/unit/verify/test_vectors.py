@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa import _codec, statement
+from lamslsa import _codec, statement, verify
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.run import NamedPayload, Run
@@ -408,6 +408,16 @@ def field_absent_fail(world: World) -> None:
 
 @case
 def nesting_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model"', '"deep":' + "[" * 100 + "]" * 100 + ',"kind":"model"')
+
+
+@case
+def nesting_of_3_mb_fail(world: World) -> None:
+    world.replace("evaluation", '"kind":"model"', '"deep":' + "[" * 1_500_000 + "]" * 1_500_000 + ',"kind":"model"')
+
+
+@case
+def nesting_of_10_mb_fail(world: World) -> None:
     world.replace("evaluation", '"kind":"model"', '"deep":' + "[" * 5_000_000 + "]" * 5_000_000 + ',"kind":"model"')
 
 
@@ -473,6 +483,15 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_hides_nothing(world: World,
     assert [item.reason for item in outcome.set_aside] == ["store-size"]
     assert all(item.evidence for item in outcome.attestations)
     assert len(outcome.attestations) == 2
+
+
+def test_bundles_past_the_limit_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "MAX_BUNDLES", 3)
+    garbage = [StoredBundle(source="a.intoto.jsonl", data=b"x\n" * 4000)]
+    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW)
+    outcome = verify_bundles([*garbage, *world.stored()], trust)
+    assert outcome.attestations == ()
+    assert [item.reason for item in outcome.set_aside] == ["bundle-line"] * 3 + ["bundles-too-many"]
 
 
 def test_every_case_is_a_folder_and_every_folder_a_case() -> None:
