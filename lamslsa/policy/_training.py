@@ -213,8 +213,7 @@ def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient) ->
     candidates: list[Candidate] = []
     for sheet in context.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
         misses = list(context.qualifier.misses(sheet.attestation, terms.datasheet))
-        own = context.schema_miss(sheet)
-        misses += [] if own is None else [own]
+        misses += [miss for miss in (context.schema_miss(sheet), context.pin_miss(terms, sheet)) if miss is not None]
         schema = sheet.sheet.schema_digest.sha256
         if used.schema is None:
             misses.append(

@@ -87,6 +87,7 @@ REFUSALS = [
     ("2027-06-30T00:00:00Z", "2027-02-30T00:00:00Z", "policy-time", "3:42"),
     ("2027-06-30T00:00:00Z", "null", "yaml-type", "3:42"),
     ("ingredients:\n", "extends: x\ningredients:\n", "yaml-unknown-key", "14:1"),
+    ("trust:\n", "trust:\n  logs: {}\n", "yaml-unknown-key", "6:3"),
     # identities
     ("data-owner: {key: data-owner.pub}", "data-owner: {}", "yaml-missing-key", "7:17"),
     ("{key: data-owner.pub}", "{key: data-owner.pub, validFrom: x}", "yaml-unknown-key", "7:39"),
@@ -140,6 +141,8 @@ REFUSALS = [
         "18:41",
     ),
     ("training: {signedBy: trainer, ", "training: {", "yaml-missing-key", "18:11"),
+    ("{epochs: {max: 50}}}", "{epochs: {max: 50}}, code: x}", "yaml-unknown-key", "18:85"),
+    ("{epochs: {max: 50}}", "{epochs: {max: 50, unit: x}}", "yaml-unknown-key", None),
     ("{epochs: {max: 50}}", "{}", "yaml-empty", None),
     ("{epochs: {max: 50}}", "{epochs: {}}", "policy-limits", None),
     ("{epochs: {max: 50}}", "{epochs: {max: 50, min: 51}}", "policy-limits", None),
@@ -267,6 +270,16 @@ def test_file_size_is_capped(policy_text: str, tmp_path: Path) -> None:
     assert caught.value.reason == "policy-file"
     (tmp_path / "big").write_bytes(b"x" * (64 * 1024))
     assert len(read_file(tmp_path / "big")) == 64 * 1024
+
+
+def test_only_regular_files_are_read() -> None:
+    with pytest.raises(FileNotFoundError):
+        read_file(Path("/dev/zero"))
+
+
+def test_a_rule_name_may_have_128_characters(load: Load, policy_text: str) -> None:
+    name = "a" * 128
+    assert load(_with(policy_text, "name: accurate\n", f"name: {name}\n")).require[0].name == name
 
 
 def test_what_a_file_holds_is_not_quoted(policy_text: str, tmp_path: Path) -> None:
