@@ -107,8 +107,13 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The outcome of verifying a set of bundles."""
+    """The outcome of verifying a set of bundles.
 
+    Attributes:
+        trust: what it was verified under; the names of signers mean something under these identities only.
+    """
+
+    trust: TrustMaterial
     attestations: tuple[VerifiedAttestation, ...]
     set_aside: tuple[SetAside, ...]
 
@@ -167,7 +172,11 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         for digest, item in sorted(signed.items())
         if not isinstance(item.predicate, TeeEvidence)
     )
-    return Verification(attestations=attestations, set_aside=tuple(sorted(set_aside, key=lambda item: item.source)))
+    return Verification(
+        trust=trust,
+        attestations=attestations,
+        set_aside=tuple(sorted(set_aside, key=lambda item: item.source)),
+    )
 
 
 def _outcomes(bundles: Iterable[StoredBundle]) -> Iterator[tuple[str, Envelope | LamslsaError]]:

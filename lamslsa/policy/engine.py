@@ -53,7 +53,10 @@ def appraise(
     Raises:
         PolicyError: the policy has expired.
         FormatError: the manifest is that of a dataset.
+        ValueError: what was verified was verified under another policy, or as of another time: a bug of the caller.
     """
+    if verification.trust.identities is not policy.identities or verification.trust.at != at:
+        raise ValueError("expected a verification under this policy's trust material at this time, got another")
     policy.refuse_expired(at)  # (1)
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")

@@ -43,9 +43,13 @@ TRAIN: Final = _codec.sha256_hex(b"census-train")
 TEST: Final = _codec.sha256_hex(b"census-test")
 SCHEMA: Final[Mapping[str, Any]] = {
     "format": "csv",
-    "skip": 1,
-    "columns": [{"name": "age", "type": "integer"}, {"name": "income", "type": "label"}],
-    "labels": {"<=50K": 0, ">50K": 1},
+    "delimiter": ",",
+    "header": False,
+    "trim": True,
+    "nullToken": "?",
+    "skipLines": 1,
+    "columns": [{"name": "age", "type": "integer"}, {"name": "income", "type": "string"}],
+    "label": {"column": "income", "classes": {"<=50K": 0, ">50K": 1}},
 }
 REMOVED: Final = object()
 """Given to `edited`, takes the field away."""
@@ -96,7 +100,7 @@ def datasheet(
             "measurer": {"name": "tabular-dataset", "version": "1"},
             "schema": schema,
             "schemaDigest": {"sha256": schema_digest(schema)},
-            "configuration": {"groups": ["sex", "race"]},
+            "configuration": {"groups": [["sex"], ["race"]], "overlap": []},
             "files": [{"path": f"{name}.csv", "digest": {"sha256": sha256}, "size": rows}],
             "rows": rows,
             "columns": [{"name": "age", "type": "integer", "missing": 0, "distinct": 73}],
@@ -152,7 +156,7 @@ def trained(
             "buildDefinition": {
                 "buildType": provenance.TRAINING_BUILD_TYPE,
                 "externalParameters": {
-                    "trainer": {"name": "tabular-training", "version": "1"},
+                    "trainer": {"name": "tabular-mlp", "version": "1"},
                     "configuration": configuration or {"epochs": 10, "hidden": [128, 256], "optimizer": "adam"},
                     "datasets": {role: item[0] for role, item in zip(roles, datasets, strict=True)},
                 },
@@ -207,7 +211,7 @@ def evaluated(
         {
             "kind": "model",
             "measurer": {"name": "tabular-evaluation", "version": "1"},
-            "model": {"architecture": "mlp/1", "files": _files(manifest)},
+            "model": {"architecture": "tabular-mlp/1", "files": _files(manifest)},
             "dataset": {
                 "name": name,
                 "digest": {"sha256": sha256},

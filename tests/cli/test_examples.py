@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from lamslsa.testing.chain import census
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = {
     "dataset": "census-test/01-dataset.json",
@@ -59,6 +61,16 @@ def test_the_evidence_is_the_example_but_for_bytes(chain: Any) -> None:
     statements = [statement_of(bundle) for bundle in sorted(chain.store.glob("tee-evidence-*.sigstore.json"))]
     (fresh,) = (item for item in statements if item["subject"][0]["name"] == "01-evaluation")
     assert _shape(fresh) == _shape(_example("tee-evidence"))
+
+
+@pytest.mark.parametrize(
+    ("fake", "real"), [("test", "dataset"), ("training", "training"), ("evaluation", "evaluation")]
+)
+def test_the_fakes_have_the_fields_of_real_statements(fake: str, real: str) -> None:
+    made, example = json.loads(census()[fake])["predicate"], _example(real)["predicate"]
+    assert made.keys() <= example.keys()
+    for part in made.keys() & {"schema", "configuration", "dataset", "seed", "buildDefinition", "runDetails"}:
+        assert made[part].keys() == example[part].keys(), part
 
 
 def statement_of(bundle: Path) -> Any:

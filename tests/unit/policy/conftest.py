@@ -72,14 +72,16 @@ def _attestation(entry: Entry) -> VerifiedAttestation:
 
 
 @pytest.fixture(scope="session")
-def sealed() -> Callable[[Iterable[Entry]], Verification]:
-    """What verification would return for these entries."""
-    return lambda items: Verification(attestations=tuple(_attestation(item) for item in items), set_aside=())
+def sealed() -> Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]:
+    """The attestations that verification would return for these entries."""
+    return lambda items: tuple(_attestation(item) for item in items)
 
 
 @pytest.fixture(scope="session")
 def judge(
-    load: Callable[[str], Policy], sealed: Callable[[Iterable[Entry]], Verification], policy_text: str
+    load: Callable[[str], Policy],
+    sealed: Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]],
+    policy_text: str,
 ) -> Callable[..., Appraisal]:
     """Appraise entries under a policy; the base policy and the base model where none is given."""
     base = load(policy_text)
@@ -92,12 +94,13 @@ def judge(
         set_aside: tuple[SetAside, ...] = (),
         at: dt.datetime = AT,
     ) -> Appraisal:
-        verification = sealed(items)
+        chosen = policy or base
+        trust = chosen.trust_material(at=at)
         return appraise(
-            policy or base,
+            chosen,
             model=model or chain.model(),
             model_name="census-mlp",
-            verification=Verification(attestations=verification.attestations, set_aside=set_aside),
+            verification=Verification(trust=trust, attestations=sealed(items), set_aside=set_aside),
             at=at,
         )
 

@@ -25,9 +25,9 @@ from lamslsa.testing.chain import Entry
 from lamslsa.verify import SetAside, Verification, VerifiedAttestation
 
 Judge = Callable[..., Appraisal]
-Sealed = Callable[[Iterable[Entry]], Verification]
+Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]
 
-OTHER_SCHEMA = {"format": "csv", "skip": 9}
+OTHER_SCHEMA = {"format": "csv", "skipLines": 9}
 PARAMETERS = ("predicate", "buildDefinition", "externalParameters", "configuration")
 
 
@@ -79,20 +79,20 @@ def _universe(base: Mapping[str, Entry], root: str) -> list[Entry]:
 
 @pytest.fixture(scope="module")
 def universe(sealed: Sealed, root: str) -> tuple[VerifiedAttestation, ...]:
-    return sealed(_universe(chain.entries(root=root), root)).attestations
+    return sealed(_universe(chain.entries(root=root), root))
 
 
 @pytest.fixture(scope="module")
 def decide(load: Callable[[str], Policy], policy_text: str) -> Callable[[Iterable[VerifiedAttestation]], Appraisal]:
-    policy = load(policy_text)
+    policy, at = load(policy_text), dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
     def run(items: Iterable[VerifiedAttestation]) -> Appraisal:
         return appraise(
             policy,
             model=chain.model(),
             model_name="m",
-            verification=Verification(attestations=tuple(items), set_aside=()),
-            at=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
+            verification=Verification(trust=policy.trust_material(at=at), attestations=tuple(items), set_aside=()),
+            at=at,
         )
 
     return run
@@ -185,7 +185,7 @@ def test_accepted_says_everything(entries: dict[str, Entry], judge: Judge, at: d
     assert _rule(appraisal, "fair by sex").subject == "demographic_parity_difference by sex"
     assert _rule(appraisal, "accurate for black women").subject == "accuracy of race=Black, sex=Female"
     assert _rule(appraisal, "no leakage").observed == "23 of 16281 rows"
-    assert _rule(appraisal, "training").observed == "tabular-training/1, epochs=10"
+    assert _rule(appraisal, "training").observed == "tabular-mlp/1, epochs=10"
     assert _rule(appraisal, "lineage").observed == "census-train"
     assert _rule(appraisal, "ingredient: census-train").observed == "32561 rows"
 
@@ -276,7 +276,7 @@ def test_a_quote_that_covers_other_bytes_is_none(entries: dict[str, Entry], seal
         dataclasses.replace(
             item, evidence=tuple(dataclasses.replace(evidence, covers=("0" * 64,)) for evidence in item.evidence)
         )
-        for item in sealed(entries.values()).attestations
+        for item in sealed(entries.values())
     ]
     appraisal = decide(items)
     assert appraisal.exit_code == 4
@@ -290,7 +290,7 @@ def test_numbers_that_are_none_satisfy_nothing(
 ) -> None:
     """Strict JSON lets none of these in; the decision does not rest on that."""
     items = []
-    for item in sealed(entries.values()).attestations:
+    for item in sealed(entries.values()):
         predicate = item.predicate
         if isinstance(predicate, Evaluation):
             metrics = []
@@ -498,3 +498,14 @@ def test_agreeing_provenances_are_no_conflict(entries: dict[str, Entry], judge: 
     entries["again"] = dataclasses.replace(entries["training"], payload=entries["training"].payload + b" ")
     appraisal = judge(entries.values())
     assert (appraisal.accepted, appraisal.warnings) == (True, ())
+
+
+def test_what_was_verified_under_another_policy_is_a_bug_of_the_caller(
+    load: Callable[[str], Policy], policy_text: str, at: dt.datetime
+) -> None:
+    policy, other = load(policy_text), load(policy_text)
+    later = at + dt.timedelta(seconds=1)
+    for trust in (other.trust_material(at=at), policy.trust_material(at=later)):
+        verification = Verification(trust=trust, attestations=(), set_aside=())
+        with pytest.raises(ValueError, match="this policy's trust material"):
+            appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)
