@@ -69,7 +69,7 @@ def write_picture(card: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-background-networking"]
-        where = [f"--user-data-dir={profile}", "--window-size=1000,2960", f"--screenshot={target}", card.as_uri()]
+        where = [f"--user-data-dir={profile}", "--window-size=1000,3600", f"--screenshot={target}", card.as_uri()]
         subprocess.run([browser, *flags, *where], check=True, capture_output=True)
 
 
