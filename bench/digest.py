@@ -2,8 +2,8 @@
 
     python bench/digest.py [--size BYTES] [--files COUNT] [--folder DIR]
 
-Every number is the median of 5 runs in turns, each in a process of its own; its start and imports are not counted, and
-one run before warms bytecode and page cache. The files take 4 x SIZE bytes of disk below DIR and are removed after.
+Every number is the median of 5 runs in turns, each in a process of its own that does the work once before it is timed;
+start and imports are not counted. The files take 4 x SIZE bytes of disk below DIR and are removed after.
 Limits: large files at least 0.95 of cores x one-thread hashlib and at most 1.05 x the time of model_signing; small
 files at least 6 x faster than model_signing; added memory at most 64 MiB and 3 KiB a file.
 """
@@ -59,10 +59,14 @@ def resident(field: str) -> int:
 
 
 def worker(name: str, path: Path) -> None:
-    """Do the work once and print its seconds and the bytes of memory that it added."""
+    """Do the work twice and print the seconds of the second time and the bytes of memory that both added.
+
+    The first time wakes the processor: a process that has imported much before it starts would else be ahead.
+    """
     work = WORK[name](path)
     gc.collect()
     before = resident("VmRSS:")
+    work()
     began = time.perf_counter()
     work()
     print(time.perf_counter() - began, resident("VmHWM:") - before)
@@ -112,8 +116,9 @@ def large(folder: Path, size: int) -> None:
     ours, theirs, alone, together = columns
     added = 0
     for turn in range(RUNS + 1):
-        seconds, memory = run("lamslsa", folder)
-        numbers = seconds, run("model_signing", folder)[0], run("hashlib", paths[0])[0], run_at_once(paths[:CORES])
+        first, second = (run(name, folder) for name in ("lamslsa", "model_signing")[:: -1 if turn % 2 else 1])
+        (seconds, memory), (peer, _) = (second, first) if turn % 2 else (first, second)
+        numbers = seconds, peer, run("hashlib", paths[0])[0], run_at_once(paths[:CORES])
         if turn == 0:
             continue
         for column, number in zip(columns, numbers, strict=True):

@@ -1,7 +1,7 @@
 """Compute the manifest of a folder or a single file: every byte is read once, large files in parallel.
 
 Rules:
-- Memory stays bounded: each thread reads into one buffer of 1 MiB that it keeps.
+- Memory stays bounded: each thread reads into one buffer of 512 KiB that it keeps.
 - Files below 1 MiB are read by one thread: two would spend their time waiting for the interpreter.
 - The result depends on names, sizes, contents and kind alone, not on order, times, permissions or threads.
 """
@@ -24,7 +24,9 @@ from lamslsa.artifact.manifest import FileEntry, Kind, Manifest
 
 __all__ = ["Meter", "Progress", "hash_artifact"]
 
-_BUFFER: Final = 1024 * 1024
+_BUFFER: Final = 512 * 1024
+_LARGE: Final = 1024 * 1024
+_THREADS_PER_CORE: Final = 2
 _INTERVAL: Final = 0.1
 
 
@@ -82,20 +84,21 @@ def hash_artifact(
     Args:
         root: the artifact; ``.attestations/`` and ``.git/`` directly below it are no part of it.
         kind: model or dataset; part of the identity.
-        threads: how many threads read files of 1 MiB and more; by default one for each core this process may use.
+        threads: how many threads read files of 1 MiB and more; by default two for each core this process may use,
+            so that a core that is slower or taken for a while does not keep the last file waiting.
         progress: called at most ten times a second and once at the end, from any thread, never twice at a time.
 
     Raises:
         FormatError: there is nothing at ``root``, something in it is refused, or a file changed while it was read.
     """
     with opened(root) as tree:
-        large = sorted((file for file in tree.files if file.size >= _BUFFER), key=lambda file: -file.size)
-        small = [file for file in tree.files if file.size < _BUFFER]
+        large = sorted((file for file in tree.files if file.size >= _LARGE), key=lambda file: -file.size)
+        small = [file for file in tree.files if file.size < _LARGE]
         jobs = deque([file] for file in large)
         if small:
             jobs.append(small)
         hasher = _Hasher(tree, jobs, Meter(tree.files, progress))
-        return Manifest.of(kind, hasher.run(min(threads or _cores(), len(jobs))))
+        return Manifest.of(kind, hasher.run(min(threads or _THREADS_PER_CORE * _cores(), len(jobs))))
 
 
 def _cores() -> int:
