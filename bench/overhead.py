@@ -4,7 +4,11 @@
 
 The plain training is what a user would write with DuckDB, NumPy and PyTorch; its weights must be bit-identical to the
 attested ones, else the comparison is refused. CPU seconds of this process, imports excluded, in turns, medians of 5.
-Limits: 2 % extra CPU; 5 ms to quote, bind and sign one run with the key decrypted.
+
+The epochs are the same instructions in both and vary by several percent from run to run on a shared machine, more than
+the limit. So the CPU time around them is measured apart: extra CPU = (attested - plain) around the epochs, over the
+whole plain training. The ratio of the whole is printed beside it. Limits: 2 % extra CPU; 5 ms to quote, bind and sign
+one run with the key decrypted.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,7 +31,8 @@ import safetensors.torch
 import torch
 
 from lamslsa.attest import attest_training
-from lamslsa.evidence import attester_for
+from lamslsa.evidence import Attester, attester_for
+from lamslsa.evidence.run import Run
 from lamslsa.measure import Job, load_job
 from lamslsa.measure.interface import silent
 from lamslsa.publish import evidence_statement
@@ -88,10 +94,42 @@ def plain_training(path: Path, job: Job, model_out: Path) -> None:
     safetensors.torch.save_file(model.state_dict(), model_out / "model.safetensors")
 
 
-def cpu_seconds(work: Any) -> float:
-    began = time.process_time()
-    work()
-    return time.process_time() - began
+def attested_training(path: Path, job: Job, attester: Attester, model_out: Path) -> Run:
+    """The training with its statement and quote."""
+    run, trained = attest_training(path, job=job, attester=attester, progress=silent)
+    trained.write(model_out)
+    return run
+
+
+class Clock:
+    """CPU seconds of a training, and of what is around its epochs.
+
+    The epochs begin with the first shuffle and end when the weights are taken out of the model.
+    """
+
+    def __init__(self) -> None:
+        self._marks: list[float] = []
+        self._shuffle, self._weights = torch.randperm, torch.nn.Module.state_dict
+
+    def time(self, work: Callable[[], object]) -> tuple[float, float]:
+        self._marks.clear()
+        torch.randperm = self._marked(self._shuffle)
+        torch.nn.Module.state_dict = self._marked(self._weights)  # type: ignore[method-assign]  # put back below
+        began = time.process_time()
+        try:
+            work()
+        finally:
+            torch.randperm = self._shuffle
+            torch.nn.Module.state_dict = self._weights  # type: ignore[method-assign]  # as it was
+        whole = time.process_time() - began
+        return whole, whole - (self._marks[-1] - self._marks[0])
+
+    def _marked(self, function: Any) -> Any:
+        def marked(*arguments: Any, **keywords: Any) -> Any:
+            self._marks.append(time.process_time())
+            return function(*arguments, **keywords)
+
+        return marked
 
 
 def main() -> None:
@@ -107,33 +145,39 @@ def main() -> None:
         attester = attester_for("simulated", simulated_platform=folder / "platform", now=dt.datetime.now(dt.UTC))
         signer = KeySigner.load(generate(None), None)
         plain, attested, ratios, signing = [], [], [], []
+        runs: list[Run] = []
+        clock = Clock()
         for turn in range(RUNS + 1):
             models = folder / f"plain-{turn}", folder / f"attested-{turn}"
-            first = cpu_seconds(lambda out=models[0]: plain_training(chosen.data, job, out))
-            began = time.process_time()
-            run, trained = attest_training(chosen.data, job=job, attester=attester, progress=silent)
-            trained.write(models[1])
-            second = time.process_time() - began
+            work = (
+                lambda out=models[0]: plain_training(chosen.data, job, out),
+                lambda out=models[1]: runs.append(attested_training(chosen.data, job, attester, out)),
+            )
+            order = (0, 1) if turn % 2 else (1, 0)  # in turns, so that a machine that slows down favours neither
+            seconds = {index: clock.time(work[index]) for index in order}
             weights = {(model / "model.safetensors").read_bytes() for model in models}
             if len({bytes_without_order(data) for data in weights}) != 1:
                 sys.exit("expected bit-identical weights from both trainings, got others")
             if turn:  # the first turn warms up
-                plain.append(first)
-                attested.append(second)
-                ratios.append(second / first)
+                (whole, around), (attested_whole, attested_around) = seconds[0], seconds[1]
+                plain.append(whole)
+                attested.append(attested_whole)
+                ratios.append(1 + (attested_around - around) / whole)
         for _ in range(50):
             began = time.perf_counter()
             attester.quote(bytes(64))
-            signer.sign(evidence_statement(run))
-            for item in run.statements:
+            signer.sign(evidence_statement(runs[-1]))
+            for item in runs[-1].statements:
                 signer.sign(item.payload)
             signing.append((time.perf_counter() - began) * 1e3)
 
     ratio, sign_ms = statistics.median(ratios), statistics.median(signing)
+    whole_ratio = statistics.median(b / a for a, b in zip(plain, attested, strict=True))
     print(f"{'attesting':<40}{'median':>12}{'limit':>10}{'ratio':>8}")
     print(f"{'plain training, CPU':<40}{statistics.median(plain):>10.2f} s")
     print(f"{'attested training, CPU':<40}{statistics.median(attested):>10.2f} s")
-    print(f"{'attested / plain':<40}{ratio:>12.4f}{CPU_LIMIT:>10.2f}{ratio / CPU_LIMIT:>8.2f}")
+    print(f"{'attested / plain, epochs and all':<40}{whole_ratio:>12.4f}")
+    print(f"{'attested / plain, equal epochs':<40}{ratio:>12.4f}{CPU_LIMIT:>10.2f}{ratio / CPU_LIMIT:>8.2f}")
     print(
         f"{'quote, bind and sign one run':<40}{sign_ms:>9.2f} ms{SIGN_LIMIT_MS:>7.2f} ms{sign_ms / SIGN_LIMIT_MS:>8.2f}"
     )

@@ -12,6 +12,7 @@ a record that never ends), so every line is held against these rules first, and 
 from __future__ import annotations
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -24,6 +25,7 @@ __all__ = ["MAX_LINE_BYTES", "MAX_TABLE_BYTES", "Layout", "measure_lines"]
 
 MAX_TABLE_BYTES: Final = 4 * 1024**3
 MAX_LINE_BYTES: Final = 1024 * 1024
+_BLOCK_BYTES: Final = 256 * 1024
 _QUOTED: Final = re.compile(rb'"(?:[^"]++|"")*+"')
 
 
@@ -43,7 +45,11 @@ class Layout:
 
 
 class _Lines:
-    """Walks through the lines of a file and holds each against the format."""
+    """Walks through the lines of a file and holds each against the format.
+
+    Attributes:
+        rows: records so far.
+    """
 
     def __init__(self, file: VerifiedFile, schema: Schema) -> None:
         self._path = file.entry.path
@@ -51,7 +57,7 @@ class _Lines:
         self._delimiter = schema.delimiter.encode("ascii")
         self._first_line = schema.skip_lines + schema.header + 1
         self._number = 0
-        self._rows = 0
+        self.rows = 0
         self._ended = False
         self._carriage_return: bool | None = None
 
@@ -74,14 +80,30 @@ class _Lines:
         if self._number < self._first_line:
             self._refuse_header(text)
             return
-        self._rows += 1
+        self.rows += 1
+
+    def take_plain(self, block: bytes) -> bool:
+        """Take a block of whole lines at once if nothing about it needs a closer look; else take nothing of it."""
+        if self._ended or self._carriage_return is not False or not block.endswith(b"\n"):
+            return False
+        if not _is_utf8(block) or b'"' in block or b"\r" in block or b"\0" in block:
+            return False
+        texts = block[:-1].split(b"\n")
+        width = len(self._schema.columns) - 1
+        if any(not text or text.count(self._delimiter) != width for text in texts):
+            return False
+        if len(max(texts, key=len)) >= MAX_LINE_BYTES:
+            return False
+        self._number += len(texts)
+        self.rows += len(texts)
+        return True
 
     def layout(self) -> Layout:
         if self._number < self._first_line - 1:
             self.refuse("expected the skipped lines and the header, got the end", "csv-short")
-        if self._rows == 0:
+        if self.rows == 0:
             raise FormatError(f"{self._path}: expected at least one row, got none", reason="csv-rows")
-        return Layout(rows=self._rows, first_line=self._first_line, carriage_return=bool(self._carriage_return))
+        return Layout(rows=self.rows, first_line=self._first_line, carriage_return=bool(self._carriage_return))
 
     def _refuse_bytes(self, line: bytes) -> None:
         if len(line) > MAX_LINE_BYTES:
@@ -131,6 +153,14 @@ class _Lines:
             self.refuse("expected a header with the declared column names, got others", "csv-header")
 
 
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def measure_lines(file: VerifiedFile, schema: Schema) -> Layout:
     """Hold every line of a file against the format.
 
@@ -144,6 +174,11 @@ def measure_lines(file: VerifiedFile, schema: Schema) -> Layout:
         )
     lines = _Lines(file, schema)
     with open(file.library_path, "rb") as stream:  # noqa: PTH123 - a descriptor of sealed memory, not a path
-        while line := stream.readline(MAX_LINE_BYTES + 1):
+        while lines.rows == 0 and (line := stream.readline(MAX_LINE_BYTES + 1)):
             lines.take(line)
+        while block := stream.read(_BLOCK_BYTES) + stream.readline(MAX_LINE_BYTES + 1):
+            if not lines.take_plain(block):
+                rest = io.BytesIO(block)
+                while line := rest.readline(MAX_LINE_BYTES + 1):
+                    lines.take(line)
     return lines.layout()

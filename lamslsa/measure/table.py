@@ -33,6 +33,7 @@ __all__ = ["Source", "Table", "open_tables"]
 _MEMORY_LIMIT: Final = "2GB"
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "threads": 1,
+    "preserve_insertion_order": "true",  # so that no query has to sort rows to have them in the file's order
     "memory_limit": _MEMORY_LIMIT,
     "temp_directory": "",
     "autoinstall_known_extensions": "false",
@@ -68,6 +69,7 @@ class Table:
         self.rows = rows
         self._connection = connection
         self._sql_name = sql_name
+        self._values: dict[str, np.ndarray[Any, Any]] = {}
 
     def column_counts(self) -> list[tuple[int, int]]:
         """For each column in declared order: missing rows, and different values that are not missing."""
@@ -122,13 +124,19 @@ class Table:
     def values(self, column: str) -> np.ndarray[Any, Any]:
         """A column in row order: numbers as float64 with NaN for missing, texts and truth values as objects with None.
 
-        The label is int64 and has nothing missing.
+        The label is int64 and has nothing missing. The array is read-only, and the same at each call.
         """
+        if column not in self._values:
+            self._values[column] = self._fetch(column)
+            self._values[column].flags.writeable = False
+        return self._values[column]
+
+    def _fetch(self, column: str) -> np.ndarray[Any, Any]:
         import numpy as np
 
         index = self.schema.position(column)
         kind = self.schema.columns[index].type
-        result = self._connection.execute(f"select c{index} from {self._sql_name} order by rowid").fetchnumpy()
+        result = self._connection.execute(f"select c{index} from {self._sql_name}").fetchnumpy()
         array = np.ma.asarray(result[f"c{index}"])
         if column == self.schema.label.column:
             return np.asarray(array.data, dtype=np.int64)
@@ -222,7 +230,7 @@ def _type_texts(connection: Any, sql_name: str, source: Source, layout: Layout) 
         row, index = min(rows)
         _refuse_value(connection, sql_name, source, layout, row=row, index=index)
     typed = ", ".join(f"{value} as c{index}" for index, value in enumerate(values))
-    connection.execute(f"create table {sql_name} as select {typed} from {sql_name}_text order by rowid")
+    connection.execute(f"create table {sql_name} as select {typed} from {sql_name}_text")
     connection.execute(f"drop table {sql_name}_text")
 
 

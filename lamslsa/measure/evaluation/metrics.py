@@ -180,7 +180,7 @@ def _calibration(of: _Computation) -> Metric:
     formula = intervals.CalibrationRows(of.labels, of.outcome.scores, edges=edges.numpy())
     value = binary_calibration_error(
         torch.from_numpy(of.outcome.scores).to(torch.float64),
-        torch.from_numpy(of.labels),
+        torch.tensor(of.labels),
         n_bins=of.job.calibration_bins,
         norm="l1",
     )

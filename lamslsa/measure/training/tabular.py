@@ -133,7 +133,7 @@ def _fit(
     import torch
 
     features = torch.from_numpy(inputs)
-    targets = torch.from_numpy(labels).to(torch.float32)
+    targets = torch.tensor(labels, dtype=torch.float32)
     rows = len(targets)
     losses: list[float] = []
     with torch.random.fork_rng(devices=[]):
