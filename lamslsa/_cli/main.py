@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "publish": "sign a run and store it beside the model",
     "verify": "appraise a model against a policy",
 }
+_EXTRAS: Final = frozenset({"duckdb", "fairlearn", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchmetrics"})
 _UNREADABLE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 )
@@ -69,7 +70,17 @@ def cli() -> None:
     """
 
 
-def _translate(err: OSError) -> LamslsaError:
+def _translate(err: LamslsaError | OSError | ModuleNotFoundError) -> LamslsaError:
+    if isinstance(err, LamslsaError):
+        return err
+    if isinstance(err, ModuleNotFoundError):
+        if err.name not in _EXTRAS:
+            raise err
+        return UnavailableError(
+            f"expected the package {err.name}, which measuring needs, got none",
+            reason="extra-missing",
+            hint="pip install 'lamslsa[tabular]'; a verifier does without",
+        )
     where = f" {err.filename}" if err.filename else ""
     message = f"expected to read or write{where}, got: {err.strerror or err}"
     if err.errno in _UNREADABLE:
@@ -93,8 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except ui.StdoutClosedError:
         return 141
-    except (LamslsaError, OSError) as err:
-        known = err if isinstance(err, LamslsaError) else _translate(err)
+    except (LamslsaError, OSError, ModuleNotFoundError) as err:
+        known = _translate(err)
         ui.error(known, as_json=wants_json)
         return known.exit_code
     return result if isinstance(result, int) else 0

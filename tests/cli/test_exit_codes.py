@@ -134,6 +134,20 @@ def test_6_attest_without_tee_names_the_simulation(chain: Any, lamslsa: Run, tmp
     assert not (tmp_path / ".local").exists(), "no simulated platform may be made without being asked for"
 
 
+@pytest.mark.parametrize(("missing", "code"), [("duckdb", 6), ("lamslsa.attest", 1)])
+def test_6_an_extra_is_missing_and_1_a_part_of_ours(chain: Any, tmp_path: Path, missing: str, code: int) -> None:
+    words = ["attest", "dataset", str(chain.train), "--name", "census-train", "--config", str(chain.job)]
+    words += ["--tee", "simulated", "--simulated-platform", str(chain.platform), "--out", str(tmp_path / "run")]
+    script = (
+        "import sys; from lamslsa._cli.main import main;"
+        f"sys.modules[{missing!r}] = None;"  # how Python is told that there is no such module
+        f"sys.exit(main({words!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert ("error[extra-missing]" in done.stderr) == (code == 6)
+
+
 def test_130_interrupt(chain: Any, tmp_path: Path) -> None:
     pipe = tmp_path / "passphrase"
     os.mkfifo(pipe)
