@@ -21,6 +21,7 @@ import difflib
 import math
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -46,7 +47,7 @@ _NOT_FINITE: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(ABC):
     """A value and where it stands: 1-based line and column of its first character."""
 
     source: str
@@ -63,13 +64,13 @@ class Node:
         self.refuse(f"expected {kind}{at}, got {self.kind}", reason="yaml-type")
 
     @property
+    @abstractmethod
     def kind(self) -> str:
         """What this node is, in words, for messages."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plain(self) -> Any:
         """The value as plain Python objects."""
-        raise NotImplementedError
 
     def mapping(self) -> Mapping_:
         """This node as a mapping, or a FormatError."""

@@ -18,6 +18,7 @@ __all__ = [
     "Byproduct",
     "Dependency",
     "DependencyAnnotations",
+    "InternalParameters",
     "Provenance",
     "RunDetails",
     "TrainingParameters",

@@ -14,29 +14,9 @@ from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
 from lamslsa.measure import load_job
 from lamslsa.testing.simulated import SimulatedVendor
+from lamslsa.testing.table import JOB, ROWS
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
-JOB = b"""
-apiVersion: lamslsa.dev/job/v1
-kind: TabularJob
-schemas:
-  people:
-    format: csv
-    delimiter: ","
-    header: false
-    trim: true
-    nullToken: "?"
-    columns: [{name: age, type: integer}, {name: sex, type: string}, {name: income, type: string}]
-    label: {column: income, classes: {low: 0, high: 1}}
-datasets:
-  train: {schema: people, skipLines: 0, groups: [[sex]], overlap: []}
-  test: {schema: people, skipLines: 0, groups: [[sex]], overlap: [train]}
-training: {trainer: tabular-mlp/1, model: people-mlp, dataset: train, hidden: [4], epochs: 1, batchSize: 8,
-           optimizer: adam, learningRate: 1e-3, weightDecay: 0, seed: 1, drop: []}
-evaluation: {measurer: tabular-evaluation/1, dataset: test, rows: all, threshold: 0.5, confidenceLevel: 0.95,
-             resamples: 100, calibrationBins: 5, groups: [[sex]], slices: [[sex]]}
-"""
-ROWS = "".join(f"{20 + i % 40}, {'F' if i % 2 else 'M'}, {'high' if i % 3 else 'low'}\n" for i in range(64))
 
 
 class Attester:
@@ -75,7 +55,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) -> None:
     attester = Attester()
-    job = load_job(JOB, source="job.yaml")
+    job = load_job(JOB.encode(), source="job.yaml")
     runs = [
         attest.attest_dataset(data, name="train", job=job, others={}, attester=attester, progress=silent)
         for _ in range(2)
@@ -90,7 +70,7 @@ def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) 
 
 
 def test_the_whole_path(data: Path, tmp_path: Path) -> None:
-    attester, job = Attester(), load_job(JOB, source="job.yaml")
+    attester, job = Attester(), load_job(JOB.encode(), source="job.yaml")
     model = tmp_path / "people-mlp"
     trained, made = attest.attest_training(data, job=job, attester=attester, progress=silent)
     made.write(model)
@@ -102,7 +82,9 @@ def test_the_whole_path(data: Path, tmp_path: Path) -> None:
 
 def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
     with pytest.raises(UnavailableError):
-        attest.attest_training(data, job=load_job(JOB, source="job.yaml"), attester=Unavailable(), progress=silent)
+        attest.attest_training(
+            data, job=load_job(JOB.encode(), source="job.yaml"), attester=Unavailable(), progress=silent
+        )
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:

@@ -164,7 +164,7 @@ def _refuse(error: Exception, quote: Quote, collateral: Collateral, at: dt.datet
             for item in certificates
             for issued_by in lists
         )
-    except Exception as err:
+    except Exception as err:  # the library lists no complete set of what malformed certificates raise
         raise FormatError(
             f"expected certificates and revocation lists in DER, got {err or type(err).__name__}",
             reason="evidence-certificates",
