@@ -48,10 +48,14 @@ def inputs(command: F) -> F:
     return command
 
 
-def _bundles(model: Path, references: Sequence[str]) -> Iterator[StoredBundle]:
+def _bundles(model: Path, references: Sequence[str], output: ui.Output) -> Iterator[StoredBundle]:
     folder = model if model.is_dir() else model.parent
     for reference in references or [str(folder / DEFAULT_FOLDER)]:
-        yield from open_store(reference).bundles()
+        store = open_store(reference)
+        if not Path(reference).exists():
+            output.note(f"no attestations: {reference} does not exist")
+            continue
+        yield from store.bundles()
 
 
 def appraise_model(
@@ -80,5 +84,5 @@ def appraise_model(
         )
     line = output.progress()
     artifact = hash_artifact(model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
-    verification = verify_bundles(_bundles(model, attestations), terms.trust_material(at=when, collateral=held))
+    verification = verify_bundles(_bundles(model, attestations, output), terms.trust_material(at=when, collateral=held))
     return appraise(terms, model=artifact, model_name=model.resolve().name, verification=verification, at=when)

@@ -93,6 +93,12 @@ def test_4_no_attestation_at_all(chain: Any, lamslsa: Run, tmp_path: Path) -> No
     assert "refused: training [training-missing]" in done.stdout
 
 
+def test_4_a_store_that_is_not_there_is_named(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+    done = lamslsa("verify", chain.model, "--policy", chain.policy, "--attestations", tmp_path / "none")
+    assert done.returncode == 4
+    assert f"no attestations: {tmp_path / 'none'} does not exist" in done.stderr
+
+
 def test_5_expired_policy(chain: Any, lamslsa: Run) -> None:
     done = lamslsa("verify", chain.model, "--policy", chain.policy, "--at", "2099-07-01T00:00:00Z")
     assert done.returncode == 5
