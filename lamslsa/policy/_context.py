@@ -93,6 +93,14 @@ class Context:
                 self._digests[key] = None
         return self._digests[key]
 
+    def sheet_misses(self, terms: DatasetTerms, sheet: Datasheet) -> tuple[Miss, ...]:
+        """Everything that a datasheet lacks to say how a dataset is read, in training as in a rule."""
+        own = (self.schema_miss(sheet), self._pin_miss(terms, sheet))
+        return (
+            *self.qualifier.misses(sheet.attestation, terms.datasheet),
+            *(miss for miss in own if miss is not None),
+        )
+
     def schema_miss(self, sheet: Datasheet) -> Miss | None:
         """A datasheet whose digest is not that of the schema it shows says nothing about either."""
         if not sheet.attestation.evidence:
@@ -105,7 +113,7 @@ class Context:
             mend="attest the dataset again",
         )
 
-    def pin_miss(self, terms: DatasetTerms, sheet: Datasheet) -> Miss | None:
+    def _pin_miss(self, terms: DatasetTerms, sheet: Datasheet) -> Miss | None:
         """A datasheet under another schema than the policy's author has read."""
         if terms.schema in (None, sheet.sheet.schema_digest.sha256):
             return None
@@ -126,12 +134,7 @@ class Context:
         schemas: dict[str, VerifiedAttestation] = {}
         refused: list[Candidate] = []
         for sheet in self.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
-            own = self.schema_miss(sheet)
-            pinned = self.pin_miss(terms, sheet)
-            misses = (
-                *self.qualifier.misses(sheet.attestation, terms.datasheet),
-                *(miss for miss in (own, pinned) if miss is not None),
-            )
+            misses = self.sheet_misses(terms, sheet)
             if misses:
                 refused.append(Candidate(attestation=sheet.attestation, misses=misses))
             else:

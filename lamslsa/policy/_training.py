@@ -212,8 +212,7 @@ def ingredient_rules(context: Context, chosen: Training) -> Iterator[Finding]:
 def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient) -> Finding:
     candidates: list[Candidate] = []
     for sheet in context.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
-        misses = list(context.qualifier.misses(sheet.attestation, terms.datasheet))
-        misses += [miss for miss in (context.schema_miss(sheet), context.pin_miss(terms, sheet)) if miss is not None]
+        misses = list(context.sheet_misses(terms, sheet))
         schema = sheet.sheet.schema_digest.sha256
         if used.schema is None:
             misses.append(
