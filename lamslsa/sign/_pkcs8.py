@@ -16,18 +16,17 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.padding import PKCS7
 
+from lamslsa._der import integer, object_identifier, octets, sequence
+
 __all__ = ["encrypt"]
 
 _N: Final = 2**14
 _R: Final = 8
 _P: Final = 5
 _KEY_BYTES: Final = 32
-_SEQUENCE: Final = 0x30
-_OCTETS: Final = 0x04
-_INTEGER: Final = 0x02
-_PBES2: Final = bytes.fromhex("06092a864886f70d01050d")
-_SCRYPT: Final = bytes.fromhex("06092b06010401da47040b")
-_AES_256_CBC: Final = bytes.fromhex("060960864801650304012a")
+_PBES2: Final = object_identifier("1.2.840.113549.1.5.13")
+_SCRYPT: Final = object_identifier("1.3.6.1.4.1.11591.4.11")
+_AES_256_CBC: Final = object_identifier("2.16.840.1.101.3.4.1.42")
 
 
 def encrypt(key: bytes, passphrase: bytes) -> bytes:
@@ -37,22 +36,8 @@ def encrypt(key: bytes, passphrase: bytes) -> bytes:
     padder = PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES256(derived), modes.CBC(iv)).encryptor()
     encrypted = encryptor.update(padder.update(key) + padder.finalize()) + encryptor.finalize()
-    scrypt = _tlv(_SEQUENCE, _tlv(_OCTETS, salt), _integer(_N), _integer(_R), _integer(_P), _integer(_KEY_BYTES))
-    parameters = _tlv(_SEQUENCE, _tlv(_SEQUENCE, _SCRYPT, scrypt), _tlv(_SEQUENCE, _AES_256_CBC, _tlv(_OCTETS, iv)))
-    document = _tlv(_SEQUENCE, _tlv(_SEQUENCE, _PBES2, parameters), _tlv(_OCTETS, encrypted))
+    scrypt = sequence(octets(salt), integer(_N), integer(_R), integer(_P), integer(_KEY_BYTES))
+    parameters = sequence(sequence(_SCRYPT, scrypt), sequence(_AES_256_CBC, octets(iv)))
+    document = sequence(sequence(_PBES2, parameters), octets(encrypted))
     text = "\n".join(textwrap.wrap(base64.b64encode(document).decode("ascii"), 64))
     return f"-----BEGIN ENCRYPTED PRIVATE KEY-----\n{text}\n-----END ENCRYPTED PRIVATE KEY-----\n".encode("ascii")
-
-
-def _tlv(tag: int, *parts: bytes) -> bytes:
-    """One DER element with the short or the minimal long form of its length."""
-    content = b"".join(parts)
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
-
-
-def _integer(value: int) -> bytes:
-    return _tlv(_INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big"))

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lamslsa._der import integer, object_identifier, octets, sequence
 from lamslsa.evidence._pem import render_chain
 from lamslsa.evidence.simulated.certificates import Cpu
-from lamslsa.evidence.simulated.der import integer, object_identifier, octets, sequence
 from lamslsa.testing.simulated import SimulatedVendor
 
 
