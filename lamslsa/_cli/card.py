@@ -45,10 +45,12 @@ def command(
     )
     markdown = render(appraisal, format="markdown")
     written = []
-    for path, text in ((markdown_file, markdown), (html_file, None)):
-        if path is not None:
-            replace_file(path, (render(appraisal, format="html") if text is None else text).encode())
-            written.append(str(path))
+    if markdown_file is not None:
+        replace_file(markdown_file, markdown.encode())
+        written.append(str(markdown_file))
+    if html_file is not None:
+        replace_file(html_file, render(appraisal, format="html").encode())
+        written.append(str(html_file))
     output.result(
         "\n".join(written) if written else markdown,
         {"accepted": appraisal.accepted, "exitCode": appraisal.exit_code, "written": written, "markdown": markdown},

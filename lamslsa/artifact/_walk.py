@@ -23,7 +23,7 @@ from typing import Final, Literal, NamedTuple, NoReturn
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS, MAX_FILES, refuse_count, refuse_paths
 from lamslsa.errors import FormatError
 
-__all__ = ["Found", "Tree", "open_file", "opened", "read_into", "refuse_changed"]
+__all__ = ["Found", "Tree", "open_file", "opened", "read_blocks", "read_into", "refuse_changed"]
 
 _MAX_FOLDERS: Final = 4 * MAX_FILES
 _FOLDER: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
@@ -193,6 +193,22 @@ def read_into(fd: int, buffer: memoryview, file: Found) -> int:
         return os.readv(fd, [buffer])
     except OSError as err:
         _refuse_error(file.path, err)
+
+
+def read_blocks(fd: int, buffer: memoryview, file: Found) -> Iterator[memoryview]:
+    """Every block of a file, each in ``buffer`` until the next; ends in a refusal if the file has not kept its size.
+
+    Raises:
+        FormatError: it cannot be read, or is not as long as it was found.
+    """
+    total = 0
+    while size := read_into(fd, buffer, file):
+        total += size
+        if total > file.size:
+            break
+        yield buffer[:size]
+    if total != file.size:
+        refuse_changed(file)
 
 
 def refuse_changed(file: Found) -> NoReturn:

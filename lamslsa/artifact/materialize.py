@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from lamslsa._files import new_folder, refuse_existing
-from lamslsa.artifact._walk import Found, Tree, open_file, opened, read_into, refuse_changed
+from lamslsa.artifact._walk import Tree, open_file, opened, read_blocks
 from lamslsa.errors import FormatError
 
 __all__ = ["materialize"]
@@ -52,20 +52,8 @@ def _copy_all(tree: Tree, spool: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         source = open_file(tree, file)
         try:
-            with copy.open("xb", buffering=0) as stream:
-                _copy(source, file, stream.fileno(), buffer)
+            with copy.open("xb") as stream:
+                for block in read_blocks(source, buffer, file):
+                    stream.write(block)
         finally:
             os.close(source)
-
-
-def _copy(source: int, file: Found, target: int, buffer: memoryview) -> None:
-    total = 0
-    while size := read_into(source, buffer, file):
-        total += size
-        if total > file.size:
-            break
-        rest = buffer[:size]
-        while rest:
-            rest = rest[os.write(target, rest) :]
-    if total != file.size:
-        refuse_changed(file)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
-from lamslsa.artifact._walk import Found, Tree, open_file, opened, read_into, refuse_changed
+from lamslsa.artifact._walk import Tree, open_file, opened, read_blocks
 from lamslsa.artifact.hashing import Meter, Progress
 from lamslsa.artifact.manifest import FileEntry, Kind, Manifest
 from lamslsa.errors import FormatError, UnavailableError
@@ -193,24 +193,14 @@ def _copy_all(tree: Tree, memory: int, meter: Meter) -> list[int]:
         offsets.append(end)
         source = open_file(tree, file)
         try:
-            _copy(source, memory, file, buffer, meter)
+            for block in read_blocks(source, buffer, file):
+                _write(memory, block)
+                meter.add(len(block))
+            meter.add(0, files=1)
         finally:
             os.close(source)
         end += file.size
     return offsets
-
-
-def _copy(source: int, memory: int, file: Found, buffer: memoryview, meter: Meter) -> None:
-    total = 0
-    while size := read_into(source, buffer, file):
-        total += size
-        if total > file.size:
-            break
-        _write(memory, buffer[:size])
-        meter.add(size)
-    if total != file.size:
-        refuse_changed(file)
-    meter.add(0, files=1)
 
 
 def _memory_file() -> int:
