@@ -8,13 +8,35 @@ from __future__ import annotations
 
 from typing import Final
 
-from lamslsa.predicates._common import Digest, ResourceDescriptor, WireModel
+from lamslsa.predicates._common import Digest, WireModel
 
-__all__ = ["COLLATERAL_MEDIA_TYPE", "PREDICATE_TYPE", "SGX_QUOTE_MEDIA_TYPE", "Content", "TeeEvidence"]
+__all__ = [
+    "BEACON_CHECKPOINT_MEDIA_TYPE",
+    "BEACON_TIMESTAMP_MEDIA_TYPE",
+    "CCEL_MEDIA_TYPE",
+    "COLLATERAL_MEDIA_TYPE",
+    "NITRO_DOCUMENT_MEDIA_TYPE",
+    "NVIDIA_REPORT_MEDIA_TYPE",
+    "PREDICATE_TYPE",
+    "SGX_QUOTE_MEDIA_TYPE",
+    "SNP_COLLATERAL_MEDIA_TYPE",
+    "SNP_REPORT_MEDIA_TYPE",
+    "TDX_QUOTE_MEDIA_TYPE",
+    "Content",
+    "TeeEvidence",
+]
 
 PREDICATE_TYPE: Final = "https://lamslsa.dev/tee-evidence/v1"
 SGX_QUOTE_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.sgx+bin"
+TDX_QUOTE_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.tdx+bin"
+SNP_REPORT_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.snp+bin"
+NITRO_DOCUMENT_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.nitro+cbor"
+NVIDIA_REPORT_MEDIA_TYPE: Final = "application/vnd.lamslsa.quote.nvidia-gpu+json"
 COLLATERAL_MEDIA_TYPE: Final = "application/vnd.lamslsa.collateral.dcap+json"
+SNP_COLLATERAL_MEDIA_TYPE: Final = "application/vnd.lamslsa.collateral.snp+json"
+CCEL_MEDIA_TYPE: Final = "application/vnd.lamslsa.event-log.ccel+bin"
+BEACON_TIMESTAMP_MEDIA_TYPE: Final = "application/timestamp-reply"
+BEACON_CHECKPOINT_MEDIA_TYPE: Final = "application/vnd.lamslsa.beacon.checkpoint+text"
 
 
 class Content(WireModel, frozen=True, kw_only=True):
@@ -40,8 +62,8 @@ class TeeEvidence(WireModel, frozen=True, kw_only=True):
 
     nonce: str
     quote: Content
-    device_evidence: tuple[ResourceDescriptor, ...] = ()
-    event_log: ResourceDescriptor | None = None
-    freshness: ResourceDescriptor | None = None
+    device_evidence: tuple[Content, ...] = ()
+    event_log: Content | None = None
+    freshness: Content | None = None
     collateral: Content | None = None
     quoted_at: str | None = None
