@@ -9,19 +9,15 @@ No I/O, clock or environment: bundles, keys, collateral and the time are argumen
 
 from __future__ import annotations
 
-import datetime as dt
-import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
-from lamslsa.evidence import binding, verifier_for
-from lamslsa.evidence.interface import Claims
+from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
 from lamslsa.predicates import Dataset, Evaluation, Provenance, TeeEvidence
 from lamslsa.predicates import parse as parse_predicate
-from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, Content
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope
 from lamslsa.statement import Statement
@@ -42,34 +38,14 @@ _SEAL: Final = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustMaterial:
-    """What verification needs of a policy: who may sign, by the policy's names, and as of when.
+class TrustMaterial(EvidenceTrust):
+    """What verification needs of a policy: who may sign, by the policy's names, and what evidence is judged with.
 
     Roots of trust are no part of it. A quote is verified up to the root that it presents, the root's fingerprint is one
     of the claims, and the policy's platforms decide: so a refusal can say "simulated" instead of "unknown".
-
-    Attributes:
-        at: certificates and collateral are judged as of this time; timezone-aware.
-        collateral: endorsements that the verifier holds; they replace the snapshot that travels with the evidence.
     """
 
     identities: Mapping[str, BundleVerifier]
-    at: dt.datetime
-    collateral: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedEvidence:
-    """Authentic evidence that covers a statement.
-
-    Attributes:
-        statement: SHA-256 of the evidence statement's payload.
-        covers: SHA-256 of every statement payload that this quote vouches for, in the order of the quote.
-    """
-
-    claims: Claims
-    statement: str
-    covers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +111,8 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     2. Verify the signature under an identity of the policy; no identity, no attestation.
     3. Parse the statement and its predicate (in-toto Statement v1, predicates/*/v1).
     4. Join bundles over the same payload bytes: their signers add up.
-    5. Verify each piece of evidence: the quote up to its root as of ``trust.at``, then the binding: the report data
-       must be that of exactly the nonce and the list of statements (predicates/tee-evidence/v1).
+    5. Verify each piece of evidence: the quote up to its root as of ``trust.at``, the binding to exactly these
+       statements, and how the platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1).
     6. Attach evidence to the statements whose payload digest it covers. A statement without evidence stays, bare.
 
     Bundles come in any order; the result is sorted by statement digest.
@@ -153,7 +129,9 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     for _, item in sorted(signed.items()):
         if isinstance(item.predicate, TeeEvidence):
             try:
-                verified = _verify_evidence(item.statement, item.predicate, trust)  # (5)
+                covers = tuple(subject.sha256 for subject in item.statement.subjects)
+                own = item.statement.sha256
+                verified = verify_evidence(item.predicate, statement=own, covers=covers, trust=trust)  # (5)
             except LamslsaError as err:
                 set_aside.extend(_aside(source, err) for source in item.sources)
                 continue
@@ -234,64 +212,3 @@ def _verify_signature(envelope: Envelope, trust: TrustMaterial) -> set[str]:
             raise last
         raise VerificationError("expected an identity in the policy, got none", reason="signature-key")
     return signers
-
-
-def _decode(content: Content, media_type: str, *, what: str) -> bytes:
-    if content.media_type != media_type:
-        raise FormatError(
-            f"expected media type {media_type} in {what}, got {content.media_type[:80]!r}", reason="evidence-media-type"
-        )
-    data = _codec.decode_base64(content.content, what=what)
-    if not hmac.compare_digest(_codec.sha256_hex(data), content.digest.sha256):
-        raise VerificationError(f"expected the digest of the content in {what}, got another", reason="evidence-digest")
-    return data
-
-
-def _collateral(predicate: TeeEvidence, trust: TrustMaterial) -> bytes:
-    if trust.collateral is not None:
-        return trust.collateral
-    if predicate.collateral is None:
-        raise VerificationError(
-            "expected collateral with the evidence or from the verifier, got none",
-            reason="evidence-collateral-missing",
-            hint="pass --collateral FILE",
-        )
-    return _decode(predicate.collateral, COLLATERAL_MEDIA_TYPE, what="collateral")
-
-
-def _verify_evidence(evidence: Statement, predicate: TeeEvidence, trust: TrustMaterial) -> VerifiedEvidence:
-    """Verify one evidence statement, whose signature is authentic (predicates/tee-evidence/v1, "How it is verified").
-
-    5.1 The quote is of a known format, and its bytes have the digest that stands beside them.
-    5.2 There is no device evidence: with SGX the host could relay the answer of any device.
-    5.3 The report data follows from the nonce and the digests of the subjects, in their order, and from nothing else.
-    5.4 The quote is authentic as of ``trust.at`` up to the root that it presents, whichever that is.
-    5.5 The report data in the quote is the expected one, over all 64 bytes.
-
-    Raises:
-        FormatError: the evidence is not what it claims to be.
-        VerificationError: the quote is not authentic, or is a quote over something else.
-    """
-    verifier = verifier_for(predicate.quote.media_type)  # (5.1)
-    quote = _decode(predicate.quote, verifier.media_type, what="quote")
-    if predicate.device_evidence:  # (5.2)
-        raise VerificationError(
-            "expected no device evidence with an SGX quote, got some: the host could relay the answer of any device",
-            reason="evidence-device",
-        )
-    covers = tuple(subject.sha256 for subject in evidence.subjects)  # (5.3)
-    nonce = _codec.decode_base64(predicate.nonce, what="nonce", max_bytes=binding.MAX_NONCE_BYTES)
-    expected = binding.report_data(nonce, statements=covers)
-    claims = verifier.verify(  # (5.4)
-        quote,
-        collateral=_collateral(predicate, trust),
-        roots=(verifier.presented_root(quote),),
-        at=trust.at,
-    )
-    if not hmac.compare_digest(claims.report_data, expected):  # (5.5)
-        raise VerificationError(
-            "expected a quote over the nonce and statements of this evidence, got a quote over something else",
-            reason="evidence-binding",
-            hint="the quote was made for other statements: publish the run that it belongs to",
-        )
-    return VerifiedEvidence(claims=claims, statement=evidence.sha256, covers=covers)

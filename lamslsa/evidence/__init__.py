@@ -15,32 +15,46 @@ from typing import Final
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence.appraise import PlatformTerms, Refusal, appraise
 from lamslsa.evidence.binding import device_nonce, report_data
-from lamslsa.evidence.interface import Attester, Claims, Evidence, EvidenceVerifier, Measurement, Root, Tee
-from lamslsa.predicates.tee_evidence import SGX_QUOTE_MEDIA_TYPE
+from lamslsa.evidence.interface import (
+    Attester,
+    Claims,
+    DeviceVerifier,
+    Evidence,
+    EvidenceVerifier,
+    Measurement,
+    Root,
+    Standing,
+    Tee,
+)
+from lamslsa.predicates.tee_evidence import (
+    NITRO_DOCUMENT_MEDIA_TYPE,
+    NVIDIA_REPORT_MEDIA_TYPE,
+    SGX_QUOTE_MEDIA_TYPE,
+    SNP_REPORT_MEDIA_TYPE,
+    TDX_QUOTE_MEDIA_TYPE,
+)
 
 __all__ = [
     "Attester",
     "Claims",
+    "DeviceVerifier",
     "Evidence",
     "EvidenceVerifier",
     "Measurement",
     "PlatformTerms",
     "Refusal",
     "Root",
+    "Standing",
     "Tee",
     "appraise",
     "attester_for",
     "device_nonce",
+    "device_verifier_for",
     "report_data",
     "verifier_for",
 ]
 
-_LATER: Final = {
-    "application/vnd.lamslsa.quote.tdx+bin": "TDX quotes",
-    "application/vnd.lamslsa.quote.snp+bin": "SEV-SNP reports",
-    "application/vnd.lamslsa.quote.nitro+cbor": "Nitro attestation documents",
-    "application/vnd.lamslsa.quote.nvidia-gpu+json": "NVIDIA GPU evidence",
-}
+_QUOTES: Final = (SGX_QUOTE_MEDIA_TYPE, TDX_QUOTE_MEDIA_TYPE, SNP_REPORT_MEDIA_TYPE, NITRO_DOCUMENT_MEDIA_TYPE)
 _AZURE_WORDS: Final = ("azure", "hcl", "vtpm")
 _SIMULATED: Final = "simulated"
 _SIMULATED_HINT: Final = f"to rehearse without hardware, ask for it by name: --tee {_SIMULATED}"
@@ -56,13 +70,42 @@ def verifier_for(media_type: str) -> EvidenceVerifier:
         from lamslsa.evidence.sgx.verify import SgxVerifier
 
         return SgxVerifier()
-    if media_type in _LATER:
-        got = f"{_LATER[media_type]}, which are not supported yet"
-    elif any(word in media_type.casefold() for word in _AZURE_WORDS):
+    if media_type == TDX_QUOTE_MEDIA_TYPE:
+        from lamslsa.evidence.tdx.verify import TdxVerifier
+
+        return TdxVerifier()
+    if media_type == SNP_REPORT_MEDIA_TYPE:
+        from lamslsa.evidence.snp.verify import SnpVerifier
+
+        return SnpVerifier()
+    if media_type == NITRO_DOCUMENT_MEDIA_TYPE:
+        from lamslsa.evidence.nitro.verify import NitroVerifier
+
+        return NitroVerifier()
+    got = repr(media_type[:120])
+    if any(word in media_type.casefold() for word in _AZURE_WORDS):
         got = "Azure vTPM evidence: its key is the paravisor's, not the processor's"
-    else:
-        got = repr(media_type[:120])
-    raise FormatError(f"expected evidence of type {SGX_QUOTE_MEDIA_TYPE}, got {got}", reason="evidence-media-type")
+    elif media_type == NVIDIA_REPORT_MEDIA_TYPE:
+        got = "the report of a GPU, which is evidence only beside the quote of a guest"
+    raise FormatError(
+        f"expected evidence of a type among {', '.join(_QUOTES)}, got {got}", reason="evidence-media-type"
+    )
+
+
+def device_verifier_for(media_type: str) -> DeviceVerifier:
+    """The verifier of a format of device evidence.
+
+    Raises:
+        FormatError: a format that is not supported.
+    """
+    if media_type == NVIDIA_REPORT_MEDIA_TYPE:
+        from lamslsa.evidence.nvidia.verify import NvidiaVerifier
+
+        return NvidiaVerifier()
+    raise FormatError(
+        f"expected device evidence of type {NVIDIA_REPORT_MEDIA_TYPE}, got {media_type[:120]!r}",
+        reason="evidence-media-type",
+    )
 
 
 def attester_for(tee: str | None, *, simulated_platform: Path, now: dt.datetime | None = None) -> Attester:
