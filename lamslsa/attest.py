@@ -8,27 +8,24 @@ bytes; nothing later serialises them again.
 from __future__ import annotations
 
 import datetime as dt
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
 
 from lamslsa import _codec
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
 from lamslsa.evidence import Attester, binding
+from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.measure import Job, Progress, Trained, measure_dataset, measure_evaluation, measure_training
 from lamslsa.predicates.emit import verify_descriptors
 
 __all__ = ["attest_dataset", "attest_evaluation", "attest_training"]
 
-_NONCE_BYTES: Final = 32
-
 
 def attest_dataset(
-    path: Path, *, name: str, job: Job, others: Mapping[str, Path], attester: Attester, progress: Progress
+    path: Path, *, name: str, job: Job, others: Mapping[str, Path], attester: Attester, progress: Progress, nonce: Nonce
 ) -> Run:
     """Measure a dataset: its datasheet, and its overlap with ``others``, by the names they have in the job.
 
@@ -40,10 +37,12 @@ def attest_dataset(
         subject = _read(stack, path, "dataset", progress)
         compared = {other: _read(stack, where, "dataset", progress) for other, where in others.items()}
         payload = measure_dataset(subject, name=name, job=job, others=compared, progress=progress)
-    return _quote([("dataset", payload)], attester)
+    return _quote([("dataset", payload)], attester, nonce)
 
 
-def attest_training(path: Path, *, job: Job, attester: Attester, progress: Progress) -> tuple[Run, Trained]:
+def attest_training(
+    path: Path, *, job: Job, attester: Attester, progress: Progress, nonce: Nonce
+) -> tuple[Run, Trained]:
     """Train a model on the dataset at ``path``; the model comes back in memory, to be written before the run is.
 
     Raises:
@@ -53,10 +52,12 @@ def attest_training(path: Path, *, job: Job, attester: Attester, progress: Progr
     with ExitStack() as stack:
         dataset = _read(stack, path, "dataset", progress)
         trained = measure_training(dataset, job=job, progress=progress)
-    return _quote([("provenance", trained.payload)], attester), trained
+    return _quote([("provenance", trained.payload)], attester, nonce), trained
 
 
-def attest_evaluation(model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress) -> Run:
+def attest_evaluation(
+    model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress, nonce: Nonce
+) -> Run:
     """Measure a model on a dataset.
 
     Raises:
@@ -68,7 +69,7 @@ def attest_evaluation(model: Path, *, dataset: Path, job: Job, attester: Atteste
         data = _read(stack, dataset, "dataset", progress)
         name = model.resolve().name
         payload = measure_evaluation(subject, data, name=name, job=job, progress=progress)
-    return _quote([("evaluation", payload)], attester)
+    return _quote([("evaluation", payload)], attester, nonce)
 
 
 def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress) -> VerifiedArtifact:
@@ -79,13 +80,14 @@ def _reading(path: Path, progress: Progress) -> Callable[[ReadProgress], None]:
     return lambda at: progress(f"reading {path.name} (bytes)", at.bytes_done, at.bytes_total)
 
 
-def _quote(statements: Sequence[tuple[str, bytes]], attester: Attester) -> Run:
+def _quote(statements: Sequence[tuple[str, bytes]], attester: Attester, nonce: Nonce) -> Run:
     """One quote for all statements of this run; the only place where report data is made."""
     for _, payload in statements:
         verify_descriptors(payload)
-    nonce = secrets.token_bytes(_NONCE_BYTES)
     digests = [_codec.sha256_hex(payload) for _, payload in statements]
-    evidence = attester.quote(binding.report_data(nonce, statements=digests))
+    devices = attester.device_evidence(binding.device_nonce(nonce.value, statements=digests))
+    answers = [_codec.sha256_hex(device.data) for device in devices]
+    evidence = attester.quote(binding.report_data(nonce.value, device_evidence=answers, statements=digests))
     return Run(
         statements=tuple(
             NamedPayload(name=f"{number:02d}-{predicate}", payload=payload)
@@ -93,5 +95,6 @@ def _quote(statements: Sequence[tuple[str, bytes]], attester: Attester) -> Run:
         ),
         nonce=nonce,
         evidence=evidence,
+        devices=devices,
         quoted_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )

@@ -18,7 +18,7 @@ from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import Run
 from lamslsa.predicates import TeeEvidence, to_wire
 from lamslsa.predicates._common import Digest
-from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE, Content
+from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, Content
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import Envelope, Signer
 from lamslsa.statement import Subject
@@ -50,6 +50,10 @@ def _content(media_type: str, data: bytes) -> Content:
     )
 
 
+def _optional(media_type: str | None, data: bytes | None) -> Content | None:
+    return None if data is None or media_type is None else _content(media_type, data)
+
+
 def evidence_statement(run: Run) -> bytes:
     """The payload of the run's evidence statement (predicates/tee-evidence/v1).
 
@@ -57,18 +61,23 @@ def evidence_statement(run: Run) -> bytes:
         VerificationError: the quote is not over these statements: it would be refused by every verifier.
     """
     digests = [_codec.sha256_hex(item.payload) for item in run.statements]
-    quoted = verifier_for(run.evidence.media_type).presented_report_data(run.evidence.quote)
-    if not hmac.compare_digest(quoted, binding.report_data(run.nonce, statements=digests)):
+    verifier = verifier_for(run.evidence.media_type)
+    answers = [_codec.sha256_hex(device.data) for device in run.devices]
+    expected = binding.report_data(run.nonce.value, device_evidence=answers, statements=digests)
+    if not hmac.compare_digest(verifier.presented_report_data(run.evidence.quote), expected):
         raise VerificationError(
             "expected a quote over the statements of this run, got a quote over something else",
             reason="evidence-binding",
             hint="the run folder was changed after it was written: measure again",
         )
-    collateral = run.evidence.collateral
+    beacon = run.nonce.beacon
     predicate = TeeEvidence(
-        nonce=_codec.encode_base64(run.nonce),
+        nonce=_codec.encode_base64(run.nonce.value),
         quote=_content(run.evidence.media_type, run.evidence.quote),
-        collateral=None if collateral is None else _content(COLLATERAL_MEDIA_TYPE, collateral),
+        device_evidence=tuple(_content(device.media_type, device.data) for device in run.devices),
+        event_log=_optional(CCEL_MEDIA_TYPE, run.evidence.event_log),
+        freshness=None if beacon is None else _content(beacon.media_type, beacon.data),
+        collateral=_optional(verifier.collateral_media_type, run.evidence.collateral),
         quoted_at=run.quoted_at,
     )
     subjects = [Subject(name=item.name, sha256=digest) for item, digest in zip(run.statements, digests, strict=True)]

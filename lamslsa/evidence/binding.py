@@ -25,11 +25,11 @@ from typing import Final
 from lamslsa.errors import FormatError
 from lamslsa.statement import MAX_SUBJECTS
 
-__all__ = ["MAX_NONCE_BYTES", "MIN_NONCE_BYTES", "device_nonce", "report_data"]
+__all__ = ["MAX_DEVICES", "MAX_NONCE_BYTES", "MIN_NONCE_BYTES", "device_nonce", "report_data"]
 
 MIN_NONCE_BYTES: Final = 16
 MAX_NONCE_BYTES: Final = 64
-_MAX_DEVICES: Final = 64
+MAX_DEVICES: Final = 64
 _REPORT_DATA: Final = b"https://lamslsa.dev/report-data/v1\n"
 _DEVICE_NONCE: Final = b"https://lamslsa.dev/device-nonce/v1\n"
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
@@ -50,7 +50,7 @@ def report_data(nonce: bytes, *, device_evidence: Sequence[str] = (), statements
         _REPORT_DATA
         + struct.pack(">I", 3)
         + _hashed(nonce)
-        + _list(device_evidence, at_least=0, at_most=_MAX_DEVICES, what="device reports")
+        + _list(device_evidence, at_least=0, at_most=MAX_DEVICES, what="device reports")
         + _list(statements, at_least=1, at_most=MAX_SUBJECTS, what="statements")
     ).digest()
 

@@ -28,7 +28,6 @@ from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, Content, TeeEvidenc
 __all__ = ["BeaconVerifier", "Challenge", "EvidenceTrust", "Freshness", "VerifiedEvidence", "verify_evidence"]
 
 _WITH_DEVICES: Final = frozenset({"tdx", "snp"})
-_MAX_DEVICES: Final = 64
 # Endorsements that say nothing about the time in question, or not everything: the next ones may.
 _OF_ANOTHER_TIME: Final = frozenset({"evidence-collateral-window", "evidence-collateral-missing"})
 
@@ -182,9 +181,9 @@ def _decode_devices(predicate: TeeEvidence, verifier: EvidenceVerifier) -> list[
             f"expected no device evidence with {verifier.tee}, got some: the host could relay the answer of any device",
             reason="evidence-device",
         )
-    if len(predicate.device_evidence) > _MAX_DEVICES:
+    if len(predicate.device_evidence) > binding.MAX_DEVICES:
         raise FormatError(
-            f"expected at most {_MAX_DEVICES} device reports, got {len(predicate.device_evidence)}",
+            f"expected at most {binding.MAX_DEVICES} device reports, got {len(predicate.device_evidence)}",
             reason="evidence-binding-count",
         )
     return [
