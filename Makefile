@@ -32,7 +32,7 @@ $(STATE)/groups: $(STATE)/venv pyproject.toml constraints.txt
 	touch $@
 
 $(STATE)/editable: $(STATE)/venv $(STATE)/groups pyproject.toml constraints.txt
-	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[tabular]'
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[tabular,fetch,gpu,enclave]'
 	rm -f $(STATE)/wheel && touch $@
 
 $(STATE)/bench: $(STATE)/venv pyproject.toml constraints.txt
