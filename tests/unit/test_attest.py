@@ -10,7 +10,8 @@ import pytest
 from lamslsa import _codec, attest, statement
 from lamslsa.errors import UnavailableError
 from lamslsa.evidence import binding
-from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.interface import DeviceEvidence, Evidence
+from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
 from lamslsa.measure import load_job
 from lamslsa.testing.simulated import SimulatedVendor
@@ -27,6 +28,12 @@ class Attester:
     def __init__(self) -> None:
         self.vendor = SimulatedVendor(NOW)
         self.quotes: list[bytes] = []
+        self.asked: list[bytes] = []
+        self.devices: tuple[DeviceEvidence, ...] = ()
+
+    def device_evidence(self, nonce: bytes) -> tuple[DeviceEvidence, ...]:
+        self.asked.append(nonce)
+        return self.devices
 
     def quote(self, report_data: bytes) -> Evidence:
         self.quotes.append(report_data)
@@ -37,6 +44,10 @@ class Unavailable:
     """A TEE that has gone away."""
 
     tee = "gone"
+
+    def device_evidence(self, nonce: bytes) -> tuple[DeviceEvidence, ...]:
+        del nonce
+        return ()
 
     def quote(self, report_data: bytes) -> Evidence:
         raise UnavailableError(f"expected a TEE for {len(report_data)} bytes, got none", reason="tee-missing")
@@ -57,7 +68,9 @@ def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) 
     attester = Attester()
     job = load_job(JOB.encode(), source="job.yaml")
     runs = [
-        attest.attest_dataset(data, name="train", job=job, others={}, attester=attester, progress=silent)
+        attest.attest_dataset(
+            data, name="train", job=job, others={}, attester=attester, progress=silent, nonce=Nonce.random()
+        )
         for _ in range(2)
     ]
     assert len(attester.quotes) == 2
@@ -65,16 +78,30 @@ def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) 
     assert runs[0].nonce != runs[1].nonce
     for run in runs:
         digests = [_codec.sha256_hex(item.payload) for item in run.statements]
-        expected = binding.report_data(run.nonce, statements=digests)
+        expected = binding.report_data(run.nonce.value, statements=digests)
         assert SgxVerifier().presented_report_data(run.evidence.quote) == expected
+
+
+def test_devices_answer_before_the_quote_that_covers_their_answers(data: Path) -> None:
+    attester, nonce = Attester(), Nonce.of_beacon(b"a checkpoint")
+    attester.devices = tuple(DeviceEvidence(media_type="x/y", data=answer) for answer in (b"one", b"two"))
+    job = load_job(JOB.encode(), source="job.yaml")
+    run = attest.attest_dataset(data, name="train", job=job, others={}, attester=attester, progress=silent, nonce=nonce)
+    digests = [_codec.sha256_hex(item.payload) for item in run.statements]
+    assert attester.asked == [binding.device_nonce(nonce.value, statements=digests)]
+    answers = [_codec.sha256_hex(b"one"), _codec.sha256_hex(b"two")]
+    assert attester.quotes == [binding.report_data(nonce.value, device_evidence=answers, statements=digests)]
+    assert (run.devices, run.nonce) == (attester.devices, nonce)
 
 
 def test_the_whole_path(data: Path, tmp_path: Path) -> None:
     attester, job = Attester(), load_job(JOB.encode(), source="job.yaml")
     model = tmp_path / "people-mlp"
-    trained, made = attest.attest_training(data, job=job, attester=attester, progress=silent)
+    trained, made = attest.attest_training(data, job=job, attester=attester, progress=silent, nonce=Nonce.random())
     made.write(model)
-    evaluated = attest.attest_evaluation(model, dataset=data, job=job, attester=attester, progress=silent)
+    evaluated = attest.attest_evaluation(
+        model, dataset=data, job=job, attester=attester, progress=silent, nonce=Nonce.random()
+    )
     subjects = [statement.parse(run.statements[0].payload).subjects for run in (trained, evaluated)]
     assert subjects[0] == subjects[1], "the model that was trained is the model that was evaluated"
     assert [run.statements[0].name for run in (trained, evaluated)] == ["01-provenance", "01-evaluation"]
@@ -83,7 +110,11 @@ def test_the_whole_path(data: Path, tmp_path: Path) -> None:
 def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
     with pytest.raises(UnavailableError):
         attest.attest_training(
-            data, job=load_job(JOB.encode(), source="job.yaml"), attester=Unavailable(), progress=silent
+            data,
+            job=load_job(JOB.encode(), source="job.yaml"),
+            attester=Unavailable(),
+            progress=silent,
+            nonce=Nonce.random(),
         )
 
 

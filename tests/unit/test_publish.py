@@ -12,6 +12,7 @@ from lamslsa import _codec, statement
 from lamslsa.errors import VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.predicates.tee_evidence import PREDICATE_TYPE
@@ -26,8 +27,8 @@ NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    vendor, payload, nonce = SimulatedVendor(NOW), chain.census()["evaluation"], bytes(32)
-    quote = vendor.quote(binding.report_data(nonce, statements=[_codec.sha256_hex(payload)]))
+    vendor, payload, nonce = SimulatedVendor(NOW), chain.census()["evaluation"], Nonce(value=bytes(32))
+    quote = vendor.quote(binding.report_data(nonce.value, statements=[_codec.sha256_hex(payload)]))
     return Run(
         statements=(NamedPayload(name="01-evaluation", payload=payload),),
         nonce=nonce,

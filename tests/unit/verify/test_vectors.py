@@ -15,11 +15,21 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lamslsa import _codec, statement, verify
+from lamslsa.errors import VerificationError
 from lamslsa.evidence import binding
-from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.interface import Evidence, Standing
+from lamslsa.evidence.nonce import Beacon, Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
-from lamslsa.predicates.tee_evidence import COLLATERAL_MEDIA_TYPE, PREDICATE_TYPE
+from lamslsa.evidence.verify import BeaconVerifier, Challenge, Freshness, VerifiedEvidence
+from lamslsa.predicates.tee_evidence import (
+    BEACON_CHECKPOINT_MEDIA_TYPE,
+    CCEL_MEDIA_TYPE,
+    COLLATERAL_MEDIA_TYPE,
+    NITRO_DOCUMENT_MEDIA_TYPE,
+    NVIDIA_REPORT_MEDIA_TYPE,
+    PREDICATE_TYPE,
+)
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
 from lamslsa.sign.dsse import make_bundle, pae
@@ -31,7 +41,7 @@ from lamslsa.verify import TrustMaterial, Verification, verify_bundles
 VECTORS = Path(__file__).parents[2] / "vectors" / "verify"
 CASES = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
-NONCE = bytes(range(32))
+NONCE = Nonce(value=bytes(range(32)))
 ROLES = ("data-owner", "trainer", "auditor", "outsider")
 
 
@@ -52,7 +62,10 @@ class World:
     bundles: dict[str, bytes] = field(default_factory=dict)
     trusted: tuple[str, ...] = ("data-owner", "trainer", "auditor")
     at: dt.datetime = NOW
-    collateral: bytes | None = None
+    now: dt.datetime = NOW
+    held: tuple[bytes, ...] = ()
+    beacons: tuple[BeaconVerifier, ...] = ()
+    challenge: Challenge | None = None
 
     def sign(self, name: str, payload: bytes) -> bytes:
         return self.signers[self.signer_of.get(name, "auditor")].sign(payload)
@@ -64,7 +77,14 @@ class World:
 
     def verify(self) -> Verification:
         identities = {name: self.signers[name].verifier() for name in self.trusted}
-        trust = TrustMaterial(identities=identities, at=self.at, collateral=self.collateral)
+        trust = TrustMaterial(
+            identities=identities,
+            at=self.at,
+            now=self.now,
+            held=self.held,
+            beacons=self.beacons,
+            challenge=self.challenge,
+        )
         return verify_bundles(self.stored(), trust)
 
     # --- what cases are made of ---------------------------------------------------------------------------------------
@@ -98,8 +118,8 @@ class World:
         self.payloads[name] = text.replace(old, new, 1).encode()
 
 
-def quoted(vendor: SimulatedVendor, payloads: dict[str, bytes], nonce: bytes = NONCE) -> Run:
-    report_data = binding.report_data(nonce, statements=[_codec.sha256_hex(item) for item in payloads.values()])
+def quoted(vendor: SimulatedVendor, payloads: dict[str, bytes], nonce: Nonce = NONCE) -> Run:
+    report_data = binding.report_data(nonce.value, statements=[_codec.sha256_hex(item) for item in payloads.values()])
     named = [
         NamedPayload(name=f"{index:02d}-{name}", payload=item) for index, (name, item) in enumerate(payloads.items())
     ]
@@ -307,7 +327,7 @@ def nonce_absent_fail(world: World) -> None:
 
 @case
 def device_evidence_fail(world: World) -> None:
-    world.predicate(deviceEvidence=[{"name": "gpu-0", "content": "AAAA", "digest": {"sha256": "0" * 64}}])
+    world.predicate(deviceEvidence=[to_wire_content(NVIDIA_REPORT_MEDIA_TYPE, b"a report")])
 
 
 @case
@@ -337,12 +357,12 @@ def collateral_absent_fail(world: World) -> None:
 @case
 def collateral_of_the_verifier(world: World) -> None:
     world.predicate(collateral=None)
-    world.collateral = world.vendor.collateral()
+    world.held = (world.vendor.collateral(),)
 
 
 @case
 def collateral_of_the_verifier_wins_fail(world: World) -> None:
-    world.collateral = world.vendor.collateral(revoked=["pck"])
+    world.held = (world.vendor.collateral(revoked=["pck"]),)
 
 
 @case
@@ -359,6 +379,64 @@ def collateral_media_type_fail(world: World) -> None:
 @case
 def collateral_expired_fail(world: World) -> None:
     world.at = NOW + dt.timedelta(days=60)
+
+
+@case
+def collateral_of_the_verifier_from_another_time(world: World) -> None:
+    later = NOW + dt.timedelta(days=90)
+    world.held = (world.vendor.collateral(window=(later, later + dt.timedelta(days=30))),)
+
+
+@case
+def collateral_of_the_verifier_about_another_platform(world: World) -> None:
+    world.held = (SimulatedVendor(NOW).collateral(revoked=["pck"]), b"no collateral")
+
+
+@case
+def collateral_of_a_nitro_document_fail(world: World) -> None:
+    world.predicate(quote=to_wire_content(NITRO_DOCUMENT_MEDIA_TYPE, b"a document"))
+
+
+@case
+def event_log_fail(world: World) -> None:
+    world.predicate(eventLog=to_wire_content(CCEL_MEDIA_TYPE, b"a log"))
+
+
+@case
+def event_log_media_type_fail(world: World) -> None:
+    world.predicate(eventLog=to_wire_content("text/plain", b"a log"))
+
+
+@case
+def beacon_of_another_nonce_fail(world: World) -> None:
+    world.predicate(freshness=to_wire_content(BEACON_CHECKPOINT_MEDIA_TYPE, b"a checkpoint"))
+
+
+@case
+def beacon_too_large_fail(world: World) -> None:
+    world.predicate(freshness=to_wire_content(BEACON_CHECKPOINT_MEDIA_TYPE, b"a" * 65537))
+
+
+@case
+def beacon_digest_fail(world: World) -> None:
+    beacon = to_wire_content(BEACON_CHECKPOINT_MEDIA_TYPE, b"a checkpoint")
+    world.predicate(freshness={**beacon, "digest": {"sha256": "0" * 64}})
+
+
+@case
+def beacon(world: World) -> None:
+    nonce = Nonce.of_beacon(b"a checkpoint")
+    world.evidence = evidence_statement(quoted(world.vendor, world.payloads, nonce))
+
+
+@case
+def gpu_as_quote_fail(world: World) -> None:
+    world.predicate(quote=to_wire_content(NVIDIA_REPORT_MEDIA_TYPE, b"a report"))
+
+
+@case
+def azure_fail(world: World) -> None:
+    world.predicate(quote=to_wire_content("application/vnd.lamslsa.quote.azure-hcl+bin", b"a report"))
 
 
 @case
@@ -478,7 +556,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_hides_nothing(world: World,
         assert isinstance(bundle.data, bytes)
         (tmp_path / bundle.source).write_bytes(bundle.data)
     (tmp_path / "aa.sigstore.json").write_bytes(bytes(16 * 1024 * 1024 + 1))
-    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW)
+    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW, now=NOW)
     outcome = verify_bundles(DirectoryStore(tmp_path).bundles(), trust)
     assert [item.reason for item in outcome.set_aside] == ["store-size"]
     assert all(item.evidence for item in outcome.attestations)
@@ -488,7 +566,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_hides_nothing(world: World,
 def test_bundles_past_the_limit_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "MAX_BUNDLES", 3)
     garbage = [StoredBundle(source="a.intoto.jsonl", data=b"x\n" * 4000)]
-    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW)
+    trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW, now=NOW)
     outcome = verify_bundles([*garbage, *world.stored()], trust)
     assert outcome.attestations == ()
     assert [item.reason for item in outcome.set_aside] == ["bundle-line"] * 3 + ["bundles-too-many"]
@@ -521,3 +599,101 @@ def test_the_evidence_statement_is_what_its_specification_says(world: World) -> 
     assert [subject.sha256 for subject in parsed.subjects] == [
         _codec.sha256_hex(payload) for payload in world.payloads.values()
     ]
+
+
+# --- how the platform stands now, and since when evidence can exist ---------------------------------------------------
+
+
+def evidence_of(world: World) -> VerifiedEvidence:
+    (evidence,) = {item.evidence[0].statement: item.evidence[0] for item in world.verify().attestations}.values()
+    return evidence
+
+
+def test_standing_is_that_of_the_snapshot_while_it_is_valid(world: World) -> None:
+    assert evidence_of(world).standing == Standing(revoked=False, advisories=(), tcb_evaluation_data_number=17)
+
+
+def test_standing_is_unknown_once_the_snapshot_has_expired(world: World) -> None:
+    world.now = NOW + dt.timedelta(days=60)
+    evidence = evidence_of(world)
+    assert evidence.standing is None
+    assert "valid at" in evidence.standing_message
+
+
+def held_later(world: World, **changes: Any) -> None:
+    world.now = NOW + dt.timedelta(days=60)
+    window = (world.now - dt.timedelta(days=1), world.now + dt.timedelta(days=29))
+    world.held += (world.vendor.collateral(window=window, **changes),)
+
+
+def test_a_platform_that_was_revoked_since(world: World) -> None:
+    held_later(world, revoked=["pck"])
+    evidence = evidence_of(world)
+    assert evidence.claims.tcb_status == "UpToDate", "as of its own time"
+    assert evidence.standing is not None
+    assert evidence.standing.revoked
+
+
+def test_the_newest_endorsements_speak_and_one_that_revokes_is_enough(world: World) -> None:
+    held_later(world, evaluation_data_number=19, advisories=("INTEL-SA-2",))
+    held_later(world, evaluation_data_number=18, advisories=("INTEL-SA-1",))
+    assert evidence_of(world).standing == Standing(
+        revoked=False, advisories=("INTEL-SA-2",), tcb_evaluation_data_number=19
+    )
+    held_later(world, evaluation_data_number=17, revoked=["pck"])
+    standing = evidence_of(world).standing
+    assert standing is not None
+    assert standing.revoked
+    assert standing.tcb_evaluation_data_number == 19
+
+
+def test_what_the_verifier_holds_is_asked_before_what_the_prover_chose(world: World) -> None:
+    world.held = (world.vendor.collateral(tcb_status="OutOfDate", evaluation_data_number=18),)
+    assert evidence_of(world).claims.tcb_status == "OutOfDate"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A source of beacons that knows one of them."""
+
+    data: bytes
+
+    def time(self, beacon: Beacon) -> dt.datetime:
+        if beacon.data != self.data:
+            raise VerificationError("expected a beacon of this source, got another", reason="beacon-source")
+        return NOW - dt.timedelta(hours=3)
+
+
+def with_beacon(world: World) -> None:
+    world.evidence = evidence_statement(quoted(world.vendor, world.payloads, Nonce.of_beacon(b"a checkpoint")))
+
+
+def test_a_beacon_of_a_named_source_bounds_the_age(world: World) -> None:
+    with_beacon(world)
+    world.beacons = (Source(b"another"), Source(b"a checkpoint"))
+    assert evidence_of(world).freshness == Freshness(not_before=NOW - dt.timedelta(hours=3))
+
+
+@pytest.mark.parametrize(("sources", "message"), [((), "no source"), ((Source(b"another"),), "of this source")])
+def test_a_beacon_of_no_named_source_bounds_nothing(
+    world: World, sources: tuple[BeaconVerifier, ...], message: str
+) -> None:
+    with_beacon(world)
+    world.beacons = sources
+    freshness = evidence_of(world).freshness
+    assert freshness.not_before is None
+    assert message in freshness.message
+
+
+def test_a_challenge_bounds_the_age_of_what_answers_it(world: World) -> None:
+    issued = NOW - dt.timedelta(minutes=5)
+    world.challenge = Challenge(nonce=NONCE.value, issued_at=issued)
+    assert evidence_of(world).freshness == Freshness(not_before=issued)
+    world.challenge = Challenge(nonce=bytes(32), issued_at=issued)
+    assert evidence_of(world).freshness.not_before is None
+    assert "not that of the challenge" in evidence_of(world).freshness.message
+
+
+def test_a_nonce_by_chance_bounds_nothing(world: World) -> None:
+    world.beacons = (Source(b""),)
+    assert evidence_of(world).freshness.not_before is None
