@@ -150,9 +150,9 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
             TeeEvidence(
                 nonce="AAECAwQFBgcICQoLDA0ODw==",
                 quote=te.Content(media_type=te.SGX_QUOTE_MEDIA_TYPE, content="AwACAA==", digest=ONE),
-                device_evidence=(ResourceDescriptor(name="gpu-0", content="AAAA", digest=TWO),),
-                event_log=ResourceDescriptor(media_type="application/octet-stream", content="AAAA", digest=TWO),
-                freshness=ResourceDescriptor(uri="https://beacon.example/1", content="AAAA", digest=TWO),
+                device_evidence=(te.Content(media_type=te.NVIDIA_REPORT_MEDIA_TYPE, content="AAAA", digest=TWO),),
+                event_log=te.Content(media_type=te.CCEL_MEDIA_TYPE, content="AAAA", digest=TWO),
+                freshness=te.Content(media_type=te.BEACON_TIMESTAMP_MEDIA_TYPE, content="AAAA", digest=TWO),
                 collateral=te.Content(media_type=te.COLLATERAL_MEDIA_TYPE, content="e30=", digest=ONE),
                 quoted_at="2026-11-22T00:00:00Z",
             ),

@@ -55,9 +55,9 @@ def test_content_that_is_no_base64(full: Full) -> None:
 def test_every_descriptor_is_looked_at(full: Full, field: str) -> None:
     evidence = full["tee-evidence"][1]
     assert isinstance(evidence, TeeEvidence)
-    empty = ResourceDescriptor(media_type="text/plain")
-    value: Any = (empty,) if field == "device_evidence" else empty
-    assert refusal(payload(full, "tee-evidence", msgspec.structs.replace(evidence, **{field: value}))) == "descriptor"
+    content = msgspec.structs.replace(evidence.quote, content="?")
+    value: Any = (content,) if field == "device_evidence" else content
+    assert refusal(payload(full, "tee-evidence", msgspec.structs.replace(evidence, **{field: value}))) == "base64"
 
 
 def test_byproducts_are_looked_at(full: Full) -> None:
