@@ -16,7 +16,7 @@ from typing import Final
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
-from lamslsa.predicates import Dataset, Evaluation, Provenance, TeeEvidence
+from lamslsa.predicates import Dataset, Evaluation, Predicate, Provenance, TeeEvidence
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope
@@ -99,7 +99,7 @@ class _Signed:
     """One payload, whoever signed it: bundles over the same bytes are one attestation."""
 
     statement: Statement
-    predicate: Dataset | Evaluation | Provenance | TeeEvidence
+    predicate: Predicate
     signers: set[str]
     sources: list[str]
 
@@ -114,6 +114,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     5. Verify each piece of evidence: the quote up to its root as of ``trust.at``, the binding to exactly these
        statements, and how the platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1).
     6. Attach evidence to the statements whose payload digest it covers. A statement without evidence stays, bare.
+       Reference values among the bundles are nobody's property of a model: the policy names its own.
 
     Bundles come in any order; the result is sorted by statement digest.
     """
@@ -148,7 +149,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
             seal=_SEAL,
         )
         for digest, item in sorted(signed.items())
-        if not isinstance(item.predicate, TeeEvidence)
+        if isinstance(item.predicate, Dataset | Evaluation | Provenance)
     )
     return Verification(
         trust=trust,

@@ -1,0 +1,121 @@
+"""``lamslsa inspect``: what a file says, and what of it is verified."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.inputs import UtcTime, read_capped
+from lamslsa.describe import Description, Surroundings, describe, describe_evidence
+from lamslsa.describe.statements import describe_run
+from lamslsa.evidence.run import read_run
+from lamslsa.sign import KeyVerifier
+
+__all__ = ["command", "evidence_command"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MAX_LINES: Final = 40
+_MAX_TEXT: Final = 160
+
+
+def _at(command: F) -> F:
+    options = [
+        click.option("--at", type=UtcTime(), help="Judge certificates and collateral as of this time.  [default: now]"),
+        click.option(
+            "--collateral", "held", multiple=True, type=click.Path(path_type=Path), help="Endorsements; repeatable."
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _around(at: dt.datetime | None, held: Sequence[Path], keys: Sequence[Path]) -> Surroundings:
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    return Surroundings(
+        at=at or now,
+        now=now,
+        held=tuple(read_capped(path, what="collateral") for path in held),
+        keys={str(path): KeyVerifier.load(read_capped(path, what="key")) for path in keys},
+    )
+
+
+@click.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--key", "keys", multiple=True, type=click.Path(path_type=Path), help="Public key; repeatable.")
+@_at
+@ui.options
+def command(
+    file: Path, keys: tuple[Path, ...], at: dt.datetime | None, held: tuple[Path, ...], output: ui.Output
+) -> int:
+    """Print what FILE says, and what of it is verified: a bundle, statement, quote, report, or run folder.
+
+    Accepts nothing and refuses nothing: whether a model may be deployed is for `lamslsa verify`.
+
+    \b
+    Example:
+      lamslsa inspect model/.attestations/01-evaluation-0f5c.sigstore.json --key keys/auditor.pub
+    """
+    around = _around(at, held, keys)
+    is_run = file.is_dir()
+    found = describe_run(read_run(file), around) if is_run else describe(read_capped(file, what="input"), around)
+    output.result("\n".join(_lines(found, 0)), found.document())
+    return 0
+
+
+@click.group("evidence")
+def evidence_command() -> None:
+    """Look at evidence.
+
+    \b
+    Example:
+      lamslsa evidence inspect quote.bin --collateral collateral.json
+    """
+
+
+@evidence_command.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@_at
+@ui.options
+def evidence(file: Path, at: dt.datetime | None, held: tuple[Path, ...], output: ui.Output) -> int:
+    """Print what a quote, report, document, event log or collateral says, and what of it is verified.
+
+    \b
+    Example:
+      lamslsa evidence inspect quote.bin --collateral collateral.json --at 2026-06-30T12:00:00Z
+    """
+    found = describe_evidence(read_capped(file, what="evidence"), _around(at, held, ()))
+    output.result("\n".join(_lines(found, 0)), found.document())
+    return 0
+
+
+def _lines(found: Description, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    yield indent + ui.style(found.kind, "cyan", bold=True)
+    facts = list(_facts(found.facts, depth + 1))
+    yield from facts[:_MAX_LINES]
+    if len(facts) > _MAX_LINES:
+        yield f"{indent}  … {len(facts) - _MAX_LINES} more lines; --format json has all"
+    for sentence in found.verified:
+        yield f"{indent}  {ui.style('verified', 'green')}      {ui.plain(sentence)}"
+    for sentence in found.unverified:
+        yield f"{indent}  {ui.style('NOT verified', 'yellow')}  {ui.plain(sentence)}"
+    for part in found.parts:
+        yield from _lines(part, depth + 1)
+
+
+def _facts(value: Any, depth: int) -> Iterator[str]:
+    indent = "  " * depth
+    items = value.items() if isinstance(value, dict) else ((f"[{at}]", item) for at, item in enumerate(value))
+    for name, item in items:
+        if isinstance(item, dict | list) and item:
+            yield f"{indent}{ui.plain(str(name))}"
+            yield from _facts(item, depth + 1)
+        else:
+            text = ui.plain(str(item))
+            yield f"{indent}{ui.plain(str(name))}  {text if len(text) <= _MAX_TEXT else f'{text[:_MAX_TEXT]}…'}"

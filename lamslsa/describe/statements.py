@@ -1,0 +1,144 @@
+"""Statements and bundles: what they say, who signed, and what the evidence among them covers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lamslsa import _codec, predicates, statement
+from lamslsa.describe.evidence import claims_facts, describe_device, describe_quote
+from lamslsa.describe.model import Description, Surroundings, plain
+from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa.evidence import binding
+from lamslsa.evidence.nonce import Nonce
+from lamslsa.evidence.run import Run
+from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
+from lamslsa.predicates import TeeEvidence
+from lamslsa.sign import Envelope
+from lamslsa.statement import Statement
+
+__all__ = ["describe_bundle", "describe_run", "describe_statement"]
+
+
+def describe_bundle(envelope: Envelope, around: Surroundings) -> Description:
+    """A bundle: its envelope, whose signature it carries, and the statement inside."""
+    signers = []
+    for name, key in around.keys.items():
+        try:
+            key.verify(envelope)
+        except VerificationError:
+            continue
+        signers.append(name)
+    facts: dict[str, Any] = {
+        "payloadType": envelope.payload_type,
+        "keyHint": envelope.key_hint,
+        "payloadSha256": _codec.sha256_hex(envelope.payload),
+    }
+    tried = f"none of the {len(around.keys)} keys at hand made it" if around.keys else "no key at hand (--key)"
+    return Description(
+        kind="Sigstore bundle",
+        facts=facts,
+        verified=(f"signed with {', '.join(signers)}",) if signers else (),
+        unverified=() if signers else (f"its signature: {tried}",),
+        parts=(describe_statement(envelope.payload, around),),
+    )
+
+
+def describe_statement(payload: bytes, around: Surroundings) -> Description:
+    """An in-toto statement, and for evidence what it covers.
+
+    Raises:
+        FormatError: not a statement.
+    """
+    parsed = statement.parse(payload)
+    facts: dict[str, Any] = {
+        "sha256": parsed.sha256,
+        "subjects": [{"name": item.name, "sha256": item.sha256} for item in parsed.subjects],
+        "predicateType": parsed.predicate_type,
+    }
+    try:
+        predicate = predicates.parse(parsed)
+    except FormatError as err:
+        return Description(
+            kind="in-toto statement",
+            facts={**facts, "predicate": parsed.predicate},
+            unverified=(f"its predicate: {err}", "what it says"),
+        )
+    if isinstance(predicate, TeeEvidence):
+        return _describe_evidence(parsed, predicate, facts, around)
+    return Description(
+        kind="in-toto statement",
+        facts={**facts, "predicate": parsed.predicate},
+        unverified=("what it says: evidence that covers these bytes, and a policy, decide whether it counts",),
+    )
+
+
+def _describe_evidence(
+    parsed: Statement, predicate: TeeEvidence, facts: dict[str, Any], around: Surroundings
+) -> Description:
+    trust = EvidenceTrust(at=around.at, now=around.now, held=around.held)
+    covers = tuple(subject.sha256 for subject in parsed.subjects)
+    facts |= {"nonce": predicate.nonce, "quotedAt": predicate.quoted_at, "quoteType": predicate.quote.media_type}
+    try:
+        found = verify_evidence(predicate, statement=parsed.sha256, covers=covers, trust=trust)
+    except LamslsaError as err:
+        return Description(
+            kind="TEE evidence", facts=facts, unverified=(f"that a TEE vouches for anything: {err} [{err.reason}]",)
+        )
+    verified = [
+        f"a quote, authentic as of {plain(around.at)}, covers exactly these {len(covers)} statements, in this order",
+        *(
+            f"device {device.device_id[:16]}: {device.architecture}, as its driver reported, golden values "
+            f"{device.golden_values}"
+            for device in found.claims.devices
+        ),
+    ]
+    unverified = ["whether root, measurement and patch level are acceptable: a policy decides that"]
+    (verified if found.standing is not None and not found.standing.revoked else unverified).append(_standing(found))
+    unverified.append(f"when it was quoted: {found.freshness.message or 'no lower bound'}")
+    return Description(
+        kind="TEE evidence",
+        facts={**facts, "claims": claims_facts(found.claims)},
+        verified=tuple(verified),
+        unverified=tuple(unverified),
+    )
+
+
+def _standing(found: VerifiedEvidence) -> str:
+    if found.standing is None:
+        return f"how the platform stands now: {found.standing_message}"
+    return "the platform has been REVOKED" if found.standing.revoked else "the platform is not revoked"
+
+
+def describe_run(run: Run, around: Surroundings) -> Description:
+    """A run folder of ``lamslsa attest``: its statements, and whether its quote is over them."""
+    digests = [_codec.sha256_hex(item.payload) for item in run.statements]
+    answers = [_codec.sha256_hex(device.data) for device in run.devices]
+    quote = describe_quote(run.evidence.quote, run.evidence.media_type, around, snapshot=run.evidence.collateral)
+    expected = binding.report_data(run.nonce.value, device_evidence=answers, statements=digests).hex()
+    bound = expected in _values(quote.facts)
+    asked = binding.device_nonce(run.nonce.value, statements=digests)
+    sentence = "the quote's report data is that of exactly these statements, devices and this nonce"
+    return Description(
+        kind="run folder",
+        facts={"nonce": run.nonce.value.hex(), "nonceOf": _nonce(run.nonce), "quotedAt": run.quoted_at},
+        verified=(sentence,) if bound else (),
+        unverified=("nothing here is signed yet",) if bound else (f"NOT so: {sentence}", "nothing here is signed yet"),
+        parts=(
+            quote,
+            *(describe_device(device.data, around, nonce=asked) for device in run.devices),
+            *(describe_statement(item.payload, around) for item in run.statements),
+        ),
+    )
+
+
+def _nonce(nonce: Nonce) -> str:
+    return "chance or a challenge" if nonce.beacon is None else f"a beacon, {nonce.beacon.media_type}"
+
+
+def _values(value: Any) -> set[str]:
+    """Every string below a JSON value."""
+    if isinstance(value, dict):
+        return set().union(*map(_values, value.values())) if value else set()
+    if isinstance(value, list):
+        return set().union(*map(_values, value)) if value else set()
+    return {value} if isinstance(value, str) else set()
