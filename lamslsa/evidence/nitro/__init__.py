@@ -1,0 +1,3 @@
+"""AWS Nitro Enclaves: parse attestation documents, verify them."""
+
+__all__: list[str] = []

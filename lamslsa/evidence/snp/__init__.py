@@ -1,0 +1,3 @@
+"""AMD SEV-SNP: parse reports and their collateral, verify them."""
+
+__all__: list[str] = []
