@@ -11,11 +11,12 @@ from types import MappingProxyType
 from typing import Final
 
 from lamslsa.errors import FormatError
-from lamslsa.predicates import dataset, evaluation, provenance, tee_evidence
+from lamslsa.predicates import dataset, evaluation, provenance, reference_values, tee_evidence
 from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
 from lamslsa.predicates.evaluation import Evaluation
 from lamslsa.predicates.provenance import Provenance
+from lamslsa.predicates.reference_values import ReferenceValues
 from lamslsa.predicates.tee_evidence import TeeEvidence
 from lamslsa.statement import Statement
 
@@ -25,19 +26,21 @@ __all__ = [
     "Evaluation",
     "Predicate",
     "Provenance",
+    "ReferenceValues",
     "TeeEvidence",
     "configuration_digest",
     "parse",
     "to_wire",
 ]
 
-Predicate = Dataset | Evaluation | Provenance | TeeEvidence
+Predicate = Dataset | Evaluation | Provenance | ReferenceValues | TeeEvidence
 
 SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
         dataset.PREDICATE_TYPE: Dataset,
         evaluation.PREDICATE_TYPE: Evaluation,
         provenance.PREDICATE_TYPE: Provenance,
+        reference_values.PREDICATE_TYPE: ReferenceValues,
         tee_evidence.PREDICATE_TYPE: TeeEvidence,
     }
 )
@@ -46,7 +49,7 @@ SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
 def parse(statement: Statement) -> Predicate:
     """The typed predicate of a statement.
 
-    Statements about artifacts have exactly one subject: a second one would carry a property over to another artifact.
+    Every statement but evidence has exactly one subject: a second one would carry a property over to another artifact.
 
     Raises:
         FormatError: unknown predicate type or version, a field that breaks its model, or more than one subject.

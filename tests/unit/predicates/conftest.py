@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from lamslsa.predicates import Dataset, Evaluation, Predicate, Provenance, TeeEvidence, configuration_digest
+from lamslsa.predicates import (
+    Dataset,
+    Evaluation,
+    Predicate,
+    Provenance,
+    ReferenceValues,
+    TeeEvidence,
+    configuration_digest,
+)
 from lamslsa.predicates import dataset as ds
 from lamslsa.predicates import evaluation as ev
 from lamslsa.predicates import provenance as pv
+from lamslsa.predicates import reference_values as rv
 from lamslsa.predicates import tee_evidence as te
 from lamslsa.predicates._common import (
     ArtifactReference,
@@ -155,6 +164,28 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                 freshness=te.Content(media_type=te.BEACON_TIMESTAMP_MEDIA_TYPE, content="AAAA", digest=TWO),
                 collateral=te.Content(media_type=te.COLLATERAL_MEDIA_TYPE, content="e30=", digest=ONE),
                 quoted_at="2026-11-22T00:00:00Z",
+            ),
+        ),
+        "reference-values": (
+            rv.PREDICATE_TYPE,
+            ReferenceValues(
+                tee="sgx",
+                measurement={
+                    "mrEnclave": "11" * 32,
+                    "mrSigner": "22" * 32,
+                    "attributes": "0500000000000000e700000000000000",
+                    "miscSelect": "00" * 4,
+                    "configId": "00" * 64,
+                },
+                release="0.2.0",
+                build=rv.EnclaveBuild(
+                    name="measure",
+                    source=ResourceDescriptor(uri="git+https://example.com/lamslsa@0123abcd", digest=ONE),
+                    materials=(ResourceDescriptor(name="packages", digest=TWO),),
+                    command="lamslsa enclave build measure",
+                ),
+                vouches_for=rv.MEASURE_VOUCHES,
+                minimum_svns={"isvSvn": 3},
             ),
         ),
     }

@@ -18,7 +18,7 @@ from lamslsa.statement import Subject
 Full = Mapping[str, tuple[str, Predicate]]
 Path = tuple[str | int, ...]
 
-NAMES = ("dataset", "evaluation", "training", "tee-evidence")
+NAMES = ("dataset", "evaluation", "training", "tee-evidence", "reference-values")
 SUBJECT = Subject(name="census", sha256="0" * 64)
 
 
@@ -99,7 +99,7 @@ def test_null_is_no_value(full: Full, name: str) -> None:
     for path, required, typed in all_fields(full, name):
         predicate_type, value = wire(full, name)
         at(value, path[:-1])[path[-1]] = None
-        may_be_absent = not required and not isinstance(typed, tuple)
+        may_be_absent = not required and not isinstance(typed, tuple) and path != ("minimumSvns",)
         assert refused(predicate_type, value) != may_be_absent, path
 
 
@@ -107,7 +107,7 @@ def test_null_is_no_value(full: Full, name: str) -> None:
 @pytest.mark.parametrize("other", ["0.1", True, [], {}])
 def test_a_number_is_a_number(full: Full, name: str, other: Any) -> None:
     numbers = [path for path, _, typed in all_fields(full, name) if type(typed) in (int, float)]
-    assert numbers or name in ("training", "tee-evidence")
+    assert numbers or name in ("training", "tee-evidence", "reference-values")
     for path in numbers:
         predicate_type, value = wire(full, name)
         at(value, path[:-1])[path[-1]] = other
@@ -176,8 +176,8 @@ def test_unknown_build_types_are_refused(full: Full) -> None:
     assert refused(predicate_type, value)
 
 
-@pytest.mark.parametrize("name", ["dataset", "evaluation", "training"])
-def test_an_artifact_statement_has_one_subject(full: Full, name: str) -> None:
+@pytest.mark.parametrize("name", ["dataset", "evaluation", "training", "reference-values"])
+def test_a_statement_but_evidence_has_one_subject(full: Full, name: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse(*wire(full, name), subjects=2)
     assert caught.value.reason == "statement-one-subject"
@@ -207,4 +207,43 @@ def test_kinds_are_not_mixed_up(full: Full, kind: str) -> None:
 def test_a_confidence_level_lies_between_0_and_1(full: Full, level: float) -> None:
     predicate_type, value = wire(full, "evaluation")
     value["metrics"][0]["interval"]["level"] = level
+    assert refused(predicate_type, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [
+        (("tee",), "SGX"),
+        (("tee",), "simulated"),
+        (("measurement",), {}),
+        (("measurement", "mrEnclave"), "A" * 64),
+        (("measurement", "mrEnclave"), "1" * 63),
+        (("measurement", "mrEnclave"), ""),
+        (("measurement", "mrEnclave"), 1),
+        (("measurement",), {f"part{number}": "00" for number in range(33)}),
+        (("release",), ""),
+        (("release",), "0.2.0/../0.1.0"),
+        (("release",), ".2"),
+        (("release",), "0.2.0\n"),
+        (("release",), "0" * 129),
+        (("build", "name"), ""),
+        (("build", "command"), "x" * 4097),
+        (("build", "materials"), [{"name": "x"}] * 257),
+        (("vouchesFor", "predicateTypes"), []),
+        (("vouchesFor", "predicateTypes"), ["x"] * 257),
+        (("vouchesFor", "predicateTypes"), [""]),
+        (("vouchesFor", "buildTypes"), ["x"] * 257),
+        (("vouchesFor", "buildTypes"), ["x" * 513]),
+        (("vouchesFor", "measurers"), ["x"] * 257),
+        (("vouchesFor", "measurers"), [None]),
+        (("minimumSvns", "isvSvn"), -1),
+        (("minimumSvns", "isvSvn"), 1.0),
+        (("minimumSvns", "isvSvn"), True),
+        (("minimumSvns",), {f"svn{number}": 0 for number in range(33)}),
+    ],
+)
+def test_reference_values_are_bounded(full: Full, path: Path, other: Any) -> None:
+    predicate_type, value = wire(full, "reference-values")
+    assert not refused(predicate_type, value)
+    at(value, path[:-1])[path[-1]] = other
     assert refused(predicate_type, value)

@@ -23,10 +23,11 @@ from lamslsa.predicates.emit import verify_descriptors
 Full = Mapping[str, tuple[str, Predicate]]
 
 SPECS = Path(__file__).parents[3] / "predicates"
-NAMES = ("dataset", "evaluation", "tee-evidence", "training")
+NAMES = ("dataset", "evaluation", "reference-values", "tee-evidence", "training")
 MESSAGES = {
     "dataset": "lamslsa.dataset.v1.Dataset",
     "evaluation": "lamslsa.evaluation.v1.Evaluation",
+    "reference-values": "lamslsa.reference_values.v1.ReferenceValues",
     "tee-evidence": "lamslsa.tee_evidence.v1.TeeEvidence",
 }
 EXAMPLES = sorted(SPECS.glob("*/v1/examples/*.json"))
@@ -153,6 +154,7 @@ def _inner(kind: Any) -> Iterator[type[WireModel]]:
 ROOTS: dict[str, tuple[type[WireModel], ...]] = {
     "dataset": (predicates.Dataset,),
     "evaluation": (predicates.Evaluation,),
+    "reference-values": (predicates.ReferenceValues,),
     "tee-evidence": (predicates.TeeEvidence,),
     "training": (pv.TrainingParameters, pv.InternalParameters, pv.DependencyAnnotations),
 }

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from lamslsa import predicates
+from lamslsa import predicates, statement
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.evidence.binding import device_nonce, report_data
-from lamslsa.evidence.interface import Measurement
+from lamslsa.evidence.interface import MEASUREMENT_PARTS, SECURITY_VERSIONS, TEES, Measurement
+from lamslsa.evidence.reference import measurement_of
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS, derive_seed
+from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES, VouchesFor
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,3 +97,54 @@ def test_artifact_identity() -> None:
     manifest = Manifest.of("model", files)
     for value in (manifest.config.decode(), manifest.canonical.decode(), manifest.sha256):
         assert value in specification
+
+
+REFERENCE_VALUES = "predicates/reference-values/v1/README.md"
+
+
+def rows(specification: str, start: str, end: str) -> list[list[str]]:
+    """Cells of the rows of the table between two texts, without its head."""
+    section = specification.split(start)[1].split(end, maxsplit=1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_parts_of_every_measurement() -> None:
+    listed: dict[str, dict[str, int]] = {}
+    tee = ""
+    for kind, names, size, _ in rows(text(REFERENCE_VALUES), "## Measurements", "`minimumSvns` has"):
+        tee = kind.strip("`") or tee
+        listed.setdefault(tee, {}).update({name: int(size) for name in re.findall(r"`(\w+)`", names)})
+    assert listed == {tee: dict(parts) for tee, parts in MEASUREMENT_PARTS.items()}
+
+
+def test_security_versions() -> None:
+    found = rows(text(REFERENCE_VALUES), "`minimumSvns` has", "Whether a quote")
+    listed = {kind.strip("`"): tuple(re.findall(r"`(\w+)`", names)) for kind, names in found}
+    assert listed == {tee: SECURITY_VERSIONS[tee] for tee in TEES}
+
+
+@pytest.mark.parametrize(("build", "vouches"), [("measure", MEASURE_VOUCHES), ("train-own", TRAIN_OWN_VOUCHES)])
+def test_what_the_builds_vouch_for(build: str, vouches: VouchesFor) -> None:
+    (row,) = (row for row in rows(text(REFERENCE_VALUES), "## The builds", "## How") if row[0] == f"`{build}`")
+    listed = [tuple(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]]
+    assert listed == [vouches.predicate_types, vouches.build_types, vouches.measurers]
+
+
+def test_the_measure_build_vouches_for_every_measurer_there_is() -> None:
+    from lamslsa.measure.dataset import tabular as dataset
+    from lamslsa.measure.evaluation import tabular as evaluation
+
+    made = {f"{module._NAME}/{module._VERSION}" for module in (dataset, evaluation)}
+    assert set(MEASURE_VOUCHES.measurers) == made
+    assert not TRAIN_OWN_VOUCHES.measurers
+
+
+def test_the_example_of_a_reference_value() -> None:
+    parsed = statement.parse(
+        (ROOT / REFERENCE_VALUES).with_name("examples").joinpath("reference-values.json").read_bytes()
+    )
+    values = predicates.parse(parsed)
+    assert isinstance(values, predicates.ReferenceValues)
+    assert measurement_of(parsed, values).digest in text("predicates/README.md")
+    assert values.vouches_for == MEASURE_VOUCHES
