@@ -18,10 +18,19 @@ from lamslsa.artifact import Progress as ReadProgress
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.measure import Job, Progress, Trained, measure_dataset, measure_evaluation, measure_training
+from lamslsa.measure import (
+    Job,
+    OwnTraining,
+    Progress,
+    Trained,
+    measure_dataset,
+    measure_evaluation,
+    measure_own_training,
+    measure_training,
+)
 from lamslsa.predicates.emit import verify_descriptors
 
-__all__ = ["attest_dataset", "attest_evaluation", "attest_training"]
+__all__ = ["attest_dataset", "attest_evaluation", "attest_own_training", "attest_training"]
 
 
 def attest_dataset(
@@ -52,6 +61,24 @@ def attest_training(
     with ExitStack() as stack:
         dataset = _read(stack, path, "dataset", progress)
         trained = measure_training(dataset, job=job, progress=progress)
+    return _quote([("provenance", trained.payload)], attester, nonce), trained
+
+
+def attest_own_training(
+    path: Path, *, code: Path, job: OwnTraining, attester: Attester, progress: Progress, nonce: Nonce
+) -> tuple[Run, Trained]:
+    """Train with the user's own code on the dataset at ``path``.
+
+    Only where that code is part of what the TEE measures, and where a reference value lets the measurement vouch for
+    nothing else: the code shares this process and could have anything quoted.
+
+    Raises:
+        FormatError: the dataset or the job is not usable, or the code fails.
+        UnavailableError: the TEE does not answer.
+    """
+    with ExitStack() as stack:
+        dataset = _read(stack, path, "dataset", progress)
+        trained = measure_own_training(dataset, code=code, job=job)
     return _quote([("provenance", trained.payload)], attester, nonce), trained
 
 

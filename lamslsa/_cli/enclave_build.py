@@ -1,0 +1,249 @@
+"""``lamslsa enclave build | sign | run``: make an enclave and run a job in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from lamslsa import _codec
+from lamslsa._cli import ui
+from lamslsa._cli.inputs import platform_option, read_capped
+from lamslsa._files import refuse_existing
+from lamslsa.errors import FormatError
+
+if TYPE_CHECKING:
+    from lamslsa.enclave.run import Request, Runner
+
+__all__ = ["COMMANDS"]
+
+_RUNNERS: Final[Mapping[str, Runner]] = {"sgx": "gramine-sgx", "gramine-direct": "gramine-direct"}
+_FEATURES: Final = click.Choice(["required", "disabled"])
+_REQUEST_KEYS: Final = frozenset({"kind", "config", "inputs", "name", "others"})
+_MAX_BEACON_BYTES: Final = 64 * 1024
+
+
+@click.command("build")
+@click.argument("which", metavar="BUILD", type=click.Choice(["measure", "train-own"]))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the build; must not exist.")
+@click.option("--code", type=click.Path(path_type=Path), help="train-own: folder of the training code, with train.py.")
+@click.option(
+    "--python",
+    type=click.Path(path_type=Path),
+    default=sys.executable,
+    show_default="this interpreter",
+    help="Interpreter of the enclave.",
+)
+@click.option("--packages", type=click.Path(path_type=Path), help="Folder with lamslsa; the interpreter's by default.")
+@click.option("--enclave-size", default="16G", show_default=True, help="Memory; with --edmm the most that it may be.")
+@click.option("--edmm/--no-edmm", default=False, show_default=True, help="Add memory when it is needed.")
+@click.option("--threads", type=click.IntRange(4, 1024), default=16, show_default=True, help="Most threads at a time.")
+@click.option("--avx512", type=_FEATURES, default="required", show_default=True, help="Vector unit of the machine.")
+@click.option("--amx", type=_FEATURES, default="disabled", show_default=True, help="Matrix unit of the machine.")
+@click.option("--svn", type=click.IntRange(0, 0xFFFF), default=1, show_default=True, help="Security version.")
+@click.option("--template-only", is_flag=True, help="Stop before gramine-manifest.")
+@ui.options
+def build_command(
+    which: Any,
+    out: Path,
+    code: Path | None,
+    python: Path,
+    packages: Path | None,
+    enclave_size: str,
+    edmm: bool,
+    threads: int,
+    avx512: Any,
+    amx: Any,
+    svn: int,
+    template_only: bool,
+    output: ui.Output,
+) -> int:
+    """Build an enclave: list every file that it may open, with its digest, and render its manifest.
+
+    'measure' is for datasets, declarative training and evaluation. 'train-own' holds one user's training code and
+    vouches for nothing but that training.
+
+    \b
+    Example:
+      lamslsa enclave build measure --out build/measure
+      lamslsa enclave build train-own --code ./training --out build/train-own
+    """
+    from lamslsa.enclave.build import build
+    from lamslsa.enclave.files import Interpreter
+    from lamslsa.enclave.template import Settings
+
+    if (code is None) != (which == "measure"):
+        raise click.UsageError("expected --code with train-own and only there")
+    built = build(
+        which,
+        out,
+        interpreter=Interpreter.ask(python, packages=packages),
+        code=code,
+        settings=Settings(enclave_size=enclave_size, edmm=edmm, max_threads=threads, avx512=avx512, amx=amx, svn=svn),
+        template_only=template_only,
+    )
+    if template_only:
+        output.note("template only: run gramine-manifest on it where Gramine is installed, then lamslsa enclave sign")
+    output.result(
+        f"{built.trusted} trusted files\n{out}",
+        {"build": which, "out": str(out), "trustedFiles": built.trusted, "complete": built.complete},
+    )
+    return 0
+
+
+@click.command("sign")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="RSA key of 3072 bits with exponent 3 (gramine-sgx-gen-private-key).",
+)
+@ui.options
+def sign_command(folder: Path, key: Path, output: ui.Output) -> int:
+    """Sign an enclave build, and refuse a final manifest that lets the host decide what it should not.
+
+    \b
+    Example:
+      lamslsa enclave sign build/measure --key enclave-key.pem
+    """
+    from lamslsa.enclave.build import sign
+
+    read_capped(key, what="key")
+    final = sign(folder, key)
+    signature = folder / f"{final.build}.sig"
+    output.result(
+        f"{len(final.trusted)} trusted files\n{signature}",
+        {
+            "build": final.build,
+            "isvSvn": final.svn,
+            "trustedFiles": len(final.trusted),
+            "signature": str(signature),
+            "manifest": str(folder / f"{final.build}.manifest.sgx"),
+        },
+    )
+    return 0
+
+
+@click.command("run")
+@click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
+@click.option("--build", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the enclave build.")
+@click.option("--tee", required=True, type=click.Choice(list(_RUNNERS)), help="With SGX, or simulated without.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist.")
+@click.option("--model-out", type=click.Path(path_type=Path), help="Training: folder of the model; must not exist.")
+@click.option("--nonce", metavar="HEX", help="Challenge of the relying party.")
+@click.option("--beacon", type=click.Path(path_type=Path), help="File of which the nonce is to be the digest.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="How long it may take.")
+@platform_option
+@ui.options
+def run_command(
+    job: Path,
+    folder: Path,
+    tee: str,
+    out: Path,
+    model_out: Path | None,
+    nonce: str | None,
+    beacon: Path | None,
+    timeout: float | None,
+    simulated_platform: Path,
+    output: ui.Output,
+) -> int:
+    """Run a job in an enclave build.
+
+    JOB is a JSON file whose paths are relative to it: {"kind": "evaluation", "config": "census.yaml",
+    "inputs": {"model": "model", "dataset": "adult.test"}}; for a dataset also "name", and "others" by name.
+
+    \b
+    Example:
+      lamslsa enclave run job.json --build build/measure --tee sgx --out build/evaluation
+    """
+    from lamslsa.enclave.run import run_job
+    from lamslsa.evidence.run import staged_run
+
+    if nonce is not None and beacon is not None:
+        raise click.UsageError("expected --nonce or --beacon, got both")
+    request = _request(job, nonce=nonce, beacon=beacon)
+    if (model_out is None) == (request.kind == "training"):
+        raise click.UsageError("expected --model-out with a training and only there")
+    for target in (out, model_out):
+        if target is not None:
+            refuse_existing(target)
+    with (
+        run_job(
+            request,
+            build_dir=folder,
+            runner=_RUNNERS[tee],
+            simulated_platform=None if tee == "sgx" else simulated_platform,
+            workspace=out.absolute().parent,
+            timeout_s=timeout,
+            say=output.note,
+        ) as finished,
+        staged_run(finished.run, out),
+    ):
+        if model_out is not None:
+            finished.write_model(model_out)
+    if tee != "sgx":
+        output.note("simulated TEE: no hardware vouches for these values")
+    digests = {item.name: _codec.sha256_hex(item.payload) for item in finished.run.statements}
+    output.result(
+        "\n".join([*(f"{name}.json  sha256:{digest}" for name, digest in digests.items()), str(out)]),
+        {
+            "out": str(out),
+            "tee": tee,
+            "simulated": tee != "sgx",
+            "statements": [{"name": name, "sha256": digest} for name, digest in digests.items()],
+        },
+    )
+    return 0
+
+
+def _request(job: Path, *, nonce: str | None, beacon: Path | None) -> Request:
+    from lamslsa.enclave.job import INPUTS
+    from lamslsa.enclave.run import Request
+
+    document = _codec.loads(read_capped(job, what="job"))
+    match document:
+        case {"kind": kind, "config": str(config), "inputs": dict(inputs)} if (
+            kind in tuple(INPUTS) and set(document) <= _REQUEST_KEYS
+        ):
+            name, others = document.get("name"), document.get("others", {})
+        case _:
+            _refuse(job)
+    if not (name is None or isinstance(name, str)) or not isinstance(others, dict):
+        _refuse(job)
+    return Request(
+        kind=kind,
+        config=read_capped(job.parent / config, what="configuration"),
+        inputs=_paths(inputs, job),
+        name=name,
+        others=_paths(others, job),
+        challenge=None if nonce is None else _challenge(nonce),
+        beacon=None if beacon is None else read_capped(beacon, what="beacon", limit=_MAX_BEACON_BYTES),
+    )
+
+
+def _paths(named: Mapping[str, Any], job: Path) -> dict[str, Path]:
+    if not all(isinstance(path, str) and path for path in named.values()):
+        _refuse(job)
+    return {name: job.parent / path for name, path in named.items()}
+
+
+def _challenge(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as err:
+        raise click.UsageError(f"expected a challenge in hexadecimal, got {text[:80]!a}") from err
+
+
+def _refuse(job: Path) -> NoReturn:
+    raise FormatError(
+        f"expected a job for an enclave in {job}, got other fields",
+        reason="enclave-request",
+        hint='{"kind": "dataset|training|evaluation", "config": FILE, "inputs": {…}, "name": …, "others": {…}}',
+    )
+
+
+COMMANDS: Final[list[click.Command]] = [build_command, sign_command, run_command]

@@ -1,0 +1,299 @@
+"""On the host: one job in, the files of a run out, under gramine-sgx or gramine-direct.
+
+    lamslsa attest … --tee sgx              gramine-sgx: the processor vouches
+    lamslsa attest … --tee gramine-direct   the same program without SGX: simulated evidence, asked for by name
+
+Rules:
+- The job runs in a folder of its own, which nobody else can enter and which is gone afterwards. Inputs are linked into
+  it: the enclave reads the bytes once, whatever the links come to point at.
+- What comes back is untrusted: it is read under caps, the quote must be over the statements, the nonce the one asked
+  for, the model the one that the statement is about. It gets its name only then, complete or not at all.
+- What the enclave says on its way is shown line by line, shortened; whoever prints it escapes it.
+- An interruption, a timeout or an error ends every process that was started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Literal
+
+from lamslsa import _codec, statement
+from lamslsa._files import refuse_existing, sync_folder, write_file
+from lamslsa.artifact import hash_artifact, materialize
+from lamslsa.artifact.manifest import EXCLUDED_ROOTS
+from lamslsa.enclave.build import find_build, read_final
+from lamslsa.enclave.job import BEACON, CONFIG, ERROR, JOB, MODEL, OUT, PLATFORM, RUN, Job, Kind
+from lamslsa.enclave.programs import find_program
+from lamslsa.errors import FormatError, LamslsaError, PolicyError, UnavailableError, VerificationError
+from lamslsa.evidence.nonce import Nonce
+from lamslsa.evidence.run import Run, read_run
+from lamslsa.publish import evidence_statement
+
+__all__ = ["Finished", "Request", "Runner", "run_job"]
+
+Runner = Literal["gramine-sgx", "gramine-direct"]
+
+_ERRORS: Final[Mapping[str, type[LamslsaError]]] = {
+    error.__name__: error for error in (FormatError, VerificationError, PolicyError, UnavailableError)
+}
+_REASON: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_STATEMENT: Final[Mapping[Kind, str]] = {
+    "dataset": "01-dataset",
+    "training": "01-provenance",
+    "evaluation": "01-evaluation",
+}
+_MAX_LINE_BYTES: Final = 400
+_MAX_ERROR_BYTES: Final = 64 * 1024
+_GRACE_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One measurement, as the host asks for it.
+
+    Attributes:
+        config: bytes of the job file that declares everything.
+        inputs: role (``dataset``, ``model``) to a path on the host.
+        name: name of the dataset in the configuration; only where a dataset is measured.
+        others: the datasets that one is compared with, by their names in the configuration.
+        challenge: nonce that the relying party chose.
+        beacon: bytes of which the nonce is to be the digest.
+    """
+
+    kind: Kind
+    config: bytes
+    inputs: Mapping[str, Path]
+    name: str | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
+    challenge: bytes | None = None
+    beacon: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What came out of the enclave and was found to belong together; nothing about the quote is verified yet.
+
+    Attributes:
+        model: folder of the model that a training made; gone with the block of `run_job`.
+    """
+
+    run: Run
+    model: Path | None
+
+    def write_model(self, folder: Path) -> None:
+        """Give the model its name.
+
+        Raises:
+            FormatError: something of that name exists.
+            ValueError: there is no model.
+        """
+        if self.model is None:
+            raise ValueError("expected a training, which makes a model, got another measurement")
+        refuse_existing(folder)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self.model.rename(folder)
+        except OSError:  # another file system
+            materialize(self.model, folder)
+        sync_folder(folder.absolute().parent)
+
+
+@contextlib.contextmanager
+def run_job(
+    request: Request,
+    *,
+    build_dir: Path,
+    runner: Runner,
+    simulated_platform: Path | None = None,
+    workspace: Path | None = None,
+    timeout_s: float | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Finished]:
+    """Run a job in an enclave build, and yield what came of it.
+
+    Args:
+        request: what to measure.
+        build_dir: folder of the build; signed for ``gramine-sgx``.
+        runner: with SGX, or without.
+        simulated_platform: folder of the simulated platform; for ``gramine-direct`` and only there.
+        workspace: where to put the folder of the job; best where the results are to go.
+        timeout_s: how long the enclave may take.
+        say: is told each line that the enclave writes; hostile text.
+
+    Raises:
+        FormatError: build, job or inputs are not usable, or what came back is not a run.
+        VerificationError: what came back does not belong together.
+        UnavailableError: Gramine is missing, or the enclave failed or took too long.
+        ValueError: a platform for SGX, or none without.
+    """
+    if (simulated_platform is None) != (runner == "gramine-sgx"):
+        raise ValueError("expected a simulated platform for gramine-direct and only there")
+    program = find_program(runner)
+    which = read_final(build_dir).build if runner == "gramine-sgx" else find_build(build_dir)
+    job = _job(request, runner)
+    parent = (workspace or Path(tempfile.gettempdir())).absolute()
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".enclave-", suffix=".partial", dir=parent) as name:
+        root = Path(name)
+        _lay_out(root, request, job, simulated_platform)
+        code = _execute([program, str(build_dir.resolve() / which)], root, timeout_s, say)
+        if code != 0:
+            raise _failure(root, runner, code)
+        yield _finish(root, request)
+
+
+def _job(request: Request, runner: Runner) -> Job:
+    return Job(
+        kind=request.kind,
+        tee="sgx" if runner == "gramine-sgx" else "simulated",
+        name=request.name,
+        inputs={role: _base_name(path) for role, path in request.inputs.items()},
+        others={name: _base_name(path) for name, path in request.others.items()},
+        challenge=request.challenge,
+        with_beacon=request.beacon is not None,
+    )
+
+
+def _base_name(path: Path) -> str:
+    """The name that an input has wherever it is measured: a file's own, a folder's once links are resolved."""
+    return path.resolve().name if path.is_dir() else path.name
+
+
+def _lay_out(root: Path, request: Request, job: Job, platform: Path | None) -> None:
+    job.nonce(request.beacon)
+    for folder in (JOB.parent, OUT):
+        (root / folder).mkdir()
+    write_file(root / JOB, job.dumps())
+    write_file(root / CONFIG, request.config)
+    if request.beacon is not None:
+        write_file(root / BEACON, request.beacon)
+    places = {root / job.place(role): path for role, path in request.inputs.items()}
+    places |= {root / place: request.others[name] for name, place in job.other_places().items()}
+    for place, path in places.items():
+        if not path.exists():
+            raise FormatError(f"expected a file or folder, got nothing at {str(path)!a}", reason="artifact-missing")
+        place.parent.mkdir(parents=True)
+        place.symlink_to(path.resolve())
+    if platform is not None:
+        _copy_platform(platform, root / PLATFORM)
+
+
+def _copy_platform(platform: Path, target: Path) -> None:
+    """A copy, since whatever runs in there has no business in the original; made and renewed here, where it is kept."""
+    import datetime as dt
+
+    from lamslsa.evidence.simulated.platform import SimulatedPlatform
+
+    SimulatedPlatform.open_or_create(platform, now=dt.datetime.now(dt.UTC))
+    shutil.copytree(platform, target)
+
+
+def _execute(command: list[str], root: Path, timeout_s: float | None, say: Callable[[str], None]) -> int:
+    """Run the enclave in a process group of its own, which is gone when this returns or raises."""
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        if process.stdout is None:
+            raise TypeError("expected a pipe: it was asked for")
+        reader = threading.Thread(target=_pass_on, args=(process.stdout, say), daemon=True)
+        reader.start()
+        try:
+            code = process.wait(timeout_s)
+            _end(process.pid, signal.SIGKILL)  # whatever it left behind
+            reader.join(_GRACE_S)
+        except subprocess.TimeoutExpired as err:
+            raise UnavailableError(
+                f"expected the enclave to end within {timeout_s:g} s, got a longer run", reason="enclave-timeout"
+            ) from err
+        finally:
+            _end(process.pid, signal.SIGKILL)
+    return code
+
+
+def _end(group: int, how: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, how)
+
+
+def _pass_on(stream: IO[bytes], say: Callable[[str], None]) -> None:
+    """Lines as they come; a line without an end is passed on in pieces, so nothing piles up."""
+    for line in iter(lambda: stream.readline(_MAX_LINE_BYTES), b""):
+        say(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+
+def _failure(root: Path, runner: Runner, code: int) -> LamslsaError:
+    """The error that the enclave wrote, if it did; hostile, but it can only name another reason to fail."""
+    with contextlib.suppress(FormatError, OSError):
+        with (root / ERROR).open("rb") as file:
+            document = _codec.loads(file.read(_MAX_ERROR_BYTES + 1), max_bytes=_MAX_ERROR_BYTES)
+        match document:
+            case {"class": str(name), "reason": str(reason), "message": str(text), "hint": str() | None as hint} if (
+                name in _ERRORS and _REASON.fullmatch(reason)
+            ):
+                return _ERRORS[name](text, reason=reason, hint=hint)
+    return UnavailableError(
+        f"expected the enclave to do its job under {runner}, got exit code {code}",
+        reason="enclave-failed",
+        hint="what it wrote before stands above; enclave/README.md names what a machine needs",
+    )
+
+
+def _finish(root: Path, request: Request) -> Finished:
+    """Hold what came back against what was asked for.
+
+    1. It holds no links, and a run folder under the caps of one.
+    2. It has the one statement that this kind of job makes.
+    3. Its nonce is the one asked for.
+    4. Its quote is over its statements.
+    5. There is a model after a training and only then, the statement is about it, and it holds nothing else.
+
+    Raises:
+        FormatError: (1) does not hold.
+        VerificationError: another one does not.
+    """
+    if any(path.is_symlink() for path in (root / OUT).rglob("*")):  # (1)
+        _refuse("files", "a link", "link")
+    run = read_run(root / RUN)
+    names = [item.name for item in run.statements]
+    if names != [_STATEMENT[request.kind]]:  # (2)
+        _refuse(f"the statement {_STATEMENT[request.kind]}", ", ".join(names), "statement")
+    asked = _asked(request)
+    if asked is not None and run.nonce != asked:  # (3)
+        _refuse("the nonce that was asked for", "another", "nonce")
+    evidence_statement(run)  # (4)
+    model = root / MODEL
+    if os.path.lexists(model) != (request.kind == "training"):  # (5)
+        _refuse("a model after a training, and only then", "the opposite", "model")
+    if request.kind != "training":
+        return Finished(run=run, model=None)
+    if any((model / name).exists() for name in EXCLUDED_ROOTS):
+        _refuse("a model and nothing beside it", "a folder that is no part of models", "model")
+    subject = statement.parse(run.statements[0].payload).subjects[0]
+    if hash_artifact(model, "model").sha256 != subject.sha256:
+        _refuse("the model that the statement is about", "another", "model")
+    return Finished(run=run, model=model)
+
+
+def _asked(request: Request) -> Nonce | None:
+    if request.beacon is not None:
+        return Nonce.of_beacon(request.beacon)
+    return None if request.challenge is None else Nonce.of_challenge(request.challenge)
+
+
+def _refuse(expected: str, got: str, rule: str) -> None:
+    raise VerificationError(f"expected {expected} from the enclave, got {got:.200}", reason=f"enclave-output-{rule}")
