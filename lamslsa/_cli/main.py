@@ -23,14 +23,27 @@ __all__ = ["cli", "main"]
 _COMMANDS: Final = {
     "attest": "measure inside a TEE and write statements and quote",
     "card": "render the model card of a verified model",
+    "challenge": "make a challenge that evidence has to answer",
     "completion": "print the completion script of a shell",
     "digest": "print the identity of a model or dataset",
-    "enclave": "inspect enclave builds",
+    "doctor": "say whether this installation is fit to attest and verify",
+    "enclave": "build, sign, run and measure enclaves",
+    "evidence": "print what a quote or report says, and what of it is verified",
+    "fetch-collateral": "get Intel's and AMD's endorsements of platforms",
+    "inspect": "print what a bundle, statement or run says, and what of it is verified",
     "keygen": "make a signing key",
     "publish": "sign a run and store it beside the model",
+    "tee": "say which TEEs this machine offers, and why not",
     "verify": "appraise a model against a policy",
 }
-_EXTRAS: Final = frozenset({"duckdb", "fairlearn", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchmetrics"})
+_EXTRAS: Final = {
+    **dict.fromkeys(
+        ("duckdb", "fairlearn", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchmetrics"), "tabular"
+    ),
+    **dict.fromkeys(("lxml", "pynvml", "signxml"), "gpu"),
+    "jinja2": "enclave",
+    "urllib3": "fetch",
+}
 _UNREADABLE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
 )
@@ -45,9 +58,10 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in _COMMANDS:
             return None
-        command = importlib.import_module(f"lamslsa._cli.{cmd_name}").command
+        module = f"lamslsa._cli.{cmd_name.replace('-', '_')}"
+        command = importlib.import_module(module).command
         if not isinstance(command, click.Command):
-            raise TypeError(f"expected a command in lamslsa._cli.{cmd_name}, got something else")
+            raise TypeError(f"expected a command in {module}, got something else")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
@@ -74,12 +88,12 @@ def _translate(err: LamslsaError | OSError | ModuleNotFoundError) -> LamslsaErro
     if isinstance(err, LamslsaError):
         return err
     if isinstance(err, ModuleNotFoundError):
-        if err.name not in _EXTRAS:
+        if err.name is None or err.name not in _EXTRAS:
             raise err
         return UnavailableError(
-            f"expected the package {err.name}, which measuring needs, got none",
+            f"expected the package {err.name}, which this command needs, got none",
             reason="extra-missing",
-            hint="pip install 'lamslsa[tabular]'; a verifier does without",
+            hint=f"pip install 'lamslsa[{_EXTRAS[err.name]}]'; a verifier does without",
         )
     where = f" {err.filename}" if err.filename else ""
     message = f"expected to read or write{where}, got: {err.strerror or err}"
