@@ -8,12 +8,11 @@ Rules:
 
 from __future__ import annotations
 
-import datetime as dt
-from pathlib import Path
 from typing import Final
 
-from lamslsa.errors import FormatError, UnavailableError
-from lamslsa.evidence.appraise import PlatformTerms, Refusal, appraise
+from lamslsa.errors import FormatError
+from lamslsa.evidence.appraise import PlatformTerms, Refusal, Vouched, appraise
+from lamslsa.evidence.attesters import attester_for
 from lamslsa.evidence.binding import device_nonce, report_data
 from lamslsa.evidence.interface import (
     Attester,
@@ -46,6 +45,7 @@ __all__ = [
     "Root",
     "Standing",
     "Tee",
+    "Vouched",
     "appraise",
     "attester_for",
     "device_nonce",
@@ -56,8 +56,6 @@ __all__ = [
 
 _QUOTES: Final = (SGX_QUOTE_MEDIA_TYPE, TDX_QUOTE_MEDIA_TYPE, SNP_REPORT_MEDIA_TYPE, NITRO_DOCUMENT_MEDIA_TYPE)
 _AZURE_WORDS: Final = ("azure", "hcl", "vtpm")
-_SIMULATED: Final = "simulated"
-_SIMULATED_HINT: Final = f"to rehearse without hardware, ask for it by name: --tee {_SIMULATED}"
 
 
 def verifier_for(media_type: str) -> EvidenceVerifier:
@@ -105,32 +103,4 @@ def device_verifier_for(media_type: str) -> DeviceVerifier:
     raise FormatError(
         f"expected device evidence of type {NVIDIA_REPORT_MEDIA_TYPE}, got {media_type[:120]!r}",
         reason="evidence-media-type",
-    )
-
-
-def attester_for(tee: str | None, *, simulated_platform: Path, now: dt.datetime | None = None) -> Attester:
-    """The attester that ``--tee`` names.
-
-    Args:
-        tee: None asks for the TEE of this machine.
-        simulated_platform: folder of the simulated platform, made on first use; not touched for another TEE.
-        now: when the simulated platform's collateral has to be valid; the host's clock by default.
-
-    Raises:
-        UnavailableError: no such TEE, or none at all.
-    """
-    if tee == _SIMULATED:
-        from lamslsa.evidence.simulated.attester import SimulatedAttester
-        from lamslsa.evidence.simulated.platform import SimulatedPlatform
-
-        platform = SimulatedPlatform.open_or_create(simulated_platform, now=now or dt.datetime.now(dt.UTC))
-        return SimulatedAttester(platform)
-    if tee is None:
-        raise UnavailableError(
-            "expected a TEE, got none: this release has no attester for hardware yet, whatever this machine has",
-            reason="tee-missing",
-            hint=_SIMULATED_HINT,
-        )
-    raise UnavailableError(
-        f"expected a TEE that this release can attest on, got {tee!r:.80}", reason="tee-unknown", hint=_SIMULATED_HINT
     )

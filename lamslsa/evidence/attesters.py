@@ -1,0 +1,107 @@
+"""Which attester ``--tee`` and ``--gpu`` name.
+
+Rules:
+- No silent fallback: what is asked for and not there is an error, and ``auto`` takes hardware only.
+- A simulated platform is asked for by name, in the form of one TEE; each form has a folder and a PKI of its own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Final, Literal
+
+from lamslsa.errors import UnavailableError
+from lamslsa.evidence.detect import choose_auto
+from lamslsa.evidence.interface import Attester
+
+__all__ = ["HARDWARE", "SIMULATED", "attester_for", "simulated_folder"]
+
+HARDWARE: Final = ("sgx", "tdx", "snp", "nitro")
+SIMULATED: Final = ("simulated", "simulated-tdx", "simulated-snp", "simulated-nitro")
+_GPU: Final = "simulated-gpu"
+
+
+def simulated_folder(folder: Path, form: str) -> Path:
+    """The folder of one form of the simulated platform: that of SGX has the name given, the others lie beside it."""
+    suffix = form.removeprefix("simulated")
+    return folder.with_name(f"{folder.absolute().name}{suffix}") if suffix else folder
+
+
+def attester_for(
+    tee: str, *, simulated_platform: Path, gpu: str | None = None, now: dt.datetime | None = None
+) -> Attester:
+    """The attester that ``--tee`` names, with the devices that ``--gpu`` names.
+
+    Args:
+        tee: ``auto``, one of `HARDWARE`, or one of `SIMULATED`.
+        simulated_platform: folder of the simulated platforms, made on first use; not touched for another TEE.
+        gpu: ``nvidia`` or ``simulated`` to have the GPUs answer too.
+        now: when the simulated platform's collateral has to be valid; the host's clock by default.
+
+    Raises:
+        UnavailableError: no such TEE, none at all, or no GPU that it can vouch for.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    if tee == "auto":
+        tee = choose_auto()
+    attester = _simulated(tee, simulated_platform, now) if tee in SIMULATED else _hardware(tee)
+    if gpu is None:
+        return attester
+    from lamslsa.evidence.devices import WithDevices
+
+    if gpu == "nvidia":
+        from lamslsa.evidence.nvidia.collect import NvmlCollector
+
+        return WithDevices(attester, NvmlCollector())
+    if gpu == "simulated":
+        from lamslsa.evidence.simulated.gpu import SimulatedGpu
+
+        folder = simulated_folder(simulated_platform, _GPU)
+        return WithDevices(attester, SimulatedGpu.open_or_create(folder, now=now).collect)
+    raise UnavailableError(f"expected nvidia or simulated as GPU, got {gpu!r:.80}", reason="gpu-unknown")
+
+
+def _hardware(tee: str) -> Attester:
+    match tee:
+        case "sgx":
+            from lamslsa.evidence.sgx.attester import SgxAttester
+
+            return SgxAttester()
+        case "tdx":
+            from lamslsa.evidence.tdx.attester import TdxAttester
+
+            return TdxAttester()
+        case "snp":
+            from lamslsa.evidence.snp.attester import SnpAttester
+
+            return SnpAttester()
+        case "nitro":
+            from lamslsa.evidence.nitro.attester import NitroAttester
+
+            return NitroAttester()
+        case _:
+            raise UnavailableError(
+                f"expected one of {', '.join((*HARDWARE, *SIMULATED))}, got {tee!r:.80}",
+                reason="tee-unknown",
+                hint="lamslsa tee says what this machine offers",
+            )
+
+
+def _simulated(form: str, simulated_platform: Path, now: dt.datetime) -> Attester:
+    folder = simulated_folder(simulated_platform, form)
+    match form:
+        case "simulated-snp":
+            from lamslsa.evidence.simulated.snp import SimulatedSnpAttester, SimulatedSnpPlatform
+
+            return SimulatedSnpAttester(SimulatedSnpPlatform.open_or_create(folder, now=now))
+        case "simulated-nitro":
+            from lamslsa.evidence.simulated.nitro import SimulatedNitroAttester, SimulatedNitroPlatform
+
+            return SimulatedNitroAttester(SimulatedNitroPlatform.open_or_create(folder, now=now))
+        case _:
+            from lamslsa.evidence.simulated.attester import SimulatedAttester
+            from lamslsa.evidence.simulated.platform import SimulatedPlatform
+
+            tee: Literal["sgx", "tdx"] = "tdx" if form == "simulated-tdx" else "sgx"
+            return SimulatedAttester(SimulatedPlatform.open_or_create(folder, now=now, form=tee))
