@@ -78,7 +78,8 @@ def main() -> None:
     if not policy.is_file():
         sys.exit(f"expected a demo in {demo}: run make demo")
     terms = load_policy(policy.read_bytes(), source=str(policy), directory=policy.parent)
-    trust = terms.trust_material(at=dt.datetime.now(dt.UTC))
+    now = dt.datetime.now(dt.UTC)
+    trust = terms.trust_material(at=now, now=now)
     properties, evidence = classify(list(DirectoryStore(model / ".attestations").bundles()), trust)
     statement = statistics.median(median_ms(partial(verify_bundles, [item], trust)) for item in properties)
     quote = statistics.median(median_ms(partial(verify_bundles, [item], trust)) for item in evidence)

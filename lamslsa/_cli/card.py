@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import appraise_model, inputs
+from lamslsa._cli.appraise import inputs
 from lamslsa._files import replace_file
+from lamslsa.policy import Appraisal
 
 __all__ = ["command"]
 
@@ -20,11 +21,7 @@ __all__ = ["command"]
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the card as one HTML file here.")
 @ui.options
 def command(
-    model: Path,
-    policy: Path,
-    attestations: tuple[str, ...],
-    at: dt.datetime | None,
-    collateral: Path | None,
+    appraise: Callable[[ui.Output], Appraisal],
     markdown_file: Path | None,
     html_file: Path | None,
     output: ui.Output,
@@ -40,9 +37,7 @@ def command(
     """
     from lamslsa.cards import render
 
-    appraisal = appraise_model(
-        model=model, policy=policy, attestations=attestations, at=at, collateral=collateral, output=output
-    )
+    appraisal = appraise(output)
     markdown = render(appraisal, format="markdown")
     written = []
     if markdown_file is not None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import click
 
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import appraise_model, inputs
+from lamslsa._cli.appraise import inputs
 from lamslsa.policy import Appraisal, RuleResult, report
 
 __all__ = ["command"]
@@ -20,14 +18,7 @@ _SHOWN = 20
 @click.command("verify")
 @inputs
 @ui.options
-def command(
-    model: Path,
-    policy: Path,
-    attestations: tuple[str, ...],
-    at: dt.datetime | None,
-    collateral: Path | None,
-    output: ui.Output,
-) -> int:
+def command(appraise: Callable[[ui.Output], Appraisal], output: ui.Output) -> int:
     """Appraise MODEL and its attestations against a policy; the exit code is the verdict.
 
     Works offline. 0 accepted, 3 policy or model unreadable, 4 a required attestation is missing or not authentic,
@@ -36,10 +27,9 @@ def command(
     \b
     Example:
       lamslsa verify ./model --policy policy.yaml
+      lamslsa verify ./model --policy policy.yaml --collateral collateral --challenge challenge.json
     """
-    appraisal = appraise_model(
-        model=model, policy=policy, attestations=attestations, at=at, collateral=collateral, output=output
-    )
+    appraisal = appraise(output)
     output.result(_text(appraisal), report.document(appraisal))
     return appraisal.exit_code
 

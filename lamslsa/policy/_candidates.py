@@ -3,21 +3,23 @@
 Rules:
 - A candidate satisfies a rule when it misses nothing; more candidates can only help.
 - A signature alone makes no authentic candidate: every rule names a platform, so a quote must cover the statement.
+- One quote has to meet everything that the witness asks: platform and age are never taken from two.
 - The nearest miss is found by weight: what lies further from acceptance weighs more. Ties go to the smaller digest, so
   the order in which attestations come decides nothing.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from lamslsa.evidence.appraise import Refusal, appraise
+from lamslsa.policy._witness import Backing, refusals_of_age, refusals_of_platform
 from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
-from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
+from lamslsa.verify import VerifiedAttestation
 
 __all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "conclude", "not_evaluated"]
 
@@ -44,8 +46,28 @@ _WEIGHTS: Final = {
     "schema-digest": 9,
     "datasheet-refused": 10,
     "signer-other": 12,
+    "age-exceeded": 12,
+    "age-unknown": 12,
+    "age-future": 12,
+    "platform-standing": 13,
     "platform-tcb": 13,
+    "platform-tcb-number": 13,
+    "platform-svn": 13,
+    "platform-advisory": 13,
+    "platform-advisory-denied": 14,
+    "platform-id": 14,
     "platform-measurement": 14,
+    "platform-release": 14,
+    "platform-vouches": 16,
+    "platform-vmpl": 16,
+    "platform-revoked": 18,
+    "platform-denied": 18,
+    "gpu-golden-values": 13,
+    "gpu-driver": 13,
+    "gpu-vbios": 13,
+    "gpu-device": 14,
+    "gpu-architecture": 15,
+    "gpu-missing": 15,
     "dataset-other": 30,
     "evaluated-on-training-data": 40,
 }
@@ -126,8 +148,9 @@ class Qualifier:
     """
 
     policy: Policy
+    now: dt.datetime
     _misses: dict[tuple[int, Witness], tuple[Miss, ...]] = field(default_factory=dict)
-    _appraised: dict[tuple[int, str], tuple[Refusal, ...]] = field(default_factory=dict)
+    _backing: dict[tuple[int, Witness], Backing | None] = field(default_factory=dict)
 
     def misses(self, item: VerifiedAttestation, witness: Witness) -> tuple[Miss, ...]:
         """What the attestation lacks of the witness; empty when it qualifies."""
@@ -136,28 +159,28 @@ class Qualifier:
             self._misses[key] = tuple(self._look(item, witness))
         return self._misses[key]
 
-    def evidence(self, item: VerifiedAttestation, platform: str) -> tuple[VerifiedEvidence | None, tuple[Refusal, ...]]:
-        """The evidence that covers the statement and comes nearest to the platform's terms, and what it lacks."""
-        best: tuple[VerifiedEvidence | None, tuple[Refusal, ...]] = (None, ())
-        for evidence in sorted(item.evidence, key=lambda evidence: evidence.statement):
-            # verify attached it for covering the statement; what everything rests on is looked at once more
-            if item.statement.sha256 not in evidence.covers:
-                continue
-            refusals = self._appraise(evidence, platform)
-            if best[0] is None or len(refusals) < len(best[1]):
-                best = (evidence, refusals)
-        return best
-
-    def _appraise(self, evidence: VerifiedEvidence, platform: str) -> tuple[Refusal, ...]:
-        key = (id(evidence), platform)
-        if key not in self._appraised:
-            self._appraised[key] = appraise(evidence.claims, self.policy.platforms[platform])
-        return self._appraised[key]
+    def backing(self, item: VerifiedAttestation, witness: Witness) -> Backing | None:
+        """The evidence that covers the statement and comes nearest to what the witness asks, and what it lacks."""
+        key = (id(item), witness)
+        if key not in self._backing:
+            terms = self.policy.platforms[witness.platform]
+            options = [
+                Backing(
+                    evidence=evidence,
+                    platform=refusals_of_platform(item, evidence, terms, now=self.now),
+                    age=refusals_of_age(evidence, witness.max_age, now=self.now),
+                )
+                for evidence in sorted(item.evidence, key=lambda evidence: evidence.statement)
+                # verify attached it for covering the statement; what everything rests on is looked at once more
+                if item.statement.sha256 in evidence.covers
+            ]
+            self._backing[key] = min(options, key=lambda option: len(option.refusals), default=None)
+        return self._backing[key]
 
     def _look(self, item: VerifiedAttestation, witness: Witness) -> list[Miss]:
         found: list[Miss] = []
-        evidence, refusals = self.evidence(item, witness.platform)
-        if evidence is None:
+        backing = self.backing(item, witness)
+        if backing is None:
             found.append(
                 Miss(
                     reason="evidence-missing",
@@ -175,7 +198,8 @@ class Qualifier:
                     mend=f"have {witness.signed_by} publish the run with its own key",
                 )
             )
-        found += [Miss(reason=item.reason, message=item.message, mend=item.mend) for item in refusals]
+        refusals = () if backing is None else backing.refusals
+        found += [Miss(reason=refusal.reason, message=refusal.message, mend=refusal.mend) for refusal in refusals]
         return found
 
 
@@ -193,7 +217,7 @@ def conclude(
     best = min(candidates, key=Candidate.distance)
     if best.misses:
         return _refused(head, best, max(best.misses, key=lambda miss: miss.weight), qualifier)
-    evidence, _ = qualifier.evidence(best.attestation, head.witness.platform)
+    backing = qualifier.backing(best.attestation, head.witness)
     result = RuleResult(
         name=head.name,
         kind=head.kind,
@@ -205,8 +229,8 @@ def conclude(
         attestation=best.attestation,
         signer=head.witness.signed_by,
         platform=head.witness.platform,
-        tee=_tee(evidence),
-        simulated=None if evidence is None else evidence.claims.simulated,
+        tee=_tee(backing),
+        simulated=_simulated(backing),
         authentic=True,
     )
     return Finding(result=result, relied=(best.attestation, *best.relied))
@@ -231,7 +255,7 @@ def not_evaluated(head: Head, *, message: str, mend: str) -> Finding:
 def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifier) -> Finding:
     others = [miss for miss in best.misses if miss is not main] if best else []
     item = best.attestation if best else None
-    evidence, refusals = qualifier.evidence(item, head.witness.platform) if item else (None, ())
+    backing = qualifier.backing(item, head.witness) if item else None
     return Finding(
         result=RuleResult(
             name=head.name,
@@ -243,9 +267,9 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
             value=best.value if best else None,
             attestation=item,
             signer=", ".join(sorted(item.signers)) if item else None,
-            platform=head.witness.platform if evidence and not refusals else None,
-            tee=_tee(evidence),
-            simulated=evidence.claims.simulated if evidence else None,
+            platform=head.witness.platform if backing is not None and not backing.platform else None,
+            tee=_tee(backing),
+            simulated=_simulated(backing),
             reason=main.reason,
             message="; also ".join(miss.message for miss in (main, *others)),
             mend="; ".join(dict.fromkeys(miss.mend for miss in (main, *others))),
@@ -254,7 +278,13 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
     )
 
 
-def _tee(evidence: VerifiedEvidence | None) -> str | None:
-    if evidence is None:
+def _tee(backing: Backing | None) -> str | None:
+    if backing is None:
         return None
-    return f"{evidence.claims.tee}, SIMULATED" if evidence.claims.simulated else evidence.claims.tee
+    claims = backing.evidence.claims
+    words = [claims.tee, *([f"{len(claims.devices)} GPU"] if claims.devices else [])]
+    return ", ".join([*words, "SIMULATED"] if claims.simulated else words)
+
+
+def _simulated(backing: Backing | None) -> bool | None:
+    return None if backing is None else backing.evidence.claims.simulated

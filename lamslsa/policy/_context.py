@@ -52,7 +52,7 @@ class Context:
             manifest=manifest,
             verification=verification,
             lineage=Lineage.of(verification.attestations),
-            qualifier=Qualifier(policy=policy),
+            qualifier=Qualifier(policy=policy, now=verification.trust.now),
         )
 
     @cached_property

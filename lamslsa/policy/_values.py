@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, TypeVar, cast
 
 from lamslsa import _codec
 from lamslsa._yaml import Mapping_, Node
@@ -15,8 +15,11 @@ from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 
 __all__ = [
+    "age",
+    "choices",
     "configuration",
     "digest",
+    "each",
     "label",
     "limits",
     "measurer",
@@ -30,9 +33,13 @@ __all__ = [
     "use",
 ]
 
+T = TypeVar("T")
+
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MEASURER: Final = re.compile(r"[^/\s]+/[^/\s]+")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_AGE: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _RESERVED: Final = ("training", "lineage")
 _DEFAULT_DIGESTS: Final = {name: configuration_digest(dict(value)) for name, value in DEFAULT_CONFIGURATIONS.items()}
 
@@ -78,6 +85,35 @@ def time(node: Node) -> dt.datetime:
             hint="write it like 2027-06-30T00:00:00Z",
         )
     return parsed
+
+
+def age(node: Node) -> dt.timedelta:
+    """How old evidence may be: ``90d``, ``12h``, ``30m``, ``45s``; never nothing."""
+    value = node.string()
+    match = _AGE.fullmatch(value)
+    if match is None:
+        node.refuse(
+            f"expected an age such as 90d at {node.where}, got {value[:80]!r}",
+            reason="policy-age",
+            hint="a whole number of at most six digits and one of s, m, h, d",
+        )
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def each(node: Node, read: Callable[[Node], T]) -> tuple[T, ...]:
+    """The items of a list, each read alike; none twice, and at least one."""
+    result: list[T] = []
+    for item in node.sequence():
+        value = read(item)
+        if value in result:
+            item.refuse(f"expected each entry once at {node.where}, got one twice", reason="policy-duplicate")
+        result.append(value)
+    return tuple(result)
+
+
+def choices(node: Node, options: Collection[str]) -> frozenset[str]:
+    """A list of words out of a few."""
+    return frozenset(each(node, lambda item: item.choice(options)))
 
 
 def digest(node: Node) -> str:
@@ -143,13 +179,7 @@ def samples(node: Mapping_) -> int:
 
 def unique_texts(node: Node) -> tuple[str, ...]:
     """A list of names without repetition."""
-    result: list[str] = []
-    for item in node.sequence():
-        value = text(item)
-        if value in result:
-            item.refuse(f"expected each entry once at {node.where}, got {value!r} twice", reason="policy-duplicate")
-        result.append(value)
-    return tuple(result)
+    return each(node, text)
 
 
 def slice_(node: Mapping_) -> Mapping[str, str]:

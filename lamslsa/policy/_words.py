@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -13,6 +14,7 @@ from lamslsa.predicates.evaluation import Metric
 from lamslsa.verify import VerifiedAttestation
 
 __all__ = [
+    "age",
     "limits",
     "metric_name",
     "nearest_model",
@@ -35,6 +37,13 @@ def quoted(text: str) -> str:
 def short(sha256: str) -> str:
     """A digest as people compare it."""
     return f"sha256:{sha256[:12]}"
+
+
+def age(value: dt.timedelta) -> str:
+    """A span of time in its largest units: ``90 d``, ``1 d 3 h``."""
+    hours, seconds = divmod(int(value.total_seconds()), 3600)
+    parts = {"d": hours // 24, "h": hours % 24, "min": seconds // 60, "s": seconds % 60}
+    return " ".join(f"{count} {unit}" for unit, count in parts.items() if count) or "0 s"
 
 
 def number(value: float, *limits: float | None) -> str:

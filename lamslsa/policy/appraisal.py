@@ -59,6 +59,7 @@ class Appraisal:
         model: manifest digest of the model, hexadecimal.
         policy_sha256: SHA-256 of the policy file's bytes.
         at: the time as of which certificates and collateral were judged.
+        now: the time as of which revocation, advisories and age were judged.
         qualifying: attestations that some rule relied on; cards render these as verified.
         attestations: all that are authentic, qualifying or not.
         warnings: what deserves a look and refuses nothing, such as conflicting provenance.
@@ -69,6 +70,7 @@ class Appraisal:
     policy_name: str
     policy_sha256: str
     at: dt.datetime
+    now: dt.datetime
     rules: tuple[RuleResult, ...]
     attestations: tuple[VerifiedAttestation, ...]
     qualifying: tuple[VerifiedAttestation, ...]

@@ -6,7 +6,7 @@ Rules:
 - Monotonic: leaving attestations out can only refuse. Their order decides nothing. Conflicts are warnings.
 - Nothing is accepted on the strength of an absence: a rule that rests on the training is not evaluated while no
   provenance qualifies, and what is not evaluated does not accept.
-- No clock and no I/O: the time is an argument.
+- No clock and no I/O: times are arguments. What has become known since is judged as of `TrustMaterial.now`.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def appraise(
         FormatError: the manifest is that of a dataset.
         ValueError: what was verified was verified under another policy, or as of another time: a bug of the caller.
     """
-    if verification.trust.identities is not policy.identities or verification.trust.at != at:
+    if not policy.gave(verification.trust) or verification.trust.at != at:
         raise ValueError("expected a verification under this policy's trust material at this time, got another")
-    policy.refuse_expired(at)  # (1)
+    policy.refuse_expired(max(at, verification.trust.now))  # (1)
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
     context = Context.of(policy, model, verification)
@@ -72,6 +72,7 @@ def appraise(
         policy_name=policy.name,
         policy_sha256=policy.sha256,
         at=at,
+        now=verification.trust.now,
         rules=tuple(finding.result for finding in findings),
         attestations=tuple(sorted(verification.attestations, key=lambda item: item.statement.sha256)),
         qualifying=tuple(item for _, item in sorted(qualifying.items())),
@@ -227,12 +228,22 @@ def _conflicts(trainings: Sequence[Training]) -> tuple[str, ...]:
 
 
 def _unsafe(policy: Policy) -> tuple[str, ...]:
-    """Platforms that rules name and that accept any code."""
-    named = {policy.training.witness, *(terms.datasheet for terms in policy.ingredients)}
-    for rule in policy.require:
-        named |= {rule.witness, rule.dataset.datasheet}
-    return tuple(
-        f"platform {name} accepts any measurement: nothing says which code measured"
-        for name in sorted({witness.platform for witness in named})
-        if policy.platforms[name].unsafe_any_measurement
+    """What platforms that rules name give up."""
+    platforms = [policy.platforms[name] for name in sorted({witness.platform for witness in policy.witnesses})]
+    return (
+        *(
+            f"platform {terms.name} accepts any measurement: nothing says which code measured"
+            for terms in platforms
+            if terms.unsafe_any_measurement
+        ),
+        *(
+            f"platform {terms.name} is not judged as of now: what was revoked since goes unnoticed"
+            for terms in platforms
+            if terms.unsafe_as_of_only
+        ),
+        *(
+            f"platform {terms.name} accepts GPUs whose measurements were compared with nothing"
+            for terms in platforms
+            if terms.gpu is not None and terms.gpu.unsafe_not_compared
+        ),
     )

@@ -3,25 +3,27 @@
 Rules:
 - An unknown key is refused, features that do not exist yet included; an empty list is refused where one is needed.
 - Every name of an identity, platform or dataset must lead somewhere, and nothing is named or listed twice.
-- Two identities never share a key: separate roles are separate keys.
-- Files that the policy names are relative to it; they are read here, up to 64 KiB each, and nowhere else.
+- Two identities never share a key: separate roles are separate keys. Who signs reference values signs nothing else.
+- Files that the policy names are relative to it; they are read here, up to a limit, and nowhere else.
 - What would make a rule weaker than it looks is refused: a lower limit compared with the upper end of the interval, a
   simulated platform under a vendor's root, a measurer without a default that has no configuration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from lamslsa import _codec, _yaml
 from lamslsa._yaml import Mapping_, Node
-from lamslsa.errors import FormatError
 from lamslsa.evidence.appraise import PlatformTerms
+from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog
+from lamslsa.evidence.verify import BeaconVerifier
 from lamslsa.policy import _values
-from lamslsa.policy._platforms import read_platform
+from lamslsa.policy._files import Files, Read, read_file
+from lamslsa.policy._platforms import PlatformReader
 from lamslsa.policy.model import (
     DatasetTerms,
     MetricRule,
@@ -31,33 +33,13 @@ from lamslsa.policy.model import (
     TrainingTerms,
     Witness,
 )
+from lamslsa.policy.reference_values import CodeReader
 from lamslsa.sign import KeyVerifier
 
-__all__ = ["API_VERSION", "KIND", "Read", "load_policy", "read_file"]
+__all__ = ["API_VERSION", "KIND", "load_policy"]
 
 API_VERSION: Final = "lamslsa.dev/policy/v1"
 KIND: Final = "IngredientsPolicy"
-
-Read = Callable[[Path], bytes]
-T = TypeVar("T")
-
-_MAX_FILE_BYTES: Final = 64 * 1024
-
-
-def read_file(path: Path) -> bytes:
-    """The bytes of a small regular file.
-
-    Raises:
-        OSError: it cannot be read.
-        FormatError: it is larger than 64 KiB.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    with path.open("rb") as file:
-        data = file.read(_MAX_FILE_BYTES + 1)
-    if len(data) > _MAX_FILE_BYTES:
-        raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes, got more", reason="policy-file")
-    return data
 
 
 def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_file) -> Policy:
@@ -81,9 +63,13 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
     metadata.finish()
 
     trust = root.take("trust").mapping()
-    files = _Files(directory=directory, read=read)
+    files = Files(directory=directory, read=read)
     identities = _identities(trust.take("identities").mapping(), files)
-    platforms = _platforms(trust.take("platforms").mapping(), files)
+    code = CodeReader(identities=identities, files=files)
+    platform_reader = PlatformReader(files=files, code=code)
+    platforms = {name: platform_reader.read(name, node) for name, node in _named(trust.take("platforms").mapping())}
+    beacons = trust.get("beacons")
+    sources = () if beacons is None else _beacons(beacons.mapping(), files)
     trust.finish()
 
     reader = _Rules(identities=identities, platforms=platforms)
@@ -91,7 +77,7 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
     training = reader.training(root.take("training").mapping())
     require = reader.rules(root.take("require"), ingredients)
     root.finish()
-    return Policy(
+    policy = Policy(
         name=name,
         sha256=_codec.sha256_hex(data),
         expires=None if expires is None else _values.time(expires),
@@ -100,30 +86,11 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
         ingredients=ingredients,
         training=training,
         require=require,
+        beacons=sources,
+        manifests=tuple(platform_reader.manifests),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Reads what the policy names, and says where it was named when that fails."""
-
-    directory: Path
-    read: Read
-
-    def load(self, node: Node, parse: Callable[[bytes], T], *, what: str) -> T:
-        path = Path(node.string())
-        if path.is_absolute():
-            node.refuse(f"expected a path relative to the policy, got {str(path)!r}", reason="policy-file")
-        try:
-            return parse(self.read(self.directory / path))
-        except (OSError, ValueError) as err:
-            node.refuse(
-                f"expected a file with {what}, got {str(path)!r}, which cannot be read: {type(err).__name__}",
-                reason="policy-file",
-                hint="files are relative to the policy",
-            )
-        except FormatError as err:
-            node.refuse(f"expected a file with {what}, got {str(path)!r}: {err}", reason=err.reason, hint=err.hint)
+    code.refuse_shared_signers(witness.signed_by for witness in policy.witnesses)
+    return policy
 
 
 def _expect(node: Node, value: str, *, reason: str) -> None:
@@ -140,7 +107,7 @@ def _named(mapping: Mapping_) -> Iterable[tuple[str, Mapping_]]:
         yield key, node.mapping()
 
 
-def _identities(mapping: Mapping_, files: _Files) -> Mapping[str, KeyVerifier]:
+def _identities(mapping: Mapping_, files: Files) -> Mapping[str, KeyVerifier]:
     result: dict[str, KeyVerifier] = {}
     owners: dict[str, str] = {}
     for name, node in _named(mapping):
@@ -158,8 +125,22 @@ def _identities(mapping: Mapping_, files: _Files) -> Mapping[str, KeyVerifier]:
     return result
 
 
-def _platforms(mapping: Mapping_, files: _Files) -> Mapping[str, PlatformTerms]:
-    return {name: read_platform(name, node, files.load) for name, node in _named(mapping)}
+def _beacons(mapping: Mapping_, files: Files) -> tuple[BeaconVerifier, ...]:
+    """Sources of beacons; their names are labels for readers of the policy."""
+    result: list[BeaconVerifier] = []
+    for _, node in _named(mapping):
+        authority, log = node.get("timestampAuthority"), node.get("witnessedLog")
+        if (authority is None) == (log is None):
+            got = "neither" if log is None else "both"
+            node.refuse(
+                f"expected either timestampAuthority or witnessedLog at {node.where}, got {got}", reason="policy-beacon"
+            )
+        if authority is not None:
+            result.append(files.load(authority, TimestampAuthority.load, what="certificates of a timestamp authority"))
+        elif log is not None:
+            result.append(files.load(log, WitnessedLog.load, what="logs and witnesses"))
+        node.finish()
+    return tuple(result)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,10 +153,12 @@ class _Rules:
     by_digest: dict[str, DatasetTerms] = field(default_factory=dict)
 
     def witness(self, node: Mapping_) -> Witness:
-        """``signedBy`` and ``platform``, both of which stand on every rule."""
+        """``signedBy`` and ``platform``, both of which stand on every rule, and ``maxAge``."""
+        max_age = node.get("maxAge")
         return Witness(
             signed_by=node.take("signedBy").choice(self.identities),
             platform=node.take("platform").choice(self.platforms),
+            max_age=None if max_age is None else _values.age(max_age),
         )
 
     def dataset(self, value: Node) -> DatasetTerms:

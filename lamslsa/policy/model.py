@@ -9,12 +9,13 @@ Rules:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from lamslsa.errors import FormatError, PolicyError
 from lamslsa.evidence.appraise import PlatformTerms
+from lamslsa.evidence.verify import BeaconVerifier, Challenge
 from lamslsa.sign import KeyVerifier
 from lamslsa.verify import TrustMaterial
 
@@ -35,10 +36,15 @@ Use = Literal["lowerBound", "value", "upperBound"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
-    """Whose word counts: an identity that must have signed, and a platform whose quote must cover the statement."""
+    """Whose word counts: an identity that must have signed, and a platform whose quote must cover the statement.
+
+    Attributes:
+        max_age: how old the quote may be; None where that is not asked.
+    """
 
     signed_by: str
     platform: str
+    max_age: dt.timedelta | None = None
 
     def __str__(self) -> str:
         return f"signed by {self.signed_by} on {self.platform}"
@@ -131,6 +137,8 @@ class Policy:
         sha256: of the policy file's bytes.
         expires: from then on nothing is accepted; None where the policy does not end.
         ingredients: complete; a dataset of the model that is not listed here is a refusal.
+        beacons: whose beacons bound the age of evidence.
+        manifests: what the measurements of GPUs are compared with.
     """
 
     name: str
@@ -141,6 +149,8 @@ class Policy:
     ingredients: tuple[DatasetTerms, ...]
     training: TrainingTerms
     require: tuple[Rule, ...]
+    beacons: tuple[BeaconVerifier, ...] = ()
+    manifests: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.ingredients and self.require):
@@ -161,11 +171,40 @@ class Policy:
                 hint="ask the policy's publisher for the current one",
             )
 
-    def trust_material(self, *, at: dt.datetime, collateral: bytes | None = None) -> TrustMaterial:
+    @property
+    def witnesses(self) -> frozenset[Witness]:
+        """Every witness that some rule, the training or a datasheet names."""
+        sheets = {terms.datasheet for terms in self.ingredients} | {rule.dataset.datasheet for rule in self.require}
+        return frozenset({self.training.witness, *sheets, *(rule.witness for rule in self.require)})
+
+    def trust_material(
+        self, *, at: dt.datetime, now: dt.datetime, held: Sequence[bytes] = (), challenge: Challenge | None = None
+    ) -> TrustMaterial:
         """What `lamslsa.verify.verify_bundles` needs of this policy.
+
+        Args:
+            at: expiry is judged as of this time.
+            now: revocation, age and the policy itself are judged as of this time.
+            held: endorsements that the verifier holds.
+            challenge: the nonce that evidence has to answer to be as young as the challenge.
 
         Raises:
             PolicyError: the policy has expired.
         """
-        self.refuse_expired(at)
-        return TrustMaterial(identities=self.identities, at=at, collateral=collateral)
+        self.refuse_expired(max(at, now))
+        return TrustMaterial(
+            identities=self.identities,
+            at=at,
+            now=now,
+            held=tuple(held),
+            manifests=self.manifests,
+            beacons=self.beacons,
+            challenge=challenge,
+        )
+
+    def gave(self, trust: TrustMaterial) -> bool:
+        """Whether this is trust material that this very policy gave out."""
+        return trust.identities is self.identities and (trust.beacons, trust.manifests) == (
+            self.beacons,
+            self.manifests,
+        )

@@ -6,10 +6,11 @@ it is; whoever prints it makes it safe.
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any, Final
 
 from lamslsa.policy.appraisal import Appraisal, RuleResult
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["COLUMNS", "document", "rows", "verdict"]
 
@@ -47,7 +48,8 @@ def document(appraisal: Appraisal) -> dict[str, Any]:
         "exitCode": appraisal.exit_code,
         "model": {"name": appraisal.model_name, "digest": f"sha256:{appraisal.model}"},
         "policy": {"name": appraisal.policy_name, "sha256": appraisal.policy_sha256},
-        "at": appraisal.at.isoformat().replace("+00:00", "Z"),
+        "at": _time(appraisal.at),
+        "now": _time(appraisal.now),
         "rules": [_rule(rule) for rule in appraisal.rules],
         "attestations": [_attestation(item, appraisal) for item in appraisal.attestations],
         "setAside": [
@@ -86,17 +88,40 @@ def _attestation(item: VerifiedAttestation, appraisal: Appraisal) -> dict[str, A
         "subject": {"name": item.statement.subjects[0].name, "digest": f"sha256:{item.statement.subjects[0].sha256}"},
         "signers": sorted(item.signers),
         "qualifying": any(other.statement.sha256 == item.statement.sha256 for other in appraisal.qualifying),
-        "evidence": [
-            {
-                "statement": f"sha256:{evidence.statement}",
-                "tee": evidence.claims.tee,
-                "simulated": evidence.claims.simulated,
-                "root": evidence.claims.root,
-                "measurement": evidence.claims.measurement_digest,
-                "tcbStatus": evidence.claims.tcb_status,
-                "advisories": list(evidence.claims.advisories),
-            }
-            for evidence in item.evidence
-        ],
+        "evidence": [_evidence(evidence) for evidence in item.evidence],
         "sources": list(item.sources),
     }
+
+
+def _evidence(evidence: VerifiedEvidence) -> dict[str, Any]:
+    claims, standing, since = evidence.claims, evidence.standing, evidence.freshness.not_before
+    return {
+        "statement": f"sha256:{evidence.statement}",
+        "tee": claims.tee,
+        "simulated": claims.simulated,
+        "root": claims.root,
+        "measurement": claims.measurement_digest,
+        "tcbStatus": claims.tcb_status,
+        "advisories": list(claims.advisories),
+        "platformId": claims.platform_id,
+        "devices": [
+            {
+                "kind": device.kind,
+                "simulated": device.simulated,
+                "deviceId": device.device_id,
+                "architecture": device.architecture,
+                "driver": device.driver_version,
+                "vbios": device.vbios_version,
+                "goldenValues": device.golden_values,
+            }
+            for device in claims.devices
+        ],
+        "standing": {"message": evidence.standing_message}
+        if standing is None
+        else {"revoked": standing.revoked, "advisories": list(standing.advisories)},
+        "notBefore": None if since is None else _time(since),
+    }
+
+
+def _time(at: dt.datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from lamslsa import _codec, statement
 from lamslsa.artifact.manifest import FileEntry, Manifest
-from lamslsa.evidence.interface import Claims
+from lamslsa.evidence.interface import Claims, Standing
+from lamslsa.evidence.verify import Freshness
 from lamslsa.predicates import configuration_digest, dataset, evaluation, provenance
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 
@@ -285,11 +286,18 @@ def claims(*, root: str, **changes: Any) -> Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A statement, the policy's names of those who signed it, and the claims of each quote that covers it."""
+    """A statement, the policy's names of those who signed it, and the claims of each quote that covers it.
+
+    Attributes:
+        standing: how the platforms of these quotes stand now.
+        freshness: since when these quotes can exist.
+    """
 
     payload: bytes
     signers: frozenset[str]
     claims: tuple[Claims, ...]
+    standing: Standing | None = Standing(revoked=False, tcb_evaluation_data_number=17)
+    freshness: Freshness = Freshness()
 
 
 def entries(*, root: str, manifest: Manifest | None = None) -> dict[str, Entry]:

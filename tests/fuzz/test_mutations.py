@@ -34,7 +34,7 @@ class Target:
     at: dt.datetime
 
     def appraise(self, bundles: tuple[StoredBundle, ...]) -> dict[str, Any]:
-        verification = verify_bundles(bundles, self.policy.trust_material(at=self.at))
+        verification = verify_bundles(bundles, self.policy.trust_material(at=self.at, now=self.at))
         appraisal = appraise(
             self.policy, model=self.model, model_name="census-mlp", verification=verification, at=self.at
         )
@@ -65,7 +65,7 @@ class Target:
         """Whether the mutated bundle by itself is not authentic."""
         before = self.bundles
         (mutated,) = (new for new, old in zip(self.mutate(number, kind, value), before, strict=True) if new != old)
-        alone = verify_bundles([mutated], self.policy.trust_material(at=self.at))
+        alone = verify_bundles([mutated], self.policy.trust_material(at=self.at, now=self.at))
         return bool(alone.set_aside) and not alone.attestations
 
     @property

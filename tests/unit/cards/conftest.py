@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lamslsa import _codec, predicates, statement, verify
-from lamslsa.evidence.interface import Claims
+from lamslsa.evidence.interface import Claims, Standing
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.predicates import dataset, evaluation, provenance
 
@@ -184,7 +184,13 @@ def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.Ver
         tee="sgx",
         simulated=simulated,
         root=digest("root"),
-        measurement={"mrEnclave": digest("enclave"), "mrSigner": digest("signer")},
+        measurement={
+            "mrEnclave": digest("enclave"),
+            "mrSigner": digest("signer"),
+            "attributes": "05" + "00" * 15,
+            "miscSelect": "00" * 4,
+            "configId": "00" * 64,
+        },
         versions={"isvProdId": 1, "isvSvn": 1},
         report_data=bytes(64),
         debug=False,
@@ -194,7 +200,10 @@ def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.Ver
         platform_id="00" * 16,
     )
     return verify.VerifiedEvidence(
-        claims=dataclasses.replace(claims, **changes), statement=digest(f"evidence {seed}"), covers=(digest(seed),)
+        claims=dataclasses.replace(claims, **changes),
+        statement=digest(f"evidence {seed}"),
+        covers=(digest(seed),),
+        standing=Standing(revoked=False, tcb_evaluation_data_number=17),
     )
 
 
@@ -267,6 +276,7 @@ def appraise(**changes: Any) -> Appraisal:
         "policy_name": "census-income",
         "policy_sha256": digest("policy"),
         "at": AT,
+        "now": AT,
         "rules": rules,
         "attestations": everything,
         "qualifying": everything,

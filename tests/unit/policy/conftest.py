@@ -63,7 +63,14 @@ def _attestation(entry: Entry) -> VerifiedAttestation:
         predicate=predicate,
         signers=entry.signers,
         evidence=tuple(
-            VerifiedEvidence(claims=claims, statement=sha256_hex(repr(claims).encode()), covers=(parsed.sha256,))
+            VerifiedEvidence(
+                claims=claims,
+                statement=sha256_hex(repr(claims).encode()),
+                covers=(parsed.sha256,),
+                standing=entry.standing,
+                standing_message="" if entry.standing else "no endorsements at hand",
+                freshness=entry.freshness,
+            )
             for claims in entry.claims
         ),
         sources=("test",),
@@ -93,9 +100,10 @@ def judge(
         model: Manifest | None = None,
         set_aside: tuple[SetAside, ...] = (),
         at: dt.datetime = AT,
+        now: dt.datetime | None = None,
     ) -> Appraisal:
         chosen = policy or base
-        trust = chosen.trust_material(at=at)
+        trust = chosen.trust_material(at=at, now=now or at)
         return appraise(
             chosen,
             model=model or chain.model(),

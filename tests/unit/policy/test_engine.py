@@ -91,7 +91,7 @@ def decide(load: Callable[[str], Policy], policy_text: str) -> Callable[[Iterabl
             policy,
             model=chain.model(),
             model_name="m",
-            verification=Verification(trust=policy.trust_material(at=at), attestations=tuple(items), set_aside=()),
+            verification=Verification(trust=policy.trust_material(at=at, now=at), attestations=tuple(items), set_aside=()),
             at=at,
         )
 
@@ -505,7 +505,7 @@ def test_what_was_verified_under_another_policy_is_a_bug_of_the_caller(
 ) -> None:
     policy, other = load(policy_text), load(policy_text)
     later = at + dt.timedelta(seconds=1)
-    for trust in (other.trust_material(at=at), policy.trust_material(at=later)):
+    for trust in (other.trust_material(at=at, now=at), policy.trust_material(at=later, now=later)):
         verification = Verification(trust=trust, attestations=(), set_aside=())
         with pytest.raises(ValueError, match="this policy's trust material"):
             appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)

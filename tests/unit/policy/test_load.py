@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 
 from lamslsa.errors import FormatError, PolicyError
+from lamslsa.evidence.verify import Challenge
 from lamslsa.policy import Policy, load_policy
-from lamslsa.policy.load import read_file
+from lamslsa.policy._files import MAX_FILE_BYTES, read_file
 from lamslsa.policy.model import MetricRule, OverlapRule
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 from lamslsa.testing import chain
 
 Load = Callable[[str], Policy]
+AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 
 SHEET = "datasheet: {signedBy: data-owner, platform: rehearsal}"
 TRAIN = f"{{name: census-train, digest: sha256:{chain.TRAIN}, {SHEET}}}"
@@ -42,7 +44,7 @@ def test_what_is_read(load: Load, policy_text: str, root: str) -> None:
     assert (rehearsal.simulated, rehearsal.roots, rehearsal.tcb) == (True, frozenset({root}), frozenset({"UpToDate"}))
     assert (production.simulated, production.roots) == (False, frozenset())
     assert production.tcb == {"UpToDate", "SWHardeningNeeded"}
-    assert rehearsal.measurements == frozenset({chain.claims(root=root).measurement_digest})
+    assert [item.measurement for item in rehearsal.code] == [chain.claims(root=root).measurement_digest]
     assert not rehearsal.unsafe_any_measurement
     accurate, fair, black_women, leakage = policy.require
     assert isinstance(accurate, MetricRule)
@@ -243,7 +245,7 @@ def test_a_vendor_root_is_no_root_of_a_simulated_platform(policy_text: str) -> N
 
     base = Path(__file__).parents[2] / "vectors" / "policy" / "base"
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, limit: int, /) -> bytes:
         return INTEL_SGX_ROOT.der if path.name == "simulated-root.pem" else path.read_bytes()
 
     with pytest.raises(FormatError) as caught:
@@ -255,7 +257,7 @@ def test_a_key_that_somebody_else_reads_is_relative_to_the_directory(policy_text
     asked: list[Path] = []
     base = Path(__file__).parents[2] / "vectors" / "policy" / "base"
 
-    def read(path: Path) -> bytes:
+    def read(path: Path, limit: int, /) -> bytes:
         asked.append(path)
         return (base / path.name).read_bytes()
 
@@ -266,15 +268,15 @@ def test_a_key_that_somebody_else_reads_is_relative_to_the_directory(policy_text
 def test_file_size_is_capped(policy_text: str, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"x" * (64 * 1024 + 1))
     with pytest.raises(FormatError) as caught:
-        read_file(tmp_path / "big")
+        read_file(tmp_path / "big", MAX_FILE_BYTES)
     assert caught.value.reason == "policy-file"
     (tmp_path / "big").write_bytes(b"x" * (64 * 1024))
-    assert len(read_file(tmp_path / "big")) == 64 * 1024
+    assert len(read_file(tmp_path / "big", MAX_FILE_BYTES)) == 64 * 1024
 
 
 def test_only_regular_files_are_read() -> None:
     with pytest.raises(FileNotFoundError):
-        read_file(Path("/dev/zero"))
+        read_file(Path("/dev/zero"), 10)
 
 
 def test_a_rule_name_may_have_128_characters(load: Load, policy_text: str) -> None:
@@ -309,11 +311,16 @@ def test_an_expired_policy_yields_no_trust(load: Load, policy_text: str) -> None
     policy = load(policy_text)
     assert policy.expires is not None
     with pytest.raises(PolicyError) as caught:
-        policy.trust_material(at=policy.expires)
+        policy.trust_material(at=policy.expires, now=AT)
     assert caught.value.reason == "policy-expired"
-    trust = policy.trust_material(at=policy.expires - dt.timedelta(seconds=1), collateral=b"{}")
+    with pytest.raises(PolicyError) as caught:
+        policy.trust_material(at=AT, now=policy.expires)
+    assert caught.value.reason == "policy-expired"
+    challenge = Challenge(nonce=bytes(16), issued_at=AT)
+    last = policy.expires - dt.timedelta(seconds=1)
+    trust = policy.trust_material(at=AT, now=last, held=[b"{}"], challenge=challenge)
     assert set(trust.identities) == {"auditor", "data-owner", "trainer"}
-    assert trust.collateral == b"{}"
+    assert (trust.at, trust.now, trust.held, trust.challenge) == (AT, last, (b"{}",), challenge)
 
 
 def test_a_naive_time_is_a_mistake_of_the_caller(load: Load, policy_text: str) -> None:

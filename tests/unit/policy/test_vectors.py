@@ -14,6 +14,8 @@ import pytest
 
 from lamslsa import _codec
 from lamslsa.errors import LamslsaError
+from lamslsa.evidence.interface import Claims, DeviceClaims, Standing
+from lamslsa.evidence.verify import Freshness
 from lamslsa.policy import Appraisal, Policy, load_policy
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
@@ -30,6 +32,7 @@ def _tokens(root: str) -> dict[str, str]:
         "$MODEL": chain.model().sha256,
         "$SCHEMA": chain.schema_digest(),
         "$MEASUREMENT": chain.claims(root=root).measurement_digest,
+        "$GPU_ROOT": root,
     }
 
 
@@ -45,6 +48,21 @@ def _value(value: Any, tokens: Mapping[str, str]) -> Any:
             return tokens.get(value, value)
         case _:
             return value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _with(claims: Claims, fields: Mapping[str, Any]) -> Claims:
+    """The claims with some fields changed; a measurement keeps the parts that are not named."""
+    changed = {key: _tuple(value) for key, value in fields.items()}
+    if "measurement" in fields and fields.get("tee", claims.tee) == claims.tee:
+        changed["measurement"] = {**claims.measurement, **fields["measurement"]}
+    if "devices" in fields:
+        devices = ({key: _tuple(value) for key, value in item.items()} for item in fields["devices"])
+        changed["devices"] = tuple(DeviceClaims(**item) for item in devices)
+    return dataclasses.replace(claims, **changed)
 
 
 def _change(entries: dict[str, Entry], change: Mapping[str, Any], tokens: Mapping[str, str]) -> None:
@@ -71,7 +89,13 @@ def _change(entries: dict[str, Entry], change: Mapping[str, Any], tokens: Mappin
             put(name, claims=())
         case {"claims": name, "set": fields}:
             for each in entries if name == "*" else [name]:
-                put(each, claims=tuple(dataclasses.replace(item, **fields) for item in entries[each].claims))
+                put(each, claims=tuple(_with(item, _value(fields, tokens)) for item in entries[each].claims))
+        case {"standing": name, "is": None}:
+            put(name, standing=None)
+        case {"standing": name, "is": fields}:
+            put(name, standing=Standing(**{key: _tuple(value) for key, value in fields.items()}))
+        case {"notBefore": name, "is": time}:
+            put(name, freshness=Freshness(not_before=dt.datetime.fromisoformat(time)))
         case _:
             raise AssertionError(f"unknown change {change}")
 
@@ -135,14 +159,15 @@ def test_vector(
 
 def test_every_refusal_of_the_engine_has_a_vector() -> None:
     """A reason without a refusing case could be deleted without a test that notices."""
-    sources = (VECTORS.parents[1] / "lamslsa" / "policy").glob("_[crt]*.py")
-    engine = VECTORS.parents[1] / "lamslsa" / "policy" / "engine.py"
-    lineage = VECTORS.parents[1] / "lamslsa" / "lineage.py"
+    package = VECTORS.parents[1] / "lamslsa"
+    platforms = (package / "evidence" / "appraise").glob("*.py")
+    sources = (*(package / "policy").glob("_[crtw]*.py"), *platforms)
+    engine, lineage = package / "policy" / "engine.py", package / "lineage.py"
     raised = {
         reason
         for path in (*sources, engine, lineage)
         for reason in re.findall(
-            r'(?:reason=|return |if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"', path.read_text()
+            r'(?:reason=|return |\(|if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"', path.read_text()
         )
     }
     shown = {
