@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from lamslsa import _codec, statement
@@ -18,13 +18,13 @@ from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import Run
 from lamslsa.predicates import TeeEvidence, to_wire
 from lamslsa.predicates._common import Digest
-from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, Content
+from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, SNP_COLLATERAL_MEDIA_TYPE, Content
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import Envelope, Signer
 from lamslsa.statement import Subject
 from lamslsa.store.interface import Store
 
-__all__ = ["Published", "evidence_statement", "publish_run"]
+__all__ = ["Published", "evidence_statement", "publish_run", "with_collateral"]
 
 _EVIDENCE_NAME: Final = "tee-evidence"
 
@@ -52,6 +52,31 @@ def _content(media_type: str, data: bytes) -> Content:
 
 def _optional(media_type: str | None, data: bytes | None) -> Content | None:
     return None if data is None or media_type is None else _content(media_type, data)
+
+
+def with_collateral(run: Run, held: bytes) -> Run:
+    """The run with endorsements to travel with its quote: Intel's replace those in the run, AMD's complete them.
+
+    Raises:
+        FormatError: not endorsements of the format that goes with the quote.
+    """
+    verifier = verifier_for(run.evidence.media_type)
+    if verifier.collateral_media_type is None:
+        raise FormatError(
+            f"expected no collateral with {verifier.tee}, whose evidence carries its endorsements, got some",
+            reason="evidence-media-type",
+        )
+    own = run.evidence.collateral
+    if verifier.collateral_media_type == SNP_COLLATERAL_MEDIA_TYPE:
+        from lamslsa.evidence.snp.collateral import completed, parse
+
+        parse(held)
+        held = held if own is None else completed(own, held)
+    else:
+        from lamslsa.evidence.collateral import parse as parse_dcap
+
+        parse_dcap(held)
+    return replace(run, evidence=replace(run.evidence, collateral=held))
 
 
 def evidence_statement(run: Run) -> bytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,14 +15,25 @@ from lamslsa import _codec
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
 from lamslsa._files import refuse_existing
+from lamslsa.errors import FormatError
 from lamslsa.evidence import Attester, attester_for
+from lamslsa.evidence.attesters import HARDWARE, SIMULATED
 from lamslsa.evidence.collateral import parse as parse_collateral
+from lamslsa.evidence.detect import choose_auto
+from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
 from lamslsa.evidence.run import Run, staged_run
 from lamslsa.measure.job import Job, load_job
+from lamslsa.publish import with_collateral
+
+if TYPE_CHECKING:
+    from lamslsa.enclave.run import Finished
 
 __all__ = ["command"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_DIRECT: Final = "gramine-direct"
+_HOST: Final = "sgx-host"
+_SETUP: Final = ("config", "tee", "gpu", "enclave", "nonce", "beacon", "out", "collateral")
 
 
 @click.group("attest")
@@ -39,28 +51,98 @@ def command() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setup:
-    """What every measurement needs, read and refused before anything long begins."""
+    """What every measurement needs, read and refused before anything long begins.
+
+    Attributes:
+        attester: None where an enclave build does the measuring.
+        config: bytes of the job file.
+    """
 
     job: Job
-    attester: Attester
+    config: bytes
+    attester: Attester | None
+    nonce: Nonce
     collateral: bytes | None
-    simulated: bool
+    tee: str
+    enclave: Path | None
+    platform: Path
     out: Path
 
+    @property
+    def simulated(self) -> bool:
+        """Whether no hardware vouches for anything."""
+        return self.tee == _DIRECT or self.tee in SIMULATED
+
     @classmethod
-    def of(cls, *, config: Path, tee: str | None, platform: Path, out: Path, collateral: Path | None) -> _Setup:
+    def of(
+        cls,
+        *,
+        config: Path,
+        tee: str,
+        gpu: str | None,
+        enclave: Path | None,
+        nonce: str | None,
+        beacon: Path | None,
+        platform: Path,
+        out: Path,
+        collateral: Path | None,
+    ) -> _Setup:
         refuse_existing(out)
-        job = load_job(read_capped(config, what="job"), source=str(config))
+        declared = read_capped(config, what="job")
+        job = load_job(declared, source=str(config))
         held = None if collateral is None else read_capped(collateral, what="collateral")
-        if held is not None:
-            parse_collateral(held)
-        attester = attester_for(tee, simulated_platform=platform)
-        return cls(job=job, attester=attester, collateral=held, simulated=tee == "simulated", out=out)
+        asked = _nonce(nonce, beacon)
+        if tee == "auto":
+            tee = choose_auto()
+        inside = enclave is not None or tee in (_DIRECT, _HOST)
+        if inside and enclave is None:
+            raise click.UsageError(f"expected --enclave DIR with --tee {tee}, got none (lamslsa enclave build)")
+        if enclave is not None and tee not in (_DIRECT, _HOST, "sgx"):
+            raise click.UsageError(f"expected --enclave with --tee sgx or {_DIRECT}, got --tee {tee}")
+        if inside and gpu is not None:
+            raise click.UsageError(
+                "expected --gpu with a confidential guest, got an enclave, which cannot vouch for it"
+            )
+        attester = None if inside else attester_for(tee, simulated_platform=platform, gpu=gpu)
+        if held is not None and attester is not None:
+            _parse_collateral(held)
+        return cls(
+            job=job,
+            config=declared,
+            attester=attester,
+            nonce=asked,
+            collateral=held,
+            tee=tee,
+            enclave=enclave,
+            platform=platform,
+            out=out,
+        )
+
+    def inside(self, output: ui.Output, **request: Any) -> AbstractContextManager[Finished]:
+        """Have the enclave build do what ``request`` says (`lamslsa.enclave.run.Request`)."""
+        from lamslsa.enclave.run import Request, run_job
+
+        if self.enclave is None:
+            raise TypeError("expected an enclave build")
+        beacon = self.nonce.beacon
+        return run_job(
+            Request(
+                config=self.config,
+                challenge=self.nonce.value if beacon is None else None,
+                beacon=None if beacon is None else beacon.data,
+                **request,
+            ),
+            build_dir=self.enclave,
+            runner="gramine-direct" if self.tee == _DIRECT else "gramine-sgx",
+            simulated_platform=self.platform if self.tee == _DIRECT else None,
+            workspace=self.out.absolute().parent,
+            say=output.note,
+        )
 
     def write(self, run: Run, output: ui.Output, *, model: Callable[[], None] | None = None) -> int:
         """Write the run, and before it gets its name what the run is about."""
         if self.collateral is not None:
-            run = replace(run, evidence=replace(run.evidence, collateral=self.collateral))
+            run = with_collateral(run, self.collateral)
         with staged_run(run, self.out):
             if model is not None:
                 model()
@@ -71,35 +153,73 @@ class _Setup:
             "\n".join([*(f"{name}.json  sha256:{digest}" for name, digest in digests.items()), str(self.out)]),
             {
                 "out": str(self.out),
-                "tee": self.attester.tee,
+                "tee": self.tee,
                 "simulated": self.simulated,
+                "devices": len(run.devices),
                 "statements": [{"name": name, "sha256": digest} for name, digest in digests.items()],
             },
         )
         return 0
 
 
+def _nonce(challenge: str | None, beacon: Path | None) -> Nonce:
+    if challenge is not None and beacon is not None:
+        raise click.UsageError("expected --nonce or --beacon, got both")
+    if beacon is not None:
+        return Nonce.of_beacon(read_capped(beacon, what="beacon", limit=MAX_BEACON_BYTES))
+    if challenge is None:
+        return Nonce.random()
+    try:
+        return Nonce.of_challenge(bytes.fromhex(challenge))
+    except ValueError as err:
+        raise click.UsageError(f"expected --nonce in hexadecimal, got {challenge[:80]!r}") from err
+
+
+def _parse_collateral(data: bytes) -> None:
+    """Refuse what no verifier would take, before anything long begins."""
+    from lamslsa.evidence.snp import collateral as snp
+
+    try:
+        parse_collateral(data)
+    except FormatError as dcap:
+        try:
+            snp.parse(data)
+        except FormatError:
+            raise dcap from None
+
+
 def _common(command: F) -> F:
     """The options of every measurement, handed on as ``prepare``, which refuses what can be refused at once."""
 
     @functools.wraps(command)
-    def prepared(
-        *args: Any,
-        config: Path,
-        tee: str | None,
-        out: Path,
-        collateral: Path | None,
-        simulated_platform: Path,
-        **kwargs: Any,
-    ) -> Any:
-        prepare = functools.partial(
-            _Setup.of, config=config, tee=tee, platform=simulated_platform, out=out, collateral=collateral
-        )
-        return command(*args, prepare=prepare, **kwargs)
+    def prepared(*args: Any, simulated_platform: Path, **kwargs: Any) -> Any:
+        own = {name: kwargs.pop(name) for name in _SETUP}
+        return command(*args, prepare=functools.partial(_Setup.of, platform=simulated_platform, **own), **kwargs)
 
     options = [
         click.option("--config", required=True, type=click.Path(path_type=Path), help="Job file: everything declared."),
-        click.option("--tee", metavar="TEE", help="Which TEE; 'simulated' must be asked for by name."),
+        click.option(
+            "--tee",
+            type=click.Choice(["auto", *HARDWARE, _DIRECT, *SIMULATED]),
+            default="auto",
+            show_default=True,
+            metavar="TEE",
+            help="Which TEE (lamslsa tee); 'auto' takes hardware only, 'simulated' must be asked for by name.",
+        ),
+        click.option(
+            "--gpu", type=click.Choice(["nvidia", "simulated"]), help="Have the GPUs of a TDX or SEV-SNP guest answer."
+        ),
+        click.option(
+            "--enclave",
+            type=click.Path(path_type=Path),
+            help="Enclave build to measure in, with --tee sgx on a host or --tee gramine-direct.",
+        ),
+        click.option("--nonce", metavar="HEX", help="Challenge of the relying party (lamslsa challenge)."),
+        click.option(
+            "--beacon",
+            type=click.Path(path_type=Path),
+            help="Timestamp response or log checkpoint of which the nonce is to be the digest.",
+        ),
         click.option(
             "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist."
         ),
@@ -148,7 +268,18 @@ def dataset(
     named = unique(others, "--dataset")
     setup = prepare()
     line = output.progress()
-    run = attest_dataset(path, name=name, job=setup.job, others=named, attester=setup.attester, progress=line)
+    if setup.attester is None:
+        with setup.inside(output, kind="dataset", inputs={"dataset": path}, name=name, others=named) as finished:
+            return setup.write(finished.run, output)
+    run = attest_dataset(
+        path,
+        name=name,
+        job=setup.job,
+        others=named,
+        attester=setup.attester,
+        progress=line,
+        nonce=setup.nonce,
+    )
     return setup.write(run, output)
 
 
@@ -189,7 +320,12 @@ def training(
     run_folder, model_folder = setup.out.absolute(), model_out.absolute()
     if run_folder == model_folder or run_folder in model_folder.parents or model_folder in run_folder.parents:
         raise click.UsageError("expected --out and --model-out apart, got one inside the other")
-    run, trained = attest_training(named["train"], job=setup.job, attester=setup.attester, progress=output.progress())
+    if setup.attester is None:
+        with setup.inside(output, kind="training", inputs={"dataset": named["train"]}) as finished:
+            return setup.write(finished.run, output, model=lambda: finished.write_model(model_out))
+    run, trained = attest_training(
+        named["train"], job=setup.job, attester=setup.attester, progress=output.progress(), nonce=setup.nonce
+    )
     return setup.write(run, output, model=lambda: trained.write(model_out))
 
 
@@ -214,5 +350,10 @@ def evaluation(
 
     setup = prepare()
     line = output.progress()
-    run = attest_evaluation(model, dataset=dataset, job=setup.job, attester=setup.attester, progress=line)
+    if setup.attester is None:
+        with setup.inside(output, kind="evaluation", inputs={"dataset": dataset, "model": model}) as finished:
+            return setup.write(finished.run, output)
+    run = attest_evaluation(
+        model, dataset=dataset, job=setup.job, attester=setup.attester, progress=line, nonce=setup.nonce
+    )
     return setup.write(run, output)

@@ -17,8 +17,20 @@ __all__ = ["command"]
 @click.option("--key", required=True, type=click.Path(path_type=Path), help="Private key that signs (lamslsa keygen).")
 @passphrase_option
 @click.option("--to", "reference", required=True, metavar="STORE", help="Folder to store the bundles in.")
+@click.option(
+    "--collateral",
+    type=click.Path(path_type=Path),
+    help="Endorsements to travel with the quote (lamslsa fetch-collateral).",
+)
 @ui.options
-def command(directory: Path, key: Path, passphrase_file: Path | None, reference: str, output: ui.Output) -> int:
+def command(
+    directory: Path,
+    key: Path,
+    passphrase_file: Path | None,
+    reference: str,
+    collateral: Path | None,
+    output: ui.Output,
+) -> int:
     """Sign the statements and evidence that `lamslsa attest` left in DIR, and store the bundles.
 
     What this key has signed already and STORE holds is not signed again, so an interrupted run can be repeated.
@@ -28,12 +40,15 @@ def command(directory: Path, key: Path, passphrase_file: Path | None, reference:
       lamslsa publish build/evaluation --key keys/auditor.key --to model/.attestations
     """
     from lamslsa.evidence.run import read_run
-    from lamslsa.publish import publish_run
+    from lamslsa.publish import publish_run, with_collateral
     from lamslsa.sign import KeySigner
     from lamslsa.store import open_store
 
     signer = KeySigner.load(read_capped(key, what="key"), read_passphrase(passphrase_file))
-    published = publish_run(read_run(directory), signer=signer, store=open_store(reference))
+    run = read_run(directory)
+    if collateral is not None:
+        run = with_collateral(run, read_capped(collateral, what="collateral"))
+    published = publish_run(run, signer=signer, store=open_store(reference))
     output.result(
         ui.table(
             ["statement", "sha256", "stored as"],
