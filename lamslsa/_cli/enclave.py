@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import click
 
-from lamslsa._cli import ui
+from lamslsa._cli import enclave_build, ui
 from lamslsa._cli.inputs import NamedPaths, passphrase_option, platform_option, read_capped
 from lamslsa._cli.reference_values import Wanted, pairs
 from lamslsa._files import replace_file
 from lamslsa.evidence.interface import TEES, Measurement, Tee
+from lamslsa.evidence.simulated.open import SIMULATED, open_platform
 
 if TYPE_CHECKING:
     from lamslsa.evidence.reference import Proposal
 
 __all__ = ["command"]
 
-_SIMULATED: Final = "simulated"
 _MAX_NOTES: Final = 16
 
 
@@ -54,8 +54,8 @@ class _Found:
 @command.command("measurement")
 @click.option(
     "--tee",
-    type=click.Choice([_SIMULATED, *TEES]),
-    help="This installation on the simulated platform; or a kind of TEE, whose parts all come with --part.",
+    type=click.Choice([*SIMULATED, *TEES]),
+    help="This installation on a simulated platform; or a kind of TEE, whose parts all come with --part.",
 )
 @click.option("--sigstruct", type=click.Path(path_type=Path), help="An SGX enclave's .sig file.")
 @click.option("--launch", type=click.Path(path_type=Path), help="JSON file of launch values.")
@@ -139,14 +139,14 @@ def _source(
         raise click.UsageError("expected one of --tee, --sigstruct, --launch and --corim, got another number")
     if corim_key is not None and "corim" not in named:
         raise click.UsageError("expected --corim-key with --corim only")
-    simulated = named.get("tee") == _SIMULATED
+    simulated = named.get("tee") in SIMULATED
     if root_file is not None and not simulated:
-        raise click.UsageError(f"expected --root with --tee {_SIMULATED} only")
+        raise click.UsageError("expected --root with a simulated --tee only")
     if given and simulated:
-        raise click.UsageError(f"expected no --part with --tee {_SIMULATED}, whose measurement is complete")
+        raise click.UsageError("expected no --part with a simulated --tee, whose measurement is complete")
     ((kind, value),) = named.items()
     if simulated:
-        return _simulated(platform, root_file)
+        return _simulated(value, platform, root_file)
     if kind == "corim":
         return _corim(value, corim_key, given)
     sources: dict[str, Callable[[Any, Mapping[str, str]], _Found]] = {
@@ -157,15 +157,13 @@ def _source(
     return sources[kind](value, given)
 
 
-def _simulated(directory: Path, root_file: Path | None) -> _Found:
-    from lamslsa.evidence.simulated.platform import SimulatedPlatform
-
-    platform = SimulatedPlatform.open_or_create(directory, now=dt.datetime.now(dt.UTC))
+def _simulated(tee: str, directory: Path, root_file: Path | None) -> _Found:
+    platform = open_platform(tee, directory, now=dt.datetime.now(dt.UTC))
     if root_file is not None:
         replace_file(root_file, platform.root_pem)
     return _Found(
         measurement=platform.measurement(),
-        facts={"tee": _SIMULATED, "simulated": True, "root": platform.root.sha256},
+        facts={"tee": tee, "simulated": True, "root": platform.root.sha256},
         lines={"root": f"{platform.root.sha256} (simulated)"},
     )
 
@@ -230,3 +228,7 @@ def _completed(
         minimum_svns=proposal.minimum_svns,
         notes=notes,
     )
+
+
+for _command in enclave_build.COMMANDS:
+    command.add_command(_command)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lamslsa import predicates, statement
 from lamslsa.evidence.interface import MEASUREMENT_PARTS, Measurement, Tee
 from lamslsa.evidence.reference import measurement_of
+from lamslsa.evidence.roots import load_root
 from lamslsa.predicates import ReferenceValues
 from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES
 from lamslsa.sign import KeyVerifier, generate, parse_bundle
@@ -198,18 +199,25 @@ def test_the_minimum_of_the_user_goes_before_that_of_the_file(lamslsa: Run, tmp_
     assert (refused.returncode, "error[reference-values-svn]" in refused.stderr) == (3, True)
 
 
-def test_the_simulated_platform(lamslsa: Run, tmp_path: Path, key: Path) -> None:
+@pytest.mark.parametrize(
+    ("tee", "kind"),
+    [("simulated", "sgx"), ("simulated-tdx", "tdx"), ("simulated-snp", "snp"), ("simulated-nitro", "nitro")],
+)
+def test_simulated_platforms(lamslsa: Run, tmp_path: Path, key: Path, tee: str, kind: str) -> None:
     out, root = tmp_path / "simulated.sigstore.json", tmp_path / "root.pem"
     done = lamslsa(
-        *(*MEASUREMENT, "--tee", "simulated", "--simulated-platform", tmp_path / "platform", "--root", root),
+        *(*MEASUREMENT, "--tee", tee, "--simulated-platform", tmp_path / "platform", "--root", root),
         *("--release", "0.2.0", "--build", "measure", "--key", key, "--out", out, "--format", "json"),
     )
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert (printed["tee"], printed["simulated"]) == ("simulated", True)
+    assert (printed["tee"], printed["simulated"]) == (tee, True)
     assert b"BEGIN CERTIFICATE" in root.read_bytes()
     measurement, values = values_in(parse_bundle(out.read_bytes()).payload)
-    assert (values.tee, measurement.digest) == ("sgx", printed["digest"])
+    assert (values.tee, measurement.digest) == (kind, printed["digest"])
+    assert load_root(root.read_bytes()).sha256 == printed["root"]
+    suffix = tee.removeprefix("simulated")
+    assert (tmp_path / f"platform{suffix}" / "root.pem").read_bytes() == root.read_bytes()
 
 
 def corim(**more: Any) -> bytes:
@@ -267,6 +275,8 @@ def test_the_signature_of_a_corim(lamslsa: Run, tmp_path: Path, key: Path) -> No
         ("--tee", "simulated", "--sigstruct", "x"),
         ("--launch", "x", "--corim", "x"),
         ("--tee", "simulated", "--part", "a=b"),
+        ("--tee", "simulated-snp", "--part", "a=b"),
+        ("--tee", "snp", "--root", "x"),
         ("--launch", "x", "--root", "x"),
         ("--launch", "x", "--corim-key", "x"),
         ("--launch", "x", "--part", "a"),
