@@ -222,7 +222,7 @@ def describe_sigstruct(data: bytes) -> Description:
     from lamslsa.evidence.sgx import sigstruct
 
     try:
-        found = sigstruct.parse(data)
+        found = sigstruct.verify(data)
     except LamslsaError as err:
         if isinstance(err, FormatError):
             raise

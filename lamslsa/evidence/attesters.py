@@ -14,18 +14,12 @@ from typing import Final, Literal
 from lamslsa.errors import UnavailableError
 from lamslsa.evidence.detect import choose_auto
 from lamslsa.evidence.interface import Attester
+from lamslsa.evidence.simulated.open import SIMULATED, platform_folder
 
-__all__ = ["HARDWARE", "SIMULATED", "attester_for", "simulated_folder"]
+__all__ = ["HARDWARE", "SIMULATED", "attester_for"]
 
 HARDWARE: Final = ("sgx", "tdx", "snp", "nitro")
-SIMULATED: Final = ("simulated", "simulated-tdx", "simulated-snp", "simulated-nitro")
 _GPU: Final = "simulated-gpu"
-
-
-def simulated_folder(folder: Path, form: str) -> Path:
-    """The folder of one form of the simulated platform: that of SGX has the name given, the others lie beside it."""
-    suffix = form.removeprefix("simulated")
-    return folder.with_name(f"{folder.absolute().name}{suffix}") if suffix else folder
 
 
 def attester_for(
@@ -57,7 +51,7 @@ def attester_for(
     if gpu == "simulated":
         from lamslsa.evidence.simulated.gpu import SimulatedGpu
 
-        folder = simulated_folder(simulated_platform, _GPU)
+        folder = platform_folder(_GPU, simulated_platform)
         return WithDevices(attester, SimulatedGpu.open_or_create(folder, now=now).collect)
     raise UnavailableError(f"expected nvidia or simulated as GPU, got {gpu!r:.80}", reason="gpu-unknown")
 
@@ -89,7 +83,7 @@ def _hardware(tee: str) -> Attester:
 
 
 def _simulated(form: str, simulated_platform: Path, now: dt.datetime) -> Attester:
-    folder = simulated_folder(simulated_platform, form)
+    folder = platform_folder(form, simulated_platform)
     match form:
         case "simulated-snp":
             from lamslsa.evidence.simulated.snp import SimulatedSnpAttester, SimulatedSnpPlatform
