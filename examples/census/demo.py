@@ -27,7 +27,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 POLICY = HERE.parent.parent / "policies" / "census-income" / "policy.yaml.in"
-ROLES = ("data-owner", "trainer", "auditor")
+ROLES = ("data-owner", "trainer", "auditor", "enclave-release")
 MARKER = ".lamslsa-demo"
 ACCEPTED, NOT_AUTHENTIC, REFUSED = 0, 4, 5
 
@@ -81,20 +81,26 @@ class Demo:
     # --- the path -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Keys for three roles, and the simulated platform whose root and measurement the policy will pin."""
+        """Keys for four roles, the simulated platform, and the signed reference value that the policy goes by."""
         for role in ROLES:
             self.run("keygen", self.folder / role, "--quiet")
+        release = ["--release", self.release(), "--build", "measure", "--key", self.folder / "enclave-release.key"]
+        root, signed = self.folder / "simulated-root.pem", self.folder / "enclave.sigstore.json"
         measured = self.document(
-            "enclave", "measurement", "--tee", "simulated", "--root", self.folder / "simulated-root.pem"
+            "enclave", "measurement", "--tee", "simulated", "--root", root, *release, "--out", signed
         )
         say(f"  measurement of this installation: {measured['digest']}")
         digests = {
             name: self.document("digest", path, "--kind", "dataset")["digest"]
             for name, path in (("census-train", self.train), ("census-test", self.test))
         }
-        self.policy.write_text(policy_text(measured["digest"], digests, platform="rehearsal"), encoding="utf-8")
-        hardware = policy_text(measured["digest"], digests, platform="production")
+        self.policy.write_text(policy_text(digests, platform="rehearsal"), encoding="utf-8")
+        hardware = policy_text(digests, platform="production")
         (self.folder / "policy-hardware.yaml").write_text(hardware, encoding="utf-8")
+
+    def release(self) -> str:
+        """The release that is installed."""
+        return self.run("--version", show=False).split()[-1]
 
     def attest_dataset(self, name: str, path: Path, *others: str) -> None:
         """A datasheet."""
@@ -248,11 +254,10 @@ class Demo:
         self.publish(run, role, store=self._without_evaluation(victim), show=False)
 
 
-def policy_text(measurement: str, digests: dict[str, str], *, platform: str) -> str:
+def policy_text(digests: dict[str, str], *, platform: str) -> str:
     """The demo's policy, every rule on one platform: ``rehearsal`` is simulated, ``production`` is hardware."""
     template = POLICY.read_text(encoding="utf-8")
     values = {
-        "MEASUREMENT": measurement,
         "TRAIN": digests["census-train"],
         "TEST": digests["census-test"],
         "PLATFORM": platform,
