@@ -17,41 +17,37 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lamslsa.evidence.interface import Evidence, Root
 from lamslsa.evidence.roots import root_of
-from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.evidence.simulated.certificates import ROLES, Cpu, Role, Window, certify, generate_keys
-from lamslsa.evidence.simulated.endorse import Endorsement, endorse
+from lamslsa.evidence.simulated.endorse import Endorsement, Form, endorse
 from lamslsa.evidence.simulated.quote import QUOTING_ENCLAVE, Enclave, QuotingEnclave
+from lamslsa.predicates.tee_evidence import SGX_QUOTE_MEDIA_TYPE
 
-__all__ = ["DEBUG_ATTRIBUTES", "SimulatedVendor"]
+__all__ = ["DEBUG_ATTRIBUTES", "DcapVendor", "SimulatedVendor"]
 
 DEBUG_ATTRIBUTES: Final = bytes.fromhex("0700000000000000e700000000000000")
 _CHAIN: Final[tuple[Role, ...]] = ("pck", "pck-ca", "root")
 _DAY: Final = dt.timedelta(days=1)
 
 
-class SimulatedVendor:
-    """Mints one platform's keys and certificates, then quotes and collateral at will.
+class DcapVendor:
+    """Mints one platform's keys and certificates, then collateral at will.
 
     Args:
         now: when everything is valid: certificates for ten years, collateral for thirty days.
         windows: validity of single certificates, where it differs.
         cpu: what the PCK certificate says about the processor.
-        quoting_enclave: identity of the enclave that signs quotes.
     """
 
+    form: ClassVar[Form]
+
     def __init__(
-        self,
-        now: dt.datetime,
-        *,
-        windows: Mapping[Role, Window] | None = None,
-        cpu: Cpu | None = None,
-        quoting_enclave: Enclave = QUOTING_ENCLAVE,
+        self, now: dt.datetime, *, windows: Mapping[Role, Window] | None = None, cpu: Cpu | None = None
     ) -> None:
         self.now = now
         self._cpu = cpu or Cpu(ppid=hashlib.sha256(b"a simulated platform").digest()[:16])
@@ -59,25 +55,11 @@ class SimulatedVendor:
         usual = dict.fromkeys(ROLES, (now - _DAY, now + 3650 * _DAY))
         self._certificates = certify(self._keys, cpu=self._cpu, windows={**usual, **(windows or {})})
         self.chain = tuple(self._certificates[role].public_bytes(Encoding.DER) for role in _CHAIN)
-        self._quoting_enclave = QuotingEnclave(
-            attestation_key=self._keys["attestation"],
-            pck_key=self._keys["pck"],
-            chain=self.chain,
-            cpu_svn=self._cpu.cpu_svn,
-            pce_svn=self._cpu.pce_svn,
-            identity=quoting_enclave,
-        )
 
     @property
     def root(self) -> Root:
         """The root that a verifier has to trust."""
         return root_of(self.chain[-1])
-
-    def quote(self, report_data: bytes, *, enclave: Enclave | None = None) -> bytes:
-        """A quote over 64 bytes of report data, by default of an enclave that measures ``11…11``."""
-        return self._quoting_enclave.quote(
-            enclave or Enclave(mr_enclave=b"\x11" * 32, mr_signer=b"\x22" * 32), report_data
-        )
 
     def collateral(
         self,
@@ -87,6 +69,7 @@ class SimulatedVendor:
         tcb_status: str = "UpToDate",
         advisories: tuple[str, ...] = (),
         qe_tcb_status: str = "UpToDate",
+        module_status: str = "UpToDate",
         evaluation_data_number: int = 17,
         revoked: Collection[Role] = (),
         tcb_info: Mapping[str, Any] | None = None,
@@ -94,11 +77,13 @@ class SimulatedVendor:
     ) -> bytes:
         """Collateral of the platform; see `Endorsement` for what the keywords change."""
         terms = Endorsement(
+            form=self.form,
             window=window or (self.now - _DAY, self.now + 29 * _DAY),
             crl_window=crl_window,
             tcb_status=tcb_status,
             advisories=advisories,
             qe_tcb_status=qe_tcb_status,
+            module_status=module_status,
             evaluation_data_number=evaluation_data_number,
             revoked=frozenset(revoked),
             tcb_info=tcb_info or {},
@@ -106,10 +91,45 @@ class SimulatedVendor:
         )
         return endorse(self._keys, self._certificates, self._cpu, terms)
 
+
+class SimulatedVendor(DcapVendor):
+    """Quotes of enclaves, at will.
+
+    Args:
+        now: as for `DcapVendor`, and so are ``windows`` and ``cpu``.
+        quoting_enclave: identity of the enclave that signs quotes.
+    """
+
+    form = "sgx"
+
+    def __init__(
+        self,
+        now: dt.datetime,
+        *,
+        windows: Mapping[Role, Window] | None = None,
+        cpu: Cpu | None = None,
+        quoting_enclave: Enclave = QUOTING_ENCLAVE,
+    ) -> None:
+        super().__init__(now, windows=windows, cpu=cpu)
+        self._quoting_enclave = QuotingEnclave(
+            attestation_key=self._keys["attestation"],
+            pck_key=self._keys["pck"],
+            chain=self.chain,
+            cpu_svn=self._cpu.cpu_svn,
+            pce_svn=self._cpu.pce_svn,
+            identity=quoting_enclave,
+        )
+
+    def quote(self, report_data: bytes, *, enclave: Enclave | None = None) -> bytes:
+        """A quote over 64 bytes of report data, by default of an enclave that measures ``11…11``."""
+        return self._quoting_enclave.quote(
+            enclave or Enclave(mr_enclave=b"\x11" * 32, mr_signer=b"\x22" * 32), report_data
+        )
+
     def evidence(self, report_data: bytes, *, enclave: Enclave | None = None, **collateral: Any) -> Evidence:
         """Quote and collateral as an attester hands them on."""
         return Evidence(
-            media_type=MEDIA_TYPE,
+            media_type=SGX_QUOTE_MEDIA_TYPE,
             quote=self.quote(report_data, enclave=enclave),
             collateral=self.collateral(**collateral),
         )

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lamslsa.errors import FormatError, VerificationError
-from lamslsa.evidence import collateral, verifier_for
+from lamslsa.evidence import Standing, collateral, verifier_for
 from lamslsa.evidence.roots import INTEL_SGX_ROOT, load_root
 from lamslsa.evidence.sgx.parse import parse
-from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxClaims
 from lamslsa.testing.simulated import SimulatedVendor
 
 VALID = dt.datetime(2025, 6, 25, tzinfo=dt.UTC)
@@ -49,6 +49,8 @@ def test_accepted_under_intels_root(quote: bytes, endorsements: bytes) -> None:
     assert claims.versions == {"isvProdId": 0, "isvSvn": 0}
     assert claims.platform_id == "d04ec06d4e6d92dc90d0ad3cf5ee2ddf"
     assert not claims.debug
+    assert isinstance(claims, SgxClaims)
+    assert (claims.cpu_svn, claims.qe_svn, claims.pce_svn) == ("0b0b1a18ffff04000000000000000000", 10, 15)
 
 
 @pytest.mark.parametrize("at", [FIRST, LAST])
@@ -90,7 +92,7 @@ def test_refused_with_collateral_of_a_tdx_platform(shared: Path, quote: bytes) -
     foreign = (shared / "evidence/tdx/tdx_quote_collateral.json").read_bytes()
     with pytest.raises(VerificationError) as caught:
         verifier_for(MEDIA_TYPE).verify(quote, collateral=foreign, roots=[INTEL_SGX_ROOT], at=VALID)
-    assert caught.value.reason == "evidence-quote"
+    assert caught.value.reason == "evidence-collateral-tee"
 
 
 def test_the_library_reads_the_same_report(quote: bytes) -> None:
@@ -108,7 +110,7 @@ def test_the_library_reads_the_same_report(quote: bytes) -> None:
 
 def test_the_compiled_in_root_ends_the_chain(quote: bytes) -> None:
     assert parse(quote).root == INTEL_SGX_ROOT.der
-    assert verifier_for(MEDIA_TYPE).presented_root(quote) == INTEL_SGX_ROOT
+    assert verifier_for(MEDIA_TYPE).presented_root(quote, None) == INTEL_SGX_ROOT
     assert load_root(INTEL_SGX_ROOT.der) == INTEL_SGX_ROOT
 
 
@@ -117,8 +119,39 @@ def test_another_platforms_quote_parses(shared: Path, endorsements: bytes) -> No
     parsed = parse(other)
     assert parsed.report.report_data == b"test".ljust(64, b"\0")
     assert parsed.root == INTEL_SGX_ROOT.der
-    with pytest.raises(VerificationError):
-        verifier_for(MEDIA_TYPE).verify(other, collateral=endorsements, roots=[INTEL_SGX_ROOT], at=VALID)
+    assert parsed.report.debug
+    verifier = verifier_for(MEDIA_TYPE)
+    for at_hand in (endorsements, None):
+        with pytest.raises(VerificationError) as caught:
+            verifier.verify(other, collateral=at_hand, roots=[INTEL_SGX_ROOT], at=VALID)
+        assert caught.value.reason == "evidence-debug"
+    with pytest.raises(VerificationError) as caught:
+        verifier.standing(other, collateral=None, roots=[INTEL_SGX_ROOT], now=VALID)
+    assert caught.value.reason == "evidence-collateral-missing"
+
+
+def test_nothing_is_verified_without_collateral(quote: bytes) -> None:
+    with pytest.raises(VerificationError) as caught:
+        verifier_for(MEDIA_TYPE).verify(quote, collateral=None, roots=[INTEL_SGX_ROOT], at=VALID)
+    assert caught.value.reason == "evidence-collateral-missing"
+
+
+def test_collateral_is_found_by_the_platform(shared: Path, quote: bytes, endorsements: bytes) -> None:
+    verifier = verifier_for(MEDIA_TYPE)
+    assert verifier.concerns(quote, endorsements)
+    assert not verifier.concerns((shared / "evidence/sgx/occlum_quote.dat").read_bytes(), endorsements)
+    assert not verifier.concerns(quote, (shared / "evidence/tdx/tdx_quote_collateral.json").read_bytes())
+
+
+def test_how_the_platform_stood(quote: bytes, endorsements: bytes) -> None:
+    verifier = verifier_for(MEDIA_TYPE)
+    stood = verifier.standing(quote, collateral=endorsements, roots=[INTEL_SGX_ROOT], now=VALID)
+    assert stood == Standing(
+        revoked=False, advisories=("INTEL-SA-00289", "INTEL-SA-00615"), tcb_evaluation_data_number=17
+    )
+    with pytest.raises(VerificationError) as caught:
+        verifier.standing(quote, collateral=endorsements, roots=[INTEL_SGX_ROOT], now=LAST + 2 * SECOND)
+    assert caught.value.reason == "evidence-collateral-window"
 
 
 @pytest.mark.parametrize("name", ["tdx_quote", "tdx_quote_outdated", "tdx_quote_debug.dat", "cos-113-tdx-quote.dat"])

@@ -17,29 +17,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamslsa.errors import FormatError
-from lamslsa.evidence._pem import parse_chain
+from lamslsa.evidence import _dcap_quote
+from lamslsa.evidence._dcap_quote import MAX_QUOTE_BYTES
 
-__all__ = ["INTEL_QE_VENDOR_ID", "MAX_QUOTE_BYTES", "SIGNED_BYTES", "Quote", "Report", "parse", "parse_report"]
-
-MAX_QUOTE_BYTES: Final = 64 * 1024
-INTEL_QE_VENDOR_ID: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
+__all__ = ["MAX_QUOTE_BYTES", "SIGNED_BYTES", "Quote", "Report", "parse", "parse_report"]
 
 _HEADER: Final = struct.Struct("<HHIHH16s20s")
 _REPORT: Final = struct.Struct("<16s4s12x16s16s32s32x32s32x64sHHH42x16s64s")
-_LENGTH: Final = struct.Struct("<I")
 SIGNED_BYTES: Final = _HEADER.size + _REPORT.size
-# ISV signature, attestation key, QE report, QE report signature
-_SIGNATURES: Final = 64 + 64 + _REPORT.size + 64
-_QE_AUTH: Final = struct.Struct("<H")
-_CERTIFICATION: Final = struct.Struct("<HI")
 
 _VERSION: Final = 3
-_ECDSA_P256: Final = 2
-_PCK_CHAIN: Final = 5
-_CHAIN_LENGTH: Final = 3
 _DEBUG: Final = 0x02
-_TDX: Final = 0x81
-_HCL_MAGIC: Final = b"HCLA"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,57 +96,32 @@ def parse(data: bytes) -> Quote:
     Raises:
         FormatError: not an SGX ECDSA quote of version 3 with its PCK chain, or lengths that do not add up.
     """
-    if len(data) > MAX_QUOTE_BYTES:
-        raise FormatError(f"expected at most {MAX_QUOTE_BYTES} bytes of quote, got {len(data)}", reason="quote-size")
-    if data.startswith(_HCL_MAGIC):
-        raise FormatError(
-            "expected an SGX quote, got an Azure HCL report: its key is the paravisor's, not the processor's",
-            reason="quote-azure-hcl",
-        )
+    _dcap_quote.refuse_early(data, expected="an SGX quote")
     qe_svn, pce_svn = _parse_header(data)
-    length = _total_length(data)
-    if any(data[length:]):
-        raise FormatError(
-            f"expected zeros after the {length} bytes of the quote, got other bytes", reason="quote-trailing"
-        )
-    raw = data[:length]
+    raw = _dcap_quote.without_padding(data, signed=SIGNED_BYTES)
     return Quote(
         raw=raw,
         qe_svn=qe_svn,
         pce_svn=pce_svn,
         report=parse_report(raw[_HEADER.size : SIGNED_BYTES]),
-        chain=_parse_certification(raw),
+        chain=_dcap_quote.parse_certification(raw[SIGNED_BYTES + _dcap_quote.TO_CERTIFICATION :]),
     )
 
 
 def _parse_header(data: bytes) -> tuple[int, int]:
     if len(data) < _HEADER.size:
         raise FormatError(f"expected a quote, got {len(data)} bytes", reason="quote-size")
-    version, key_type, tee, qe_svn, pce_svn, vendor, _ = _HEADER.unpack_from(data)
+    version, key_type, reserved, qe_svn, pce_svn, vendor, _ = _HEADER.unpack_from(data)
     if version != _VERSION:
-        kind = "TDX" if version in (4, 5) and tee == _TDX else "SGX" if version in (4, 5) and tee == 0 else "unknown"
         raise FormatError(
-            f"expected an SGX quote of version {_VERSION}, got version {version} of kind {kind}",
+            f"expected an SGX quote of version {_VERSION}, got {_dcap_quote.describe(data)}",
             reason="quote-version",
-            hint="only SGX quotes of version 3 are supported so far",
+            hint="evidence of each kind of TEE has a media type of its own; SGX quotes are supported in version 3",
         )
-    if key_type != _ECDSA_P256:
-        raise FormatError(f"expected attestation key type {_ECDSA_P256}, got {key_type}", reason="quote-key-type")
-    if tee != 0:
-        raise FormatError(f"expected zeros in the reserved header bytes, got {tee:#x}", reason="quote-tee-type")
-    if vendor != INTEL_QE_VENDOR_ID:
-        raise FormatError(f"expected Intel's quoting enclave, got vendor {vendor.hex()}", reason="quote-vendor")
+    if reserved != 0:
+        raise FormatError(f"expected zeros in the reserved header bytes, got {reserved:#x}", reason="quote-tee-type")
+    _dcap_quote.refuse_other_signer(key_type, vendor)
     return qe_svn, pce_svn
-
-
-def _total_length(data: bytes) -> int:
-    start = SIGNED_BYTES + _LENGTH.size
-    if len(data) < start:
-        raise FormatError(f"expected a whole quote, got {len(data)} bytes", reason="quote-truncated")
-    length: int = start + _LENGTH.unpack_from(data, SIGNED_BYTES)[0]
-    if length > len(data):
-        raise FormatError(f"expected a quote of {length} bytes, got {len(data)}", reason="quote-truncated")
-    return length
 
 
 def parse_report(body: bytes) -> Report:
@@ -186,30 +149,3 @@ def parse_report(body: bytes) -> Report:
         isv_family_id=family_id,
         report_data=data,
     )
-
-
-def _parse_certification(raw: bytes) -> tuple[bytes, ...]:
-    auth = SIGNED_BYTES + _LENGTH.size + _SIGNATURES
-    if auth + _QE_AUTH.size > len(raw):
-        raise FormatError("expected a signature section, got a shorter one", reason="quote-lengths")
-    certification = auth + _QE_AUTH.size + _QE_AUTH.unpack_from(raw, auth)[0]
-    chain = certification + _CERTIFICATION.size
-    if chain > len(raw):
-        raise FormatError("expected certification data, got none", reason="quote-lengths")
-    kind, size = _CERTIFICATION.unpack_from(raw, certification)
-    if kind != _PCK_CHAIN:
-        raise FormatError(
-            f"expected certification data of type {_PCK_CHAIN}, the PCK chain, got type {kind}",
-            reason="quote-certification",
-        )
-    if chain + size != len(raw):
-        raise FormatError(
-            f"expected certification data to end the quote, got {size} bytes of {len(raw) - chain}",
-            reason="quote-lengths",
-        )
-    certificates = parse_chain(raw[chain:].removesuffix(b"\0"), what="the quote")
-    if len(certificates) != _CHAIN_LENGTH:
-        raise FormatError(
-            f"expected {_CHAIN_LENGTH} certificates in the quote, got {len(certificates)}", reason="quote-certification"
-        )
-    return certificates

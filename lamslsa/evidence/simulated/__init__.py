@@ -1,3 +1,3 @@
-"""The simulated SGX platform: real formats and real cryptography under a root that is nobody's hardware."""
+"""Simulated platforms: real formats and real cryptography under roots that are nobody's hardware."""
 
 __all__: list[str] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from lamslsa.evidence.interface import Evidence
-from lamslsa.evidence.sgx.verify import MEDIA_TYPE
-from lamslsa.evidence.simulated.measurement import package_enclave
+from lamslsa.evidence.interface import DeviceEvidence, Evidence
+from lamslsa.evidence.simulated.measurement import package_enclave, package_trust_domain
 from lamslsa.evidence.simulated.platform import SimulatedPlatform
+from lamslsa.predicates.tee_evidence import SGX_QUOTE_MEDIA_TYPE, TDX_QUOTE_MEDIA_TYPE
 
 __all__ = ["SimulatedAttester"]
 
@@ -15,7 +17,7 @@ _REPORT_DATA_BYTES: Final = 64
 
 
 class SimulatedAttester:
-    """Emits SGX quotes of the installed package, signed by a simulated platform.
+    """Emits quotes of the installed package, signed by a simulated platform: of the kind of TEE that this stands for.
 
     The package is measured and the keys are loaded here, once, before anything is asked to be quoted.
 
@@ -25,14 +27,23 @@ class SimulatedAttester:
     """
 
     def __init__(self, platform: SimulatedPlatform) -> None:
-        self._enclave = package_enclave()
-        self._quoting_enclave = platform.quoting_enclave()
+        self._quote: Callable[[bytes], bytes]
+        if platform.form == "sgx":
+            self._name, self._media_type = "simulated", SGX_QUOTE_MEDIA_TYPE
+            self._quote = partial(platform.quoting_enclave().quote, package_enclave())
+        else:
+            self._name, self._media_type = "simulated-tdx", TDX_QUOTE_MEDIA_TYPE
+            self._quote = partial(platform.td_quoting_enclave().quote, package_trust_domain())
         self._collateral = platform.collateral
 
     @property
     def tee(self) -> str:
-        """What ``--tee`` calls this attester."""
-        return "simulated"
+        """What ``--tee`` calls this attester: ``simulated`` for SGX, ``simulated-tdx``."""
+        return self._name
+
+    def device_evidence(self, nonce: bytes) -> tuple[DeviceEvidence, ...]:  # noqa: ARG002 - nobody is there to sign it
+        """Nothing: no device is attached."""
+        return ()
 
     def quote(self, report_data: bytes) -> Evidence:
         """Have the platform sign exactly 64 bytes of report data.
@@ -42,8 +53,4 @@ class SimulatedAttester:
         """
         if len(report_data) != _REPORT_DATA_BYTES:
             raise ValueError(f"expected {_REPORT_DATA_BYTES} bytes of report data, got {len(report_data)}")
-        return Evidence(
-            media_type=MEDIA_TYPE,
-            quote=self._quoting_enclave.quote(self._enclave, report_data),
-            collateral=self._collateral,
-        )
+        return Evidence(media_type=self._media_type, quote=self._quote(report_data), collateral=self._collateral)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,9 +17,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from lamslsa import _codec
 from lamslsa.evidence._pem import render_chain
 from lamslsa.evidence.simulated.certificates import Cpu, Key, KeyName, Role, Window, sign
-from lamslsa.evidence.simulated.quote import QE_ISV_SVN, QE_MR_SIGNER
+from lamslsa.evidence.simulated.quote import QE_ISV_SVN, QE_MR_SIGNER, QE_PROD_ID
+from lamslsa.evidence.simulated.td_quote import TD_QE_PROD_ID, TEE_TCB_SVN
 
-__all__ = ["Endorsement", "endorse"]
+__all__ = ["Endorsement", "Form", "endorse"]
+
+Form = Literal["sgx", "tdx"]
 
 # As Intel's: INIT and the provisioning key, not DEBUG; MODE64BIT and XFRM do not count.
 _QE_ATTRIBUTES: Final = "11000000000000000000000000000000"
@@ -31,18 +34,22 @@ class Endorsement:
     """What the collateral says.
 
     Attributes:
+        form: what kind of TEE it is about.
         window: of TCB info, QE identity and revocation lists.
         crl_window: of the revocation lists, where it differs.
         revoked: whose certificates the revocation lists name.
+        module_status: of the TDX module.
         tcb_info: members that replace those of the TCB info, before it is signed.
         qe_identity: the same for the QE identity.
     """
 
+    form: Form = "sgx"
     window: Window
     crl_window: Window | None = None
     tcb_status: str = "UpToDate"
     advisories: tuple[str, ...] = ()
     qe_tcb_status: str = "UpToDate"
+    module_status: str = "UpToDate"
     evaluation_data_number: int = 17
     revoked: frozenset[Role] = frozenset()
     tcb_info: Mapping[str, Any] = field(default_factory=dict)
@@ -99,10 +106,12 @@ def _tcb_info(cpu: Cpu, terms: Endorsement) -> dict[str, Any]:
         "tcbDate": _time(terms.window[0]),
         "tcbStatus": terms.tcb_status,
     }
+    if terms.form == "tdx":
+        level["tcb"]["tdxtcbcomponents"] = [{"svn": svn} for svn in TEE_TCB_SVN]
     if terms.advisories:
         level["advisoryIDs"] = list(terms.advisories)
     return {
-        "id": "SGX",
+        "id": terms.form.upper(),
         "version": 3,
         "issueDate": _time(terms.window[0]),
         "nextUpdate": _time(terms.window[1]),
@@ -110,14 +119,30 @@ def _tcb_info(cpu: Cpu, terms: Endorsement) -> dict[str, Any]:
         "pceId": cpu.pce_id.hex().upper(),
         "tcbType": 0,
         "tcbEvaluationDataNumber": terms.evaluation_data_number,
+        **(_tdx_modules(terms) if terms.form == "tdx" else {}),
         "tcbLevels": [level],
         **terms.tcb_info,
     }
 
 
-def _qe_identity(terms: Endorsement) -> dict[str, Any]:
+def _tdx_modules(terms: Endorsement) -> dict[str, Any]:
+    """Who may have signed the TDX module, and how the one version that there is stands."""
+    module = {"mrsigner": "00" * 48, "attributes": "00" * 8, "attributesMask": "FF" * 8}
+    level = {
+        "tcb": {"isvsvn": TEE_TCB_SVN[0]},
+        "tcbDate": _time(terms.window[0]),
+        "tcbStatus": terms.module_status,
+    }
     return {
-        "id": "QE",
+        "tdxModule": module,
+        "tdxModuleIdentities": [{"id": f"TDX_{TEE_TCB_SVN[1]:02X}", **module, "tcbLevels": [level]}],
+    }
+
+
+def _qe_identity(terms: Endorsement) -> dict[str, Any]:
+    tdx = terms.form == "tdx"
+    return {
+        "id": "TD_QE" if tdx else "QE",
         "version": 2,
         "issueDate": _time(terms.window[0]),
         "nextUpdate": _time(terms.window[1]),
@@ -127,7 +152,7 @@ def _qe_identity(terms: Endorsement) -> dict[str, Any]:
         "attributes": _QE_ATTRIBUTES,
         "attributesMask": _QE_ATTRIBUTES_MASK,
         "mrsigner": QE_MR_SIGNER.hex().upper(),
-        "isvprodid": 1,
+        "isvprodid": TD_QE_PROD_ID if tdx else QE_PROD_ID,
         "tcbLevels": [
             {"tcb": {"isvsvn": QE_ISV_SVN}, "tcbDate": _time(terms.window[0]), "tcbStatus": terms.qe_tcb_status}
         ],

@@ -1,7 +1,7 @@
 """What the simulated platform measures: the installed package's files, so that changed code has another measurement.
 
-On hardware the processor hashes the enclave's pages; here the canonical manifest of the package's files stands in for
-that.
+On hardware the processor hashes the enclave's pages, or the TDX module the TD's initial memory; here the canonical
+manifest of the package's files stands in for that.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import Final
 
 from lamslsa.artifact.package import package_manifest
 from lamslsa.evidence.interface import Measurement
-from lamslsa.evidence.sgx.parse import parse_report
+from lamslsa.evidence.sgx import parse as sgx
+from lamslsa.evidence.simulated.endorse import Form
 from lamslsa.evidence.simulated.quote import Enclave
+from lamslsa.evidence.simulated.td_quote import TrustDomain
+from lamslsa.evidence.tdx import parse as tdx
 
-__all__ = ["MR_SIGNER", "package_enclave", "package_measurement"]
+__all__ = ["MR_SIGNER", "package_enclave", "package_measurement", "package_trust_domain"]
 
 MR_SIGNER: Final = hashlib.sha256(b"lamslsa simulated enclave, signer").digest()
 _PACKAGE: Final = Path(__file__).resolve().parents[2]
@@ -26,7 +29,15 @@ def package_enclave(package: Path = _PACKAGE) -> Enclave:
     return Enclave(mr_enclave=bytes.fromhex(package_manifest(package).sha256), mr_signer=MR_SIGNER)
 
 
-def package_measurement(package: Path = _PACKAGE) -> Measurement:
+def package_trust_domain(package: Path = _PACKAGE) -> TrustDomain:
+    """The package as a TD: MRTD is SHA-384 over the digest of its manifest, and nothing is measured at run time."""
+    return TrustDomain(mr_td=hashlib.sha384(bytes.fromhex(package_manifest(package).sha256)).digest())
+
+
+def package_measurement(package: Path = _PACKAGE, *, tee: Form = "sgx") -> Measurement:
     """The complete measurement that quotes of the package carry; reads every file of it."""
-    report = parse_report(package_enclave(package).report(cpu_svn=bytes(16), report_data=bytes(64)))
-    return Measurement(tee="sgx", parts=report.measurement)
+    if tee == "sgx":
+        enclave = package_enclave(package).report(cpu_svn=bytes(16), report_data=bytes(64))
+        return Measurement(tee=tee, parts=sgx.parse_report(enclave).measurement)
+    domain = package_trust_domain(package).report(report_data=bytes(64))
+    return Measurement(tee=tee, parts=tdx.parse_report(domain).measurement)

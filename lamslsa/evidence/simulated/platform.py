@@ -1,4 +1,4 @@
-"""The simulated platform: a folder that stands for a machine with SGX, its manufacturer included.
+"""The simulated platform: a folder that stands for a machine with SGX or with TDX, its manufacturer included.
 
 It proves formats and code paths, not hardware: whoever reads the folder can make any quote. That is why its root is
 never a vendor's and every certificate says so.
@@ -9,6 +9,7 @@ never a vendor's and every certificate says so.
 
 Rules:
 - Made in a hidden neighbour and renamed into place, so an interruption leaves a whole platform or none.
+- A platform is of one form, which its collateral states, and has keys of its own.
 - The measurement is that of the installed package: changed code has another one.
 """
 
@@ -40,9 +41,10 @@ from lamslsa.evidence.simulated.certificates import (
     certify,
     generate_keys,
 )
-from lamslsa.evidence.simulated.endorse import Endorsement, endorse
+from lamslsa.evidence.simulated.endorse import Endorsement, Form, endorse
 from lamslsa.evidence.simulated.measurement import package_measurement
 from lamslsa.evidence.simulated.quote import QuotingEnclave
+from lamslsa.evidence.simulated.td_quote import TdQuotingEnclave
 
 __all__ = ["COLLATERAL_FILE", "ROOT_FILE", "SimulatedPlatform"]
 
@@ -61,16 +63,18 @@ class SimulatedPlatform:
     """An opened platform; make one with `create`, `open` or `open_or_create`.
 
     Attributes:
+        form: the kind of TEE that it stands for.
         collateral: its endorsements as of opening.
     """
 
-    def __init__(self, directory: Path, *, certificates: Mapping[Role, bytes], collateral: bytes) -> None:
+    def __init__(self, directory: Path, *, form: Form, certificates: Mapping[Role, bytes], collateral: bytes) -> None:
         self._directory = directory
+        self.form = form
         self._certificates = certificates
         self.collateral = collateral
 
     @classmethod
-    def create(cls, directory: Path, *, now: dt.datetime) -> Self:
+    def create(cls, directory: Path, *, now: dt.datetime, form: Form = "sgx") -> Self:
         """Make a platform with fresh keys in a folder that is absent or empty.
 
         Raises:
@@ -85,46 +89,56 @@ class SimulatedPlatform:
         files = {_key_file(name): _private_pem(key) for name, key in keys.items()}
         for role, certificate in certificates.items():
             files[_certificate_file(role)] = render_chain([certificate.public_bytes(serialization.Encoding.DER)])
-        files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(now))
+        files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(form, now))
         try:
             with new_folder(directory, mode=0o700) as staging:
                 for name, data in files.items():
                     write_file(staging / name, data, mode=0o600)
         except OSError as err:
             raise _unavailable(directory, err) from err
-        return cls.open(directory, now=now)
+        return cls.open(directory, now=now, form=form)
 
     @classmethod
-    def open(cls, directory: Path, *, now: dt.datetime) -> Self:
+    def open(cls, directory: Path, *, now: dt.datetime, form: Form = "sgx") -> Self:
         """Open a platform, and renew its collateral when less than 20 of its 30 days remain.
 
         Raises:
             UnavailableError: there is none, or its files cannot be read.
-            FormatError: its files are not those of a platform.
+            FormatError: its files are not those of a platform of this form.
         """
         certificates: dict[Role, bytes] = {}
         for role in ROLES:
             certificates[role] = _certificate(directory / _certificate_file(role))
-        platform = cls(directory, certificates=certificates, collateral=_read(directory / COLLATERAL_FILE))
-        platform._renew(now.astimezone(dt.UTC).replace(microsecond=0))
+        collateral = _read(directory / COLLATERAL_FILE)
+        current = endorsements.parse(collateral)
+        if current.tcb_info_id != form.upper():
+            raise FormatError(
+                f"expected a simulated platform for {form} in {directory}, got one for {current.tcb_info_id.lower()}",
+                reason="simulated-platform",
+                hint="each form of the simulated platform needs a folder of its own",
+            )
+        platform = cls(directory, form=form, certificates=certificates, collateral=collateral)
+        now = now.astimezone(dt.UTC).replace(microsecond=0)
+        if not current.issued <= now <= current.expires - _RENEW_BELOW:
+            platform._renew(now)
         return platform
 
     @classmethod
-    def open_or_create(cls, directory: Path, *, now: dt.datetime) -> Self:
+    def open_or_create(cls, directory: Path, *, now: dt.datetime, form: Form = "sgx") -> Self:
         """Open the platform in a folder, and make it first where there is none.
 
         Raises:
             UnavailableError: the folder cannot be read or written.
-            FormatError: its files are not those of a platform.
+            FormatError: its files are not those of a platform of this form.
         """
         if not (directory / ROOT_FILE).exists():
             try:
-                return cls.create(directory, now=now)
+                return cls.create(directory, now=now, form=form)
             except FormatError:
                 if not (directory / ROOT_FILE).exists():
                     raise
                 # another process was faster
-        return cls.open(directory, now=now)
+        return cls.open(directory, now=now, form=form)
 
     @property
     def root(self) -> Root:
@@ -138,10 +152,10 @@ class SimulatedPlatform:
 
     def measurement(self) -> Measurement:
         """The complete measurement that quotes of this installation carry."""
-        return package_measurement()
+        return package_measurement(tee=self.form)
 
     def quoting_enclave(self) -> QuotingEnclave:
-        """Load the keys that quotes are signed with.
+        """Load the keys that quotes of enclaves are signed with.
 
         Raises:
             UnavailableError: the keys cannot be read.
@@ -156,13 +170,24 @@ class SimulatedPlatform:
             pce_svn=cpu.pce_svn,
         )
 
+    def td_quoting_enclave(self) -> TdQuotingEnclave:
+        """Load the keys that quotes of TDs are signed with.
+
+        Raises:
+            UnavailableError: the keys cannot be read.
+            FormatError: not the keys of a platform.
+        """
+        return TdQuotingEnclave(
+            attestation_key=self._key("attestation"),
+            pck_key=self._key("pck"),
+            chain=[self._certificates[role] for role in _CHAIN],
+            cpu_svn=Cpu().cpu_svn,
+        )
+
     def _renew(self, now: dt.datetime) -> None:
-        current = endorsements.parse(self.collateral)
-        if current.issued <= now and now + _RENEW_BELOW <= current.expires:
-            return
         keys = {name: self._key(name) for name in KEYS}
         certificates = {role: x509.load_der_x509_certificate(der) for role, der in self._certificates.items()}
-        self.collateral = endorse(keys, certificates, Cpu(), _endorsement(now))
+        self.collateral = endorse(keys, certificates, Cpu(), _endorsement(self.form, now))
         try:
             replace_file(self._directory / COLLATERAL_FILE, self.collateral, mode=0o600)
         except OSError as err:
@@ -181,8 +206,8 @@ class SimulatedPlatform:
         return key
 
 
-def _endorsement(now: dt.datetime) -> Endorsement:
-    return Endorsement(window=(now - _BACKDATE, now - _BACKDATE + _COLLATERAL_LIFE))
+def _endorsement(form: Form, now: dt.datetime) -> Endorsement:
+    return Endorsement(form=form, window=(now - _BACKDATE, now - _BACKDATE + _COLLATERAL_LIFE))
 
 
 def _key_file(name: KeyName) -> str:

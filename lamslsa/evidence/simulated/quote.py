@@ -1,6 +1,6 @@
 """Quotes of the simulated quoting enclave: byte for byte in the format of DCAP version 3.
 
-Layout: see `lamslsa.evidence.sgx.parse`, which reads what this module writes.
+Layout: see `lamslsa.evidence.sgx.parse` and `lamslsa.evidence._dcap_quote`, which read what this module writes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from lamslsa.evidence._dcap_quote import INTEL_QE_VENDOR_ID
 from lamslsa.evidence._pem import render_chain
-from lamslsa.evidence.sgx.parse import INTEL_QE_VENDOR_ID
 from lamslsa.evidence.simulated.certificates import Key, raw_public, sign
 
-__all__ = ["ENCLAVE_ATTRIBUTES", "QE_ISV_SVN", "QE_MR_SIGNER", "QUOTING_ENCLAVE", "Enclave", "QuotingEnclave"]
+__all__ = [
+    "ENCLAVE_ATTRIBUTES",
+    "QE_ISV_SVN",
+    "QE_MR_SIGNER",
+    "QE_PROD_ID",
+    "QUOTING_ENCLAVE",
+    "Enclave",
+    "QuotingEnclave",
+    "certification",
+]
 
 # Flags INIT and MODE64BIT, not DEBUG; XFRM x87, SSE, AVX and AVX-512.
 ENCLAVE_ATTRIBUTES: Final = bytes.fromhex("0500000000000000e700000000000000")
@@ -24,7 +33,7 @@ _QE_ATTRIBUTES: Final = bytes.fromhex("1500000000000000e700000000000000")
 QE_MR_SIGNER: Final = hashlib.sha256(b"lamslsa simulated quoting enclave, signer").digest()
 QE_ISV_SVN: Final = 8
 _QE_MR_ENCLAVE: Final = hashlib.sha256(b"lamslsa simulated quoting enclave").digest()
-_QE_PROD_ID: Final = 1
+QE_PROD_ID: Final = 1
 _QE_AUTH_DATA: Final = hashlib.sha256(b"lamslsa simulated quoting enclave, authentication data").digest()
 _REPORT: Final = struct.Struct("<16s4s12x16x16s32s32x32s32x64sHHH42x16x64s")
 _PCK_CHAIN: Final = 5
@@ -62,9 +71,29 @@ QUOTING_ENCLAVE: Final = Enclave(
     mr_enclave=_QE_MR_ENCLAVE,
     mr_signer=QE_MR_SIGNER,
     attributes=_QE_ATTRIBUTES,
-    isv_prod_id=_QE_PROD_ID,
+    isv_prod_id=QE_PROD_ID,
     isv_svn=QE_ISV_SVN,
 )
+
+
+def certification(
+    attestation_key: Key, *, pck_key: Key, chain: Sequence[bytes], cpu_svn: bytes, identity: Enclave
+) -> bytes:
+    """What vouches for an attestation key: the quoting enclave's report, signed by the PCK key, and the PCK chain.
+
+    The report binds the key: its data is SHA-256(key ‖ authentication data), then zeros.
+    """
+    bound = hashlib.sha256(raw_public(attestation_key) + _QE_AUTH_DATA).digest()
+    report = identity.report(cpu_svn, bound.ljust(64, b"\0"))
+    pem = render_chain(chain) + b"\0"
+    return (
+        report
+        + sign(pck_key, report)
+        + struct.pack("<H", len(_QE_AUTH_DATA))
+        + _QE_AUTH_DATA
+        + struct.pack("<HI", _PCK_CHAIN, len(pem))
+        + pem
+    )
 
 
 class QuotingEnclave:
@@ -87,18 +116,8 @@ class QuotingEnclave:
         self._key = attestation_key
         self._cpu_svn = cpu_svn
         self._header = struct.pack("<HHIHH16s20x", 3, 2, 0, identity.isv_svn, pce_svn, INTEL_QE_VENDOR_ID)
-        public = raw_public(attestation_key)
-        # The quoting enclave's report binds the attestation key: SHA-256(key ‖ authentication data), zero-padded.
-        report = identity.report(cpu_svn, hashlib.sha256(public + _QE_AUTH_DATA).digest())
-        pem = render_chain(chain) + b"\0"
-        self._certification = (
-            public
-            + report
-            + sign(pck_key, report)
-            + struct.pack("<H", len(_QE_AUTH_DATA))
-            + _QE_AUTH_DATA
-            + struct.pack("<HI", _PCK_CHAIN, len(pem))
-            + pem
+        self._certification = raw_public(attestation_key) + certification(
+            attestation_key, pck_key=pck_key, chain=chain, cpu_svn=cpu_svn, identity=identity
         )
 
     def quote(self, enclave: Enclave, report_data: bytes) -> bytes:

@@ -36,6 +36,7 @@ def refused(data: bytes) -> str:
 
 def test_parsed(vendor: SimulatedVendor, value: dict[str, Any], now: dt.datetime) -> None:
     parsed = collateral.parse(vendor.collateral(evaluation_data_number=5))
+    assert (parsed.tcb_info_id, parsed.qe_identity_id) == ("SGX", "QE")
     assert (parsed.fmspc, parsed.pce_id, parsed.tcb_evaluation_data_number) == ("53494d000000", "0000", 5)
     assert (parsed.issued, parsed.expires) == (now - DAY, now + 29 * DAY)
     assert all(parsed.chains[key][-1] == vendor.root.der for key in parsed.chains)
@@ -111,7 +112,9 @@ def test_numbers(value: dict[str, Any], document: str, bad: Any) -> None:
     ("members", "reason"),
     [
         ({"version": 2}, "collateral-version"),
-        ({"version": ...}, "collateral-version"),
+        ({"version": ...}, "collateral-shape"),
+        ({"id": ...}, "collateral-shape"),
+        ({"id": ""}, "collateral-shape"),
         ({"fmspc": ...}, "collateral-shape"),
         ({"fmspc": "zz"}, "collateral-hex"),
         ({"pceId": 0}, "collateral-shape"),
@@ -125,9 +128,22 @@ def test_not_strict_json(value: dict[str, Any]) -> None:
     text = json.dumps(value)
     assert refused(text[:-1].encode() + b',"tcb_info":"{}"}') == "json-duplicate-key"
     assert refused(b"[]") == "collateral-shape"
-    twice = value["tcb_info"][:-1] + ',"fmspc":"00"}'
-    assert refused(json.dumps({**value, "tcb_info": twice}).encode()) == "json-duplicate-key"
     assert refused(b" " * (collateral.MAX_COLLATERAL_BYTES + 1)) == "json-size"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"x":' * 100_000, '{"id":"SGX"'])
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+def test_deep_or_broken_documents(value: dict[str, Any], document: str, text: str) -> None:
+    assert refused(json.dumps({**value, document: text}).encode()) in {"json-syntax", "collateral-shape"}
+
+
+def test_deep_collateral() -> None:
+    assert refused(b"[" * 4096 + b"]" * 4096) == "json-syntax"
+    assert refused(b"[" * 4097 + b"]" * 4097) == "json-depth"
+
+
+def test_brackets_in_strings_are_no_depth(value: dict[str, Any]) -> None:
+    assert collateral.parse(json.dumps({**value, "more": "[" * 5000}).encode())
 
 
 @given(st.binary(max_size=300))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence.interface import Claims, EvidenceVerifier, Root
 from lamslsa.evidence.roots import INTEL_SGX_ROOT
-from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxClaims, SgxVerifier
 from lamslsa.evidence.simulated.quote import Enclave
 from lamslsa.testing.simulated import SimulatedVendor
 
@@ -38,7 +38,7 @@ def verify(vendor: SimulatedVendor, quote: bytes, collateral: bytes, at: dt.date
 
 def test_claims(vendor: SimulatedVendor, quote: bytes, collateral: bytes) -> None:
     claims = verify(vendor, quote, collateral)
-    assert claims == Claims(
+    assert claims == SgxClaims(
         tee="sgx",
         simulated=True,
         root=vendor.root.sha256,
@@ -56,18 +56,26 @@ def test_claims(vendor: SimulatedVendor, quote: bytes, collateral: bytes) -> Non
         advisories=("INTEL-SA-00001",),
         tcb_evaluation_data_number=17,
         platform_id=claims.platform_id,
+        cpu_svn="0202020203010003" + "00" * 8,
+        config_svn=0,
+        isv_ext_prod_id="00" * 16,
+        isv_family_id="00" * 16,
+        qe_svn=8,
+        pce_svn=13,
     )
     assert len(bytes.fromhex(claims.platform_id)) == 16
 
 
 def test_the_interface(vendor: SimulatedVendor, quote: bytes) -> None:
     verifier: EvidenceVerifier = SgxVerifier()
+    assert verifier.tee == "sgx"
     assert verifier.media_type == MEDIA_TYPE == "application/vnd.lamslsa.quote.sgx+bin"
-    assert verifier.presented_root(quote) == vendor.root
+    assert verifier.collateral_media_type == "application/vnd.lamslsa.collateral.dcap+json"
+    assert verifier.presented_root(quote, None) == vendor.root
     assert verifier.presented_report_data(quote) == DATA
-    for call in (verifier.presented_root, verifier.presented_report_data):
+    for call in (lambda: verifier.presented_root(b"junk", None), lambda: verifier.presented_report_data(b"junk")):
         with pytest.raises(FormatError):
-            call(b"junk")
+            call()
 
 
 def test_one_root_of_several(vendor: SimulatedVendor, quote: bytes, collateral: bytes) -> None:

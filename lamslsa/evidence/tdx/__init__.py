@@ -1,0 +1,3 @@
+"""Intel TDX: parse quotes and boot event logs, verify them."""
+
+__all__: list[str] = []
