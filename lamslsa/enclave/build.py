@@ -78,7 +78,7 @@ def build(
     files = gather(interpreter, code=code)
     template = render(
         which,
-        python=PurePosixPath(interpreter.executable),
+        python=interpreter.place,
         mounts=files.mounts,
         trusted=files.trusted,
         code=None if code is None else PurePosixPath(code),

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from lamslsa.artifact.package import package_files
-from lamslsa.enclave.manifest import LIBRARIES, PACKAGES
+from lamslsa.enclave.manifest import LIBRARIES, PACKAGES, PYTHON
 from lamslsa.enclave.programs import run_program
 from lamslsa.enclave.template import Mount, TrustedFile
 from lamslsa.errors import FormatError, UnavailableError
@@ -50,6 +50,7 @@ _C_LIBRARY: Final = re.compile(
 _LINKED: Final = re.compile(r"\t(\S+) => (/.+) \(0x[0-9a-f]+\)")
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _EXTRA: Final = re.compile(r"""extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
+_ELF: Final = b"\x7fELF"
 _MAX_CODE_FILES: Final = 10_000
 
 
@@ -84,6 +85,16 @@ class Interpreter:
             packages=(packages or Path(answer["packages"])).resolve(),
         )
 
+    @property
+    def place(self) -> PurePosixPath:
+        """Where it shows in an enclave; it finds its standard library from there."""
+        return PurePosixPath(PYTHON, "bin", self.stdlib.name)
+
+    @property
+    def stdlib_place(self) -> PurePosixPath:
+        """Where its standard library shows in an enclave."""
+        return PurePosixPath(PYTHON, self.stdlib.parent.name, self.stdlib.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
@@ -104,8 +115,8 @@ def gather(interpreter: Interpreter, *, code: Path | None = None) -> Files:
     found = [interpreter.executable, *_stdlib(interpreter.stdlib), *packages]
     libraries = _libraries(found)
     mounts = [
-        _same_place(interpreter.executable),
-        _same_place(interpreter.stdlib),
+        Mount(path=str(interpreter.place), uri=f"file:{interpreter.executable}"),
+        Mount(path=str(interpreter.stdlib_place), uri=f"file:{interpreter.stdlib}"),
         Mount(path=PACKAGES, uri=f"file:{interpreter.packages}"),
         *package_mounts,
         *(Mount(path=f"{LIBRARIES}/{name}", uri=f"file:{path}") for name, path in libraries.items()),
@@ -130,10 +141,6 @@ def read_code(code: Path) -> list[Path]:
             f"expected at most {_MAX_CODE_FILES} files and no links in {code}, got others", reason="enclave-code"
         )
     return files
-
-
-def _same_place(path: Path) -> Mount:
-    return Mount(path=str(path), uri=f"file:{path}")
 
 
 def _trusted(path: Path) -> TrustedFile:
@@ -224,12 +231,21 @@ def _normal(name: str) -> str:
 
 def _libraries(files: Iterable[Path]) -> dict[str, Path]:
     """Name to path of every native library that the files link to and that is not among them."""
-    native = [path for path in files if path.suffix == ".so" or ".so." in path.name]
-    programs = [path for path in files if not path.suffix and path.parent.name == "bin"]
+    native = [path for path in files if _is_native(path)]
+    if not native:
+        return {}
     known = {path.name for path in native}
-    text = run_program("ldd", [str(path) for path in programs + native], cwd=Path("/"), environment={"LC_ALL": "C"})
+    text = run_program("ldd", list(map(str, native)), cwd=Path("/"), environment={"LC_ALL": "C"})
     return {
         name: Path(path)
         for name, path in sorted(set(_LINKED.findall(text)))
         if name not in known and not _C_LIBRARY.fullmatch(name)
     }
+
+
+def _is_native(path: Path) -> bool:
+    named = path.suffix == ".so" or ".so." in path.name or path.parent.name == "bin"
+    if not named:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_ELF)) == _ELF

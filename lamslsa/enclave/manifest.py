@@ -35,6 +35,7 @@ __all__ = [
     "MAX_MANIFEST_BYTES",
     "PACKAGES",
     "PRODUCT_IDS",
+    "PYTHON",
     "Build",
     "FinalManifest",
     "parse_manifest",
@@ -46,6 +47,7 @@ PRODUCT_IDS: Final[Mapping[Build, int]] = MappingProxyType({"measure": 1, "train
 
 PACKAGES: Final = "/packages"
 LIBRARIES: Final = "/libs"
+PYTHON: Final = "/python"
 CODE: Final = "/code"
 _CODE_FILE: Final = "/code/train.py"
 ENTRIES: Final[Mapping[Build, str]] = MappingProxyType(
@@ -68,7 +70,10 @@ ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(
 _HOSTILE: Final[Mapping[str, str]] = MappingProxyType({"/job": "file:job", "/data": "file:data", "/out": "file:out"})
 _MEMORY: Final = ("/tmp", "/run/lamslsa")  # noqa: S108 - enclave memory
 _MADE_UP: Final = ("/proc", "/sys", "/dev")
-_RESERVED: Final = (*_HOSTILE, "/tmp", "/run", "/etc", *_MADE_UP)  # noqa: S108 - enclave memory
+_SHOWN: Final = re.compile(
+    rf"/lib|{PACKAGES}|{PACKAGES}/lamslsa|{CODE}|{LIBRARIES}/[A-Za-z0-9._+-]+"
+    rf"|{PYTHON}/bin/python3\.[0-9]+|{PYTHON}/lib(64)?/python3\.[0-9]+"
+)
 
 MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 _MAX_TRUSTED: Final = 100_000
@@ -187,7 +192,7 @@ _RULES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
         "loader.entrypoint.sha256": _matches(_SHA256),
         "loader.argv": _is_list,
         "loader.log_level": _equals("error", "none"),
-        "libos.entrypoint": _matches(re.compile(r"/[A-Za-z0-9._/+-]+")),
+        "libos.entrypoint": _matches(re.compile(rf"{PYTHON}/bin/python3\.[0-9]+")),
         "sys.stack.size": _matches(_SIZE),
         "sys.disallow_subprocesses": _equals(True),  # noqa: FBT003 - a value of the manifest
         "fs.root.type": _equals("tmpfs"),
@@ -249,8 +254,8 @@ def _mounts(entries: Sequence[Any]) -> dict[str, str]:
             case {"path": str(path), "uri": str(uri), **rest} if rest in ({}, {"type": "chroot"}):
                 if _HOSTILE.get(path) == uri:
                     hostile[path] = uri
-                elif not _is_plain_path(path) or _is_in(path, _RESERVED) or _host_path(uri) is None or path in shown:
-                    _refuse("mounts", "trusted files under a path of their own", f"{entry!a}")
+                elif not _SHOWN.fullmatch(path) or _host_path(uri) is None or path in shown:
+                    _refuse("mounts", "trusted files in a place for them, each once", f"{entry!a}")
                 else:
                     shown[path] = uri
             case _:
@@ -260,21 +265,14 @@ def _mounts(entries: Sequence[Any]) -> dict[str, str]:
     return shown
 
 
-def _is_plain_path(path: str) -> bool:
-    return path.startswith("/") and "//" not in path and PurePosixPath(path).as_posix() == path and ".." not in path
-
-
-def _is_in(path: str, places: Sequence[str]) -> bool:
-    """Whether a path is the root, or one of ``places`` or below it."""
-    return path == "/" or any(path == place or path.startswith(f"{place}/") for place in places)
-
-
 def _host_path(uri: str) -> str | None:
     """The path of an absolute file URI; None for any other, for the root, and for what the kernel makes up."""
     match = _ABSOLUTE_URI.fullmatch(uri)
-    if match is None or not _is_plain_path(match[1]) or _is_in(match[1], _MADE_UP):
+    path = "/" if match is None else match[1]
+    plain = "//" not in path and ".." not in path and PurePosixPath(path).as_posix() == path
+    if not plain or path == "/" or any(path == place or path.startswith(f"{place}/") for place in _MADE_UP):
         return None
-    return match[1]
+    return path
 
 
 def _trusted(entries: Sequence[Any]) -> dict[str, str]:
@@ -304,7 +302,7 @@ def _refuse_start(
 
 
 def _refuse_code(build: Build, mounts: Mapping[str, str], trusted: Mapping[str, str]) -> None:
-    if any(path == CODE or path.startswith(f"{CODE}/") for path in mounts) != (build == "train-own"):
+    if (CODE in mounts) != (build == "train-own"):
         _refuse("code", "training code in the build train-own and only there", f"the build {build}")
     if build == "train-own" and _shown_at(_CODE_FILE, mounts) not in trusted:
         _refuse("code", f"a trusted file at {_CODE_FILE}", "none")

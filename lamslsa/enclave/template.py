@@ -88,7 +88,7 @@ def render(
 
     Args:
         build: which of the two.
-        python: the interpreter, at the same path in the enclave.
+        python: the interpreter's place in the enclave.
         mounts: where interpreter, libraries and packages show.
         trusted: every file that may be opened, in any order.
         code: folder with the user's training code; for ``train-own`` and only there.
