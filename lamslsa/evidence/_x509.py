@@ -65,6 +65,7 @@ def load_certificate(der: bytes, *, what: str) -> x509.Certificate:
         raise FormatError(
             f"expected a certificate in DER in {what}, got {err or type(err).__name__}", reason="evidence-certificates"
         ) from err
+    _refuse_part_of_byte(der, certificate.signature, what=what)
     return certificate
 
 
@@ -95,7 +96,14 @@ def load_revocation_list(der: bytes, *, what: str) -> x509.CertificateRevocation
             f"expected a revocation list in DER as {what}, got {err or type(err).__name__}",
             reason="evidence-certificates",
         ) from err
+    _refuse_part_of_byte(der, revoked.signature, what=what)
     return revoked
+
+
+def _refuse_part_of_byte(der: bytes, signature: bytes, *, what: str) -> None:
+    """The count of unused bits before a signature is signed by nobody, and the library reads past it."""
+    if not der.endswith(b"\0" + signature):
+        raise FormatError(f"expected a signature of whole bytes in {what}, got others", reason="evidence-certificates")
 
 
 def revoked_serials(
@@ -137,13 +145,16 @@ def revoked_serials(
     return frozenset(entry.serial_number for entry in revocations)
 
 
-def verify_path(certificates: Sequence[x509.Certificate], *, at: dt.datetime | None, what: str) -> None:
+def verify_path(
+    certificates: Sequence[x509.Certificate], *, at: dt.datetime | None, what: str, to_authority: bool = False
+) -> None:
     """Verify a path from its leaf to a self-signed certificate, which is not trusted for that.
 
     Args:
         certificates: leaf first; at least one.
         at: timezone-aware; None judges no windows.
         what: whose path it is, for messages.
+        to_authority: the first certificate is an authority too, and its leaf is not at hand.
 
     Raises:
         VerificationError: evidence-chain, or evidence-certificate-window.
@@ -160,9 +171,9 @@ def verify_path(certificates: Sequence[x509.Certificate], *, at: dt.datetime | N
         except Exception as err:  # wrong names, key types and signatures raise differently
             raise _broken(what, f"one that {_name(issuer)} did not issue: {_name(certificate)}") from err
         _verify_extensions(certificate, what)
-        if depth > 0:
-            _verify_issuer(certificate, below=depth - 1, what=what)
-        elif len(certificates) > 1:
+        if depth > 0 or to_authority:
+            _verify_issuer(certificate, below=depth - 1 + to_authority, what=what)
+        else:
             _verify_leaf(certificate, what)
     for certificate in certificates:
         issued, expires = certificate.not_valid_before_utc, certificate.not_valid_after_utc

@@ -204,8 +204,8 @@ class SnpVerifier:
         if path.revocations is None:
             raise missing("a revocation list")
         _choose_root(path, roots)  # (2)
-        _x509.verify_path([path.root], at=now, what=_WHAT)
-        _x509.verify_path(path.certificates, at=None, what=_WHAT)  # (3)
+        _x509.verify_path([path.root], at=now, what=_WHAT, to_authority=True)
+        _x509.verify_path(path.certificates, at=None, what=_WHAT, to_authority=path.leaf is None)  # (3)
         _verify_concerned(report, path)  # (4)
         revoked = _x509.revoked_serials(path.revocations, issuer=path.root, at=now, what=_ROOT)  # (5)
         if _is_revoked(path, revoked):
