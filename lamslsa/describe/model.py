@@ -72,6 +72,8 @@ def plain(value: Any) -> Any:
             result = [plain(item) for item in value]
         case str() | int() | float() | bool() | None:
             result = value
+        case frozenset() | set():
+            result = sorted(str(item) for item in value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
             result = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         case _:

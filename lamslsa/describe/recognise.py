@@ -23,7 +23,7 @@ from lamslsa.predicates.tee_evidence import (
     SNP_REPORT_MEDIA_TYPE,
     TDX_QUOTE_MEDIA_TYPE,
 )
-from lamslsa.sign import parse_bundles
+from lamslsa.sign import parse_bundle, parse_bundles
 from lamslsa.sign.dsse import LINES_SUFFIX, MAX_BUNDLE_BYTES
 from lamslsa.sign.interface import Envelope
 
@@ -108,20 +108,19 @@ def _json_evidence(data: bytes, around: Surroundings) -> Description | None:
 
 def _statements(data: bytes, around: Surroundings) -> Description | None:
     value = _object(data)
-    if value is not None and "_type" in value:
-        return describe_statement(data, around)
-    source = "file" if value is not None else f"file{LINES_SUFFIX}"
-    if not data.lstrip().startswith(b"{"):
+    if value is not None:
+        if "_type" in value:
+            return describe_statement(data, around)
+        return describe_bundle(parse_bundle(data), around)
+    if b"\n" not in data.strip():
         return None
-    parts = [_outcome(where, outcome, around) for where, outcome in parse_bundles(source, data)]
-    if len(parts) == 1:
-        return parts[0]
-    return Description(kind=f"{len(parts)} bundles, one a line", facts={}, parts=tuple(parts)) if parts else None
+    parts = [_line(where, outcome, around) for where, outcome in parse_bundles(f"lines{LINES_SUFFIX}", data)]
+    if not any(part.verified or part.parts for part in parts):
+        return None
+    return Description(kind=f"{len(parts)} bundles, one a line", facts={}, parts=tuple(parts))
 
 
-def _outcome(where: str, outcome: Envelope | LamslsaError, around: Surroundings) -> Description:
+def _line(where: str, outcome: Envelope | LamslsaError, around: Surroundings) -> Description:
     if isinstance(outcome, Envelope):
         return describe_bundle(outcome, around)
-    if where == "file":
-        raise outcome
     return Description(kind="a line that is no bundle", facts={"where": where}, unverified=(str(outcome),))
