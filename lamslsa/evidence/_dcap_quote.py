@@ -19,6 +19,7 @@ from lamslsa.evidence._pem import parse_chain
 __all__ = [
     "INTEL_QE_VENDOR_ID",
     "MAX_QUOTE_BYTES",
+    "REMEMBERED",
     "TDX",
     "TO_CERTIFICATION",
     "describe",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 MAX_QUOTE_BYTES: Final = 64 * 1024
+# One verification asks for the same quote several times: its root, which collateral concerns it, whether it is
+# authentic, how its platform stands. Parsing is pure, so the last few answers are kept.
+REMEMBERED: Final = 8
 INTEL_QE_VENDOR_ID: Final = bytes.fromhex("939a7233f79c4ca9940a0db3957f0607")
 TDX: Final = 0x81
 

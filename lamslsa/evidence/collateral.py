@@ -17,6 +17,8 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -44,6 +46,10 @@ _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 _TCB_INFO_VERSION: Final = 3
 # A flat object; the brackets in its strings count towards the depth until there are more of them than this.
 _MAX_DEPTH: Final = 4096
+# The same few serve quote after quote, and one verification asks several times: parsing is pure, so the last answers
+# are kept. Larger than any of Intel's are not.
+_REMEMBERED: Final = 8
+_REMEMBERED_BYTES: Final = 128 * 1024
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -105,6 +111,10 @@ def parse(data: bytes) -> Collateral:
     Raises:
         FormatError: not collateral of this shape.
     """
+    return _parse_remembered(data) if len(data) <= _REMEMBERED_BYTES else _parse(data)
+
+
+def _parse(data: bytes) -> Collateral:
     value = _codec.loads(data, max_bytes=MAX_COLLATERAL_BYTES, max_depth=_MAX_DEPTH)
     if not isinstance(value, dict):
         raise FormatError("expected a JSON object of collateral, got another value", reason="collateral-shape")
@@ -137,6 +147,9 @@ def parse(data: bytes) -> Collateral:
     )
 
 
+_parse_remembered = lru_cache(maxsize=_REMEMBERED)(_parse)
+
+
 def _document(text: str, kind: type[_D], what: str) -> _D:
     try:
         return msgspec.json.decode(text, type=kind)
@@ -146,13 +159,13 @@ def _document(text: str, kind: type[_D], what: str) -> _D:
         raise FormatError(f"expected JSON in {what}, got {err}", reason="json-syntax") from err
 
 
-def _chains(texts: Mapping[str, str]) -> dict[str, tuple[bytes, ...]]:
+def _chains(texts: Mapping[str, str]) -> Mapping[str, tuple[bytes, ...]]:
     """Each issuer chain; TCB info and QE identity usually share theirs, which is then parsed once."""
     parsed: dict[str, tuple[bytes, ...]] = {}
     for key in _CHAINS:
         if texts[key] not in parsed:
             parsed[texts[key]] = parse_chain(texts[key].encode("utf-8"), what=key)
-    return {key: parsed[texts[key]] for key in _CHAINS}
+    return MappingProxyType({key: parsed[texts[key]] for key in _CHAINS})
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

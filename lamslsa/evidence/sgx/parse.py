@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lamslsa.errors import FormatError
@@ -97,6 +98,11 @@ def parse(data: bytes) -> Quote:
         FormatError: not an SGX ECDSA quote of version 3 with its PCK chain, or lengths that do not add up.
     """
     _dcap_quote.refuse_early(data, expected="an SGX quote")
+    return _parse(data)
+
+
+@lru_cache(maxsize=_dcap_quote.REMEMBERED)
+def _parse(data: bytes) -> Quote:
     qe_svn, pce_svn = _parse_header(data)
     raw = _dcap_quote.without_padding(data, signed=SIGNED_BYTES)
     return Quote(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from lamslsa.errors import FormatError
@@ -110,6 +111,11 @@ def parse(data: bytes) -> Quote:
         FormatError: not a TDX ECDSA quote of version 4 or 5 with its PCK chain, or lengths that do not add up.
     """
     _dcap_quote.refuse_early(data, expected="a TDX quote")
+    return _parse(data)
+
+
+@lru_cache(maxsize=_dcap_quote.REMEMBERED)
+def _parse(data: bytes) -> Quote:
     version = _parse_header(data)
     start, size = _body(data, version)
     raw = _dcap_quote.without_padding(data, signed=start + size)

@@ -69,7 +69,7 @@ def test_simulated_end_to_end(tmp_path: Path, now: dt.datetime) -> None:
     assert attester.tee == "simulated"
     assert evidence.collateral is not None
     verifier = verifier_for(evidence.media_type)
-    root = verifier.presented_root(evidence.quote)
+    root = verifier.presented_root(evidence.quote, evidence.collateral)
     claims = verifier.verify(evidence.quote, collateral=evidence.collateral, roots=[root], at=now)
     assert (claims.tee, claims.simulated, claims.report_data) == ("sgx", True, data)
 
@@ -79,7 +79,7 @@ def test_the_clock_serves_when_no_time_is_given(tmp_path: Path) -> None:
     evidence = attester_for("simulated", simulated_platform=tmp_path / "platform").quote(bytes(64))
     assert evidence.collateral is not None
     verifier = verifier_for(evidence.media_type)
-    root = verifier.presented_root(evidence.quote)
+    root = verifier.presented_root(evidence.quote, evidence.collateral)
     for at in (before, dt.datetime.now(dt.UTC)):
         assert verifier.verify(evidence.quote, collateral=evidence.collateral, roots=[root], at=at)
 
