@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lamslsa import _codec, statement
-from lamslsa.errors import VerificationError
+from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
-from lamslsa.predicates.tee_evidence import PREDICATE_TYPE
-from lamslsa.publish import evidence_statement, publish_run
+from lamslsa.predicates.tee_evidence import NITRO_DOCUMENT_MEDIA_TYPE, PREDICATE_TYPE, SNP_REPORT_MEDIA_TYPE
+from lamslsa.publish import evidence_statement, publish_run, with_collateral
 from lamslsa.sign import Envelope, KeySigner, generate, parse_bundle
 from lamslsa.store import DirectoryStore
 from lamslsa.testing import chain
@@ -95,7 +95,7 @@ def test_a_run_that_was_changed_is_not_signed(run: Run, signer: KeySigner, tmp_p
             edited = run.statements[0].payload.replace(b"0.855", b"0.955")
             run = dataclasses.replace(run, statements=(NamedPayload(name="01-evaluation", payload=edited),))
         case "nonce":
-            run = dataclasses.replace(run, nonce=bytes(31) + b"1")
+            run = dataclasses.replace(run, nonce=Nonce(value=bytes(31) + b"1"))
         case _:
             run = dataclasses.replace(run, statements=run.statements * 2)
     with pytest.raises(VerificationError) as caught:
@@ -107,3 +107,34 @@ def test_a_run_that_was_changed_is_not_signed(run: Run, signer: KeySigner, tmp_p
 def test_evidence_without_collateral_says_so_by_leaving_it_out(run: Run) -> None:
     bare = dataclasses.replace(run, evidence=dataclasses.replace(run.evidence, collateral=None))
     assert "collateral" not in statement.parse(evidence_statement(bare)).predicate
+
+
+def test_collateral_of_the_host_travels_with_the_quote(run: Run) -> None:
+    newer = SimulatedVendor(NOW).collateral()
+    changed = with_collateral(
+        dataclasses.replace(run, evidence=dataclasses.replace(run.evidence, collateral=None)), newer
+    )
+    assert changed.evidence.collateral == newer
+    assert changed.evidence.quote == run.evidence.quote
+
+
+def test_collateral_of_no_known_shape_does_not(run: Run) -> None:
+    with pytest.raises(FormatError):
+        with_collateral(run, b"{}")
+    nitro = dataclasses.replace(run.evidence, media_type=NITRO_DOCUMENT_MEDIA_TYPE)
+    with pytest.raises(FormatError) as caught:
+        with_collateral(dataclasses.replace(run, evidence=nitro), b"{}")
+    assert caught.value.reason == "evidence-media-type"
+
+
+def test_amds_endorsements_complete_those_of_the_run(run: Run) -> None:
+    def wire(**parts: bytes) -> bytes:
+        return _codec.dumps({name: _codec.encode_base64(data) for name, data in parts.items()})
+
+    held = wire(issuer=b"i", root=b"r", revocationList=b"l")
+    report = dataclasses.replace(run.evidence, media_type=SNP_REPORT_MEDIA_TYPE, collateral=wire(leaf=b"own"))
+    changed = with_collateral(dataclasses.replace(run, evidence=report), held)
+    assert changed.evidence.collateral is not None
+    assert set(_codec.loads(changed.evidence.collateral)) == {"leaf", "issuer", "root", "revocationList"}
+    bare = dataclasses.replace(report, collateral=None)
+    assert with_collateral(dataclasses.replace(run, evidence=bare), held).evidence.collateral == held
