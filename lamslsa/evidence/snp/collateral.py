@@ -145,13 +145,13 @@ def from_certificates(leaf: bytes | None, chain: bytes, *, revocation_list: byte
 
     Args:
         leaf: one certificate in DER or PEM.
-        chain: issuer and root in PEM, in this order.
+        chain: issuer and root in PEM, in this order, with or without a last line end.
         revocation_list: in DER.
 
     Raises:
         FormatError: other certificates, or another number of them.
     """
-    certificates = parse_chain(chain, what="the chain of issuer and root")
+    certificates = parse_chain(chain.strip() + b"\n", what="the chain of issuer and root")
     if len(certificates) != 2:
         raise FormatError(
             f"expected the certificates of issuer and root, got {len(certificates)}", reason="snp-certificates"
@@ -211,7 +211,7 @@ def _der(data: bytes, what: str) -> bytes:
     """One certificate, out of its PEM where it is in one."""
     if not data.startswith(_PEM):
         return data
-    first, *others = parse_chain(data, what=what)
+    first, *others = parse_chain(data.strip() + b"\n", what=what)
     if others:
         raise FormatError(f"expected one certificate as {what}, got {1 + len(others)}", reason="snp-certificates")
     return first

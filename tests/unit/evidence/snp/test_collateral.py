@@ -94,8 +94,9 @@ def test_completed_adds_and_never_replaces() -> None:
 def test_from_files() -> None:
     chain = render_chain([b"issuer", b"root"])
     expected = SnpCollateral(leaf=b"leaf", issuer=b"issuer", root=b"root", revocation_list=b"list")
-    for leaf in (b"leaf", render_chain([b"leaf"])):
-        assert from_certificates(leaf, chain, revocation_list=b"list") == expected
+    for leaf in (b"leaf", render_chain([b"leaf"]), render_chain([b"leaf"]).rstrip()):
+        for end in (b"", b"\n", b"\n\n"):
+            assert from_certificates(leaf, chain.rstrip() + end, revocation_list=b"list") == expected
     assert from_certificates(None, chain) == SnpCollateral(issuer=b"issuer", root=b"root")
 
 
