@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 _MAX_PEM_BYTES: Final = 64 * 1024
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_LAST_SECOND: Final = int((dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH).total_seconds())
+_LAST_SECOND: Final = (dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH) // dt.timedelta(seconds=1)
 _TIMESTAMP_BYTES: Final = 8
 
 

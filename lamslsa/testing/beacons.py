@@ -58,6 +58,7 @@ class TimestampServer:
         window: when the authority's own certificate is valid, where that differs.
         usages: its extended key usages.
         critical: whether that extension is critical, as RFC 3161 section 2.3 demands.
+        root: key and certificate of the root; a new one by default.
     """
 
     def __init__(
@@ -67,22 +68,21 @@ class TimestampServer:
         window: tuple[dt.datetime, dt.datetime] | None = None,
         usages: Sequence[ObjectIdentifier] = _TIMESTAMPING,
         critical: bool = True,
+        root: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None = None,
     ) -> None:
-        root_key = ec.generate_private_key(ec.SECP256R1())
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        root_name = _name("Simulated Timestamp Root")
         validity = (now - _YEAR, now + 10 * _YEAR)
-        self.root = (
-            _builder(root_name, root_name, root_key, validity)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(root_key, _SHA256)
-        )
+        self._root_key, self.root = root or _make_root(validity)
+        self._key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = (
-            _builder(_name("Simulated Timestamp Authority"), root_name, self._key, window or validity)
+            _builder(_name("Simulated Timestamp Authority"), self.root.subject, self._key, window or validity)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=critical)
-            .sign(root_key, _SHA256)
+            .sign(self._root_key, _SHA256)
         )
+
+    def sibling(self, now: dt.datetime) -> TimestampServer:
+        """Another authority under the same root."""
+        return TimestampServer(now, root=(self._root_key, self.root))
 
     @property
     def pem(self) -> bytes:
@@ -118,7 +118,7 @@ class TimestampServer:
             sequence(_SHA256_ID, octets(hashlib.sha256(b"anything").digest())),
             integer(int(at.timestamp())),
             element(_GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode()),
-            *([] if accuracy is None else [sequence(integer(accuracy[0]), element(0x80, integer(accuracy[1])[2:]))]),
+            *([] if accuracy is None else [_accuracy(*accuracy)]),
         )
         der = self.certificate.public_bytes(Encoding.DER)
         signer = self._signer(info, der)
@@ -152,8 +152,22 @@ class TimestampServer:
         )
 
 
+def _accuracy(seconds: int, milliseconds: int) -> bytes:
+    return sequence(integer(seconds), *([element(0x80, integer(milliseconds)[2:])] if milliseconds else []))
+
+
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _make_root(
+    validity: tuple[dt.datetime, dt.datetime],
+) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key, name = ec.generate_private_key(ec.SECP256R1()), _name("Simulated Timestamp Root")
+    builder = _builder(name, name, key, validity).add_extension(
+        x509.BasicConstraints(ca=True, path_length=None), critical=True
+    )
+    return key, builder.sign(key, _SHA256)
 
 
 def _builder(
@@ -202,12 +216,13 @@ class Log:
         """A checkpoint with the log's signature and those of witnesses, by number, each at its time."""
         text = self.text(size)
         lines = [self.line(self.key, self._log.sign(text))] if signed else []
-        for number, at in cosigned.items():
-            seconds = int(at.timestamp())
-            message = b"cosignature/v1\ntime %d\n%b" % (seconds, text)
-            blob = seconds.to_bytes(8, "big") + self._witnesses[number].sign(message)
-            lines.append(self.line(self.witnesses[number], blob))
+        lines += [self.cosignature(number, int(at.timestamp()), size=size) for number, at in cosigned.items()]
         return text + b"\n" + b"".join(lines)
+
+    def cosignature(self, number: int, seconds: int, *, size: int = 7) -> bytes:
+        """The signature line of one witness, at a time in seconds since 1970."""
+        message = b"cosignature/v1\ntime %d\n%b" % (seconds, self.text(size))
+        return self.line(self.witnesses[number], seconds.to_bytes(8, "big") + self._witnesses[number].sign(message))
 
     @staticmethod
     def line(key: Key, blob: bytes) -> bytes:

@@ -130,14 +130,14 @@ def test_publish_with_an_encrypted_key(chain: Any, lamslsa: Run, tmp_path: Path)
     assert lamslsa(*words, "--passphrase-file", tmp_path / "passphrase").returncode == 0
 
 
-def test_collateral_that_the_verifier_holds_replaces_the_snapshot(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
+def test_collateral_that_the_verifier_holds(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
     held = chain.platform / "collateral.json"
     verify = ["verify", chain.model, "--policy", chain.policy, "--collateral"]
     assert lamslsa(*verify, held).returncode == 0
     (tmp_path / "other").write_text("{}")
     refused = lamslsa(*verify, tmp_path / "other")
-    assert refused.returncode == 4
-    assert "set aside" in refused.stdout
+    assert refused.returncode == 3
+    assert "error[collateral-shape]" in refused.stderr
 
 
 def test_attest_refuses_collateral_before_it_measures(chain: Any, lamslsa: Run, tmp_path: Path) -> None:

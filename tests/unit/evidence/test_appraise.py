@@ -1,20 +1,34 @@
+"""Each question that is asked of a platform, refused and accepted at its edge."""
+
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 from typing import Any
 
 import pytest
 
-from lamslsa.evidence import Claims, Measurement, PlatformTerms, appraise
+from lamslsa.evidence import Claims, Measurement, PlatformTerms, Standing, Vouched, appraise
+from lamslsa.evidence.appraise import AcceptedCode, AdvisoryTerms, Denied, GpuTerms, Vouches
+from lamslsa.evidence.interface import DeviceClaims
 from lamslsa.evidence.roots import INTEL_SGX_ROOT
+from lamslsa.evidence.verify import VerifiedEvidence
 
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 SIMULATED_ROOT = "ab" * 32
+PARTS = {
+    "mrEnclave": "11" * 32,
+    "mrSigner": "22" * 32,
+    "attributes": "05" + "00" * 15,
+    "miscSelect": "00" * 4,
+    "configId": "00" * 64,
+}
 CLAIMS = Claims(
     tee="sgx",
     simulated=True,
     root=SIMULATED_ROOT,
-    measurement={"mrEnclave": "11" * 32, "mrSigner": "22" * 32},
-    versions={"isvProdId": 0, "isvSvn": 0},
+    measurement=PARTS,
+    versions={"isvProdId": 0, "isvSvn": 3},
     report_data=bytes(64),
     debug=False,
     tcb_status="UpToDate",
@@ -24,27 +38,78 @@ CLAIMS = Claims(
 )
 GENUINE = dataclasses.replace(CLAIMS, simulated=False, root=INTEL_SGX_ROOT.sha256)
 DIGEST = CLAIMS.measurement_digest
+EVALUATION = Vouched(predicate_type="https://lamslsa.dev/evaluation/v1", measurer="tabular-evaluation/1")
+PROVENANCE = Vouched(
+    predicate_type="https://slsa.dev/provenance/v1",
+    build_type="https://lamslsa.dev/training/v1",
+    builder="https://lamslsa.dev/enclave/0.1.0",
+)
+EVERYTHING = Vouches(
+    predicate_types=frozenset({EVALUATION.predicate_type, PROVENANCE.predicate_type}),
+    build_types=frozenset({"https://lamslsa.dev/training/v1"}),
+    measurers=frozenset({"tabular-evaluation/1"}),
+)
 REHEARSAL = PlatformTerms(
     name="rehearsal",
     tee=frozenset({"sgx"}),
     simulated=True,
     roots=frozenset({SIMULATED_ROOT}),
     tcb=frozenset({"UpToDate"}),
-    measurements=frozenset({DIGEST}),
+    code=(AcceptedCode(measurement=DIGEST),),
 )
-PRODUCTION = dataclasses.replace(REHEARSAL, name="production", simulated=False, roots=frozenset())
+SPELLED_OUT = AcceptedCode(measurement=DIGEST, tee="sgx", release="0.1.0", vouches=EVERYTHING)
+PRODUCTION = dataclasses.replace(REHEARSAL, name="production", simulated=False, roots=frozenset(), code=(SPELLED_OUT,))
+GOOD = Standing(revoked=False, tcb_evaluation_data_number=17)
+SNP_VERSIONS = {"bootloader": 4, "tee": 0, "snp": 22, "microcode": 213}
+SNP = dataclasses.replace(
+    CLAIMS,
+    tee="snp",
+    measurement={"measurement": "aa" * 48, "hostData": "00" * 32, "policy": "00" * 8, "vmpl": "00" * 4},
+    versions=SNP_VERSIONS,
+    tcb_status=None,
+    tcb_evaluation_data_number=None,
+)
+GUESTS = dataclasses.replace(
+    REHEARSAL,
+    tee=frozenset({"snp", "tdx"}),
+    tcb=frozenset(),
+    code=(AcceptedCode(measurement=SNP.measurement_digest),),
+)
+GPU = DeviceClaims(
+    kind="nvidia-gpu",
+    simulated=True,
+    root="cd" * 32,
+    device_id="ef" * 32,
+    architecture="hopper",
+    driver_version="570.1",
+    vbios_version="96.0",
+    golden_values="matched",
+)
+GPU_TERMS = GpuTerms(architectures=frozenset({"hopper"}), roots=frozenset({"cd" * 32}))
 
 
-def reasons(claims: Claims, terms: PlatformTerms) -> list[str]:
-    refusals = appraise(claims, terms)
-    assert all(item.message.startswith("expected ") and terms.name in item.message and item.mend for item in refusals)
+def look(
+    claims: Claims,
+    terms: PlatformTerms,
+    *,
+    standing: Standing | None = GOOD,
+    statement: Vouched = EVALUATION,
+    now: dt.datetime = NOW,
+) -> list[str]:
+    evidence = VerifiedEvidence(
+        claims=claims, statement="0" * 64, covers=(), standing=standing, standing_message="no endorsements at hand"
+    )
+    refusals = appraise(evidence, terms, now=now, statement=statement)
+    assert all(item.message.startswith("expected ") and item.mend for item in refusals)
+    assert all(terms.name in item.message or "measurement" in item.message for item in refusals)
     return [item.reason for item in refusals]
 
 
 def test_accepted() -> None:
-    assert appraise(CLAIMS, REHEARSAL) == ()
-    assert appraise(GENUINE, PRODUCTION) == ()
-    assert appraise(GENUINE, dataclasses.replace(PRODUCTION, roots=frozenset({INTEL_SGX_ROOT.sha256}))) == ()
+    assert look(CLAIMS, REHEARSAL) == []
+    assert look(GENUINE, PRODUCTION) == []
+    assert look(GENUINE, dataclasses.replace(PRODUCTION, roots=frozenset({INTEL_SGX_ROOT.sha256}))) == []
+    assert look(SNP, GUESTS) == []
 
 
 @pytest.mark.parametrize(
@@ -59,28 +124,43 @@ def test_accepted() -> None:
         (CLAIMS, REHEARSAL, {"roots": frozenset()}, ["platform-root"]),
         (CLAIMS, REHEARSAL, {"tee": frozenset({"tdx"})}, ["platform-tee"]),
         (CLAIMS, REHEARSAL, {"tee": frozenset()}, ["platform-tee"]),
-        (CLAIMS, REHEARSAL, {"measurements": frozenset({"cd" * 32})}, ["platform-measurement"]),
-        (CLAIMS, REHEARSAL, {"measurements": frozenset()}, ["platform-measurement"]),
-        (CLAIMS, REHEARSAL, {"measurements": None}, ["platform-measurement"]),
-        (CLAIMS, REHEARSAL, {"measurements": None, "unsafe_any_measurement": True}, []),
+        (CLAIMS, REHEARSAL, {"code": (AcceptedCode(measurement="cd" * 32),)}, ["platform-measurement"]),
+        (CLAIMS, REHEARSAL, {"code": ()}, ["platform-measurement"]),
+        (CLAIMS, REHEARSAL, {"code": (), "unsafe_any_measurement": True}, []),
+        (GENUINE, PRODUCTION, {"code": (), "unsafe_any_measurement": True}, []),
         (
             CLAIMS,
             REHEARSAL,
-            {"measurements": frozenset({"cd" * 32}), "unsafe_any_measurement": True},
+            {"code": (AcceptedCode(measurement="cd" * 32),), "unsafe_any_measurement": True},
             ["platform-measurement"],
         ),
-        (CLAIMS, REHEARSAL, {"measurements": frozenset({"11" * 32})}, ["platform-measurement"]),
+        (CLAIMS, REHEARSAL, {"code": (AcceptedCode(measurement="11" * 32),)}, ["platform-measurement"]),
+        (CLAIMS, REHEARSAL, {"code": (AcceptedCode(measurement=DIGEST, tee="tdx"),)}, ["platform-measurement"]),
         (CLAIMS, REHEARSAL, {"tcb": frozenset({"OutOfDate"})}, ["platform-tcb"]),
         (CLAIMS, REHEARSAL, {"tcb": frozenset()}, ["platform-tcb"]),
     ],
 )
-def test_matrix(claims: Claims, terms: PlatformTerms, changes: dict[str, Any], expected: list[str]) -> None:
-    assert reasons(claims, dataclasses.replace(terms, **changes)) == expected
+def test_kind_root_code_and_tcb(
+    claims: Claims, terms: PlatformTerms, changes: dict[str, Any], expected: list[str]
+) -> None:
+    assert look(claims, dataclasses.replace(terms, **changes)) == expected
+
+
+def test_a_status_that_nobody_states_is_none() -> None:
+    assert look(dataclasses.replace(CLAIMS, tcb_status=None), REHEARSAL) == ["platform-tcb"]
+    assert look(dataclasses.replace(SNP, tcb_status="OutOfDate"), GUESTS) == []
 
 
 def test_debug() -> None:
-    for claims, terms in ((CLAIMS, REHEARSAL), (GENUINE, PRODUCTION)):
-        assert reasons(dataclasses.replace(claims, debug=True), terms) == ["platform-debug"]
+    for claims, terms in ((CLAIMS, REHEARSAL), (GENUINE, PRODUCTION), (SNP, GUESTS)):
+        assert look(dataclasses.replace(claims, debug=True), terms) == ["platform-debug"]
+
+
+def test_vmpl() -> None:
+    for level in ("00000001", "00000003", "01000000"):
+        claims = dataclasses.replace(SNP, measurement={**SNP.measurement, "vmpl": level})
+        terms = dataclasses.replace(GUESTS, code=(AcceptedCode(measurement=claims.measurement_digest),))
+        assert look(claims, terms) == ["platform-vmpl"]
 
 
 def test_all_refusals_in_order() -> None:
@@ -90,26 +170,303 @@ def test_all_refusals_in_order() -> None:
         simulated=False,
         roots=frozenset(),
         tcb=frozenset(),
-        measurements=None,
+        code=(),
+        advisories=AdvisoryTerms(deny=frozenset({"INTEL-SA-00001"}), accept={}),
+        minimum_tcb_evaluation_data_number=18,
+        minimum_svns={"sgx": {"isvSvn": 4}},
+        gpu=GPU_TERMS,
+        platform_ids=frozenset(),
+        denied=Denied(platform_ids=frozenset({"00" * 16}), measurements=frozenset({DIGEST})),
     )
-    assert reasons(dataclasses.replace(CLAIMS, debug=True), terms) == [
+    claims = dataclasses.replace(CLAIMS, debug=True, advisories=("INTEL-SA-00001", "INTEL-SA-00002"))
+    assert look(claims, terms, standing=None) == [
         "platform-tee",
         "platform-debug",
         "platform-simulated",
+        "platform-denied",
+        "platform-denied",
         "platform-measurement",
         "platform-tcb",
+        "platform-advisory-denied",
+        "platform-advisory",
+        "platform-tcb-number",
+        "platform-svn",
+        "platform-id",
+        "platform-standing",
+        "gpu-missing",
     ]
 
 
 def test_advisories_are_named() -> None:
-    (refusal,) = appraise(CLAIMS, dataclasses.replace(REHEARSAL, tcb=frozenset({"OutOfDate"})))
+    evidence = VerifiedEvidence(claims=CLAIMS, statement="0" * 64, covers=(), standing=GOOD)
+    terms = dataclasses.replace(REHEARSAL, tcb=frozenset({"OutOfDate"}))
+    (refusal,) = appraise(evidence, terms, now=NOW, statement=EVALUATION)
     assert refusal.message == "expected TCB OutOfDate for platform rehearsal, got UpToDate (INTEL-SA-00001)"
 
 
 def test_each_part_of_the_measurement_counts() -> None:
     digests = {DIGEST}
-    for name in CLAIMS.measurement:
-        digests.add(dataclasses.replace(CLAIMS, measurement={**CLAIMS.measurement, name: "33" * 32}).measurement_digest)
-    digests.add(Measurement(tee="sgx", parts={"mrEnclave": "11" * 32}).digest)
-    assert len(digests) == 4
-    assert Measurement(tee="sgx", parts=dict(sorted(CLAIMS.measurement.items(), reverse=True))).digest == DIGEST
+    for name, value in PARTS.items():
+        other = dataclasses.replace(CLAIMS, measurement={**PARTS, name: "33" * (len(value) // 2)})
+        assert look(other, REHEARSAL) == ["platform-measurement"]
+        digests.add(other.measurement_digest)
+    assert len(digests) == 1 + len(PARTS)
+    assert Measurement(tee="sgx", parts=dict(sorted(PARTS.items(), reverse=True))).digest == DIGEST
+
+
+class TestVouching:
+    def vouching(self, statement: Vouched = EVALUATION, **changes: Any) -> list[str]:
+        code = dataclasses.replace(SPELLED_OUT, **changes)
+        return look(GENUINE, dataclasses.replace(PRODUCTION, code=(code,)), statement=statement)
+
+    def test_accepted(self) -> None:
+        assert self.vouching() == self.vouching(PROVENANCE) == []
+
+    def test_a_digest_alone_vouches_on_a_simulated_platform_only(self) -> None:
+        assert look(CLAIMS, REHEARSAL, statement=PROVENANCE) == []
+        assert self.vouching(vouches=None) == ["platform-vouches"]
+        assert self.vouching(PROVENANCE, vouches=None) == ["platform-vouches"]
+
+    def test_lists_hold_on_a_simulated_platform_too(self) -> None:
+        code = dataclasses.replace(SPELLED_OUT, vouches=Vouches(predicate_types=frozenset()))
+        assert look(CLAIMS, dataclasses.replace(REHEARSAL, code=(code,))) == ["platform-vouches"]
+
+    @pytest.mark.parametrize(
+        ("statement", "changes"),
+        [
+            (EVALUATION, {"predicate_types": frozenset({PROVENANCE.predicate_type})}),
+            (EVALUATION, {"measurers": frozenset({"tabular-evaluation/2"})}),
+            (EVALUATION, {"measurers": frozenset()}),
+            (PROVENANCE, {"predicate_types": frozenset({EVALUATION.predicate_type})}),
+            (PROVENANCE, {"build_types": frozenset({"https://lamslsa.dev/transform/v1"})}),
+            (PROVENANCE, {"build_types": frozenset()}),
+        ],
+    )
+    def test_what_is_not_listed(self, statement: Vouched, changes: dict[str, Any]) -> None:
+        vouches = dataclasses.replace(EVERYTHING, **changes)
+        assert self.vouching(statement, vouches=vouches) == ["platform-vouches"]
+
+    def test_a_statement_of_neither_kind(self) -> None:
+        neither = dataclasses.replace(EVALUATION, measurer=None)
+        assert self.vouching(neither) == ["platform-vouches"]
+
+    def test_the_release_is_the_builder(self) -> None:
+        assert self.vouching(PROVENANCE, release="0.1.1") == ["platform-release"]
+        assert self.vouching(PROVENANCE, release=None) == ["platform-release"]
+        assert self.vouching(release="0.1.1") == [], "an evaluation has no builder"
+        longer = dataclasses.replace(PROVENANCE, builder="https://lamslsa.dev/enclave/0.1.0/x")
+        assert self.vouching(longer) == ["platform-release"]
+
+    def test_minimum_versions_of_the_measurement(self) -> None:
+        assert self.vouching(minimum_svns={"isvSvn": 3}) == []
+        assert self.vouching(minimum_svns={"isvSvn": 4}) == ["platform-svn"]
+        assert self.vouching(minimum_svns={"other": 0}) == ["platform-svn"]
+        low = AcceptedCode(measurement=DIGEST, minimum_svns={"isvSvn": 4})
+        assert look(CLAIMS, dataclasses.replace(REHEARSAL, code=(low,))) == ["platform-svn"]
+
+    def test_some_reference_value_is_enough(self) -> None:
+        none = dataclasses.replace(SPELLED_OUT, release="9", vouches=Vouches(predicate_types=frozenset()))
+        for codes in ((none, SPELLED_OUT), (SPELLED_OUT, none)):
+            assert look(GENUINE, dataclasses.replace(PRODUCTION, code=codes), statement=PROVENANCE) == []
+        halves = (
+            dataclasses.replace(SPELLED_OUT, vouches=dataclasses.replace(EVERYTHING, build_types=frozenset())),
+            dataclasses.replace(SPELLED_OUT, release="9"),
+        )
+        assert len(look(GENUINE, dataclasses.replace(PRODUCTION, code=halves), statement=PROVENANCE)) == 1
+
+
+class TestAdvisories:
+    def look(
+        self,
+        *,
+        then: tuple[str, ...] = (),
+        since: tuple[str, ...] = (),
+        now: dt.datetime = NOW,
+        as_of_only: bool = False,
+        **terms: Any,
+    ) -> list[str]:
+        platform = dataclasses.replace(REHEARSAL, advisories=AdvisoryTerms(**terms), unsafe_as_of_only=as_of_only)
+        standing = dataclasses.replace(GOOD, advisories=since)
+        return look(dataclasses.replace(CLAIMS, advisories=then), platform, standing=standing, now=now)
+
+    def test_denied(self) -> None:
+        deny = frozenset({"A"})
+        assert self.look(then=("A",), deny=deny) == ["platform-advisory-denied"]
+        assert self.look(since=("A",), deny=deny) == ["platform-advisory-denied"]
+        assert self.look(then=("B",), since=("B",), deny=deny) == []
+
+    def test_since_is_not_asked_for_where_it_is_given_up(self) -> None:
+        assert self.look(since=("A",), deny=frozenset({"A"}), accept={}, as_of_only=True) == []
+        assert self.look(then=("A",), accept={}, as_of_only=True) == ["platform-advisory"]
+
+    def test_accepted_until(self) -> None:
+        until = {"A": NOW}
+        assert self.look(then=("A",), since=("A",), accept=until, now=NOW - dt.timedelta(seconds=1)) == []
+        assert self.look(then=("A",), accept=until) == ["platform-advisory"]
+        assert self.look(since=("A",), accept=until) == ["platform-advisory"]
+        assert self.look(then=("A", "B"), accept={"A": NOW + dt.timedelta(days=1)}) == ["platform-advisory"]
+        assert self.look(accept={}) == []
+
+    def test_denied_beats_accepted(self) -> None:
+        later = NOW + dt.timedelta(days=1)
+        assert self.look(then=("A",), deny=frozenset({"A"}), accept={"A": later}) == ["platform-advisory-denied"]
+        assert self.look(then=("A",), deny=frozenset({"A"}), accept={}) == ["platform-advisory-denied"]
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        (17, 17, []),
+        (18, 18, []),
+        (16, 17, ["platform-tcb-number"]),
+        (17, 16, ["platform-tcb-number"]),
+        (None, 17, ["platform-tcb-number"]),
+        (17, None, ["platform-tcb-number"]),
+        (16, 16, ["platform-tcb-number", "platform-tcb-number"]),
+    ],
+)
+def test_minimum_number(then: int | None, now: int | None, expected: list[str]) -> None:
+    terms = dataclasses.replace(REHEARSAL, minimum_tcb_evaluation_data_number=17)
+    claims = dataclasses.replace(CLAIMS, tcb_evaluation_data_number=then)
+    standing = dataclasses.replace(GOOD, tcb_evaluation_data_number=now)
+    assert look(claims, terms, standing=standing) == expected
+    given_up = dataclasses.replace(terms, unsafe_as_of_only=True)
+    assert look(claims, given_up, standing=standing) == ["platform-tcb-number"] * (then != 17 and then != 18)
+
+
+def test_there_is_no_number_of_another_manufacturer() -> None:
+    assert look(SNP, dataclasses.replace(GUESTS, minimum_tcb_evaluation_data_number=17)) == []
+
+
+class TestSecurityVersions:
+    def test_minimums_by_kind(self) -> None:
+        for least, expected in ((2, []), (3, []), (4, ["platform-svn"])):
+            terms = dataclasses.replace(REHEARSAL, minimum_svns={"sgx": {"isvSvn": least}, "snp": {"snp": 99}})
+            assert look(CLAIMS, terms) == expected
+
+    def test_an_absent_version_is_below_every_minimum(self) -> None:
+        assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": {"fmc": 0}})) == ["platform-svn"]
+
+    def test_each_version_counts(self) -> None:
+        for name, version in SNP_VERSIONS.items():
+            minimums = {**SNP_VERSIONS, name: version + 1}
+            assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": minimums})) == ["platform-svn"]
+        assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": SNP_VERSIONS})) == []
+
+    def test_genuine_snp_needs_minimums(self) -> None:
+        genuine = dataclasses.replace(SNP, simulated=False)
+        code = dataclasses.replace(SPELLED_OUT, measurement=SNP.measurement_digest, tee="snp")
+        terms = dataclasses.replace(GUESTS, simulated=False, roots=frozenset(), code=(code,))
+        assert look(genuine, dataclasses.replace(terms, minimum_svns={"snp": SNP_VERSIONS})) == []
+        assert look(genuine, terms) == ["platform-svn"]
+        for name in SNP_VERSIONS:
+            some = {key: value for key, value in SNP_VERSIONS.items() if key != name}
+            assert look(genuine, dataclasses.replace(terms, minimum_svns={"snp": some})) == ["platform-svn"]
+
+
+def test_platform_ids() -> None:
+    listed = frozenset({"00" * 16})
+    assert look(CLAIMS, dataclasses.replace(REHEARSAL, platform_ids=listed)) == []
+    for claims in (dataclasses.replace(CLAIMS, platform_id="11" * 16), dataclasses.replace(CLAIMS, platform_id="")):
+        assert look(claims, dataclasses.replace(REHEARSAL, platform_ids=listed)) == ["platform-id"]
+    assert look(CLAIMS, dataclasses.replace(REHEARSAL, platform_ids=frozenset())) == ["platform-id"]
+
+
+def test_denied() -> None:
+    def denying(**lists: frozenset[str]) -> PlatformTerms:
+        return dataclasses.replace(REHEARSAL, denied=Denied(**lists), platform_ids=frozenset({"00" * 16, ""}))
+
+    hidden = dataclasses.replace(CLAIMS, platform_id="")
+    with_gpu = dataclasses.replace(CLAIMS, devices=(GPU,))
+    assert look(CLAIMS, denying(platform_ids=frozenset({"00" * 16}))) == ["platform-denied"]
+    assert look(hidden, denying(platform_ids=frozenset({"11" * 16}))) == ["platform-denied"]
+    assert look(hidden, denying(measurements=frozenset({"11" * 32}))) == []
+    assert look(CLAIMS, denying(measurements=frozenset({DIGEST}))) == ["platform-denied"]
+    assert look(with_gpu, denying(device_ids=frozenset({"ef" * 32}))) == ["platform-denied"]
+    assert look(with_gpu, denying(device_ids=frozenset({"11" * 32}), platform_ids=frozenset({"11" * 16}))) == []
+
+
+def test_standing() -> None:
+    revoked = dataclasses.replace(GOOD, revoked=True)
+    given_up = dataclasses.replace(REHEARSAL, unsafe_as_of_only=True)
+    assert look(CLAIMS, REHEARSAL, standing=None) == ["platform-standing"]
+    assert look(CLAIMS, REHEARSAL, standing=revoked) == ["platform-revoked"]
+    assert look(GENUINE, PRODUCTION, standing=None) == ["platform-standing"]
+    assert look(CLAIMS, given_up, standing=None) == look(CLAIMS, given_up, standing=revoked) == []
+
+
+def test_how_to_learn_of_the_standing() -> None:
+    for claims, terms, words in (
+        (GENUINE, PRODUCTION, "lamslsa fetch-collateral"),
+        (CLAIMS, REHEARSAL, "attest again"),
+    ):
+        evidence = VerifiedEvidence(
+            claims=claims, statement="0" * 64, covers=(), standing=None, standing_message="no endorsements at hand"
+        )
+        (refusal,) = appraise(evidence, terms, now=NOW, statement=EVALUATION)
+        assert refusal.message.endswith(": no endorsements at hand")
+        assert words in refusal.mend
+
+
+class TestGpus:
+    def look(self, *devices: DeviceClaims, simulated: bool = True, **changes: Any) -> list[str]:
+        claims = dataclasses.replace(SNP, devices=devices, simulated=simulated)
+        terms = dataclasses.replace(GUESTS, gpu=dataclasses.replace(GPU_TERMS, **changes))
+        return look(claims, terms)
+
+    def test_accepted(self) -> None:
+        assert self.look(GPU) == []
+        drivers, vbios, device_ids = frozenset({"570.1"}), frozenset({"96.0"}), frozenset({"ef" * 32})
+        assert self.look(GPU, drivers=drivers, vbios=vbios, device_ids=device_ids) == []
+        assert self.look(GPU, GPU, minimum=2) == []
+
+    def test_without_terms_nothing_is_asked(self) -> None:
+        different = dataclasses.replace(GPU, golden_values="different", root="0" * 64)
+        assert look(dataclasses.replace(SNP, devices=(different,)), GUESTS) == []
+
+    @pytest.mark.parametrize(
+        ("devices", "changes", "expected"),
+        [
+            ((), {}, ["gpu-missing"]),
+            ((GPU,), {"minimum": 2}, ["gpu-missing"]),
+            ((GPU,), {"architectures": frozenset({"blackwell"})}, ["gpu-architecture"]),
+            ((GPU,), {"architectures": frozenset()}, ["gpu-architecture"]),
+            ((GPU,), {"drivers": frozenset({"570.2"})}, ["gpu-driver"]),
+            ((GPU,), {"vbios": frozenset()}, ["gpu-vbios"]),
+            ((GPU,), {"device_ids": frozenset({"00" * 32})}, ["gpu-device"]),
+            ((GPU,), {"roots": frozenset()}, ["gpu-root"]),
+            ((dataclasses.replace(GPU, root="0" * 64),), {}, ["gpu-root"]),
+            ((dataclasses.replace(GPU, simulated=False, root="0" * 64),), {}, ["gpu-root"]),
+            ((dataclasses.replace(GPU, golden_values="not compared"),), {}, ["gpu-golden-values"]),
+            ((dataclasses.replace(GPU, golden_values="not compared"),), {"unsafe_not_compared": True}, []),
+            ((dataclasses.replace(GPU, golden_values="different"),), {}, ["gpu-golden-values"]),
+            (
+                (dataclasses.replace(GPU, golden_values="different", differing=(3,)),),
+                {"unsafe_not_compared": True},
+                ["gpu-golden-values"],
+            ),
+        ],
+    )
+    def test_refused(self, devices: tuple[DeviceClaims, ...], changes: dict[str, Any], expected: list[str]) -> None:
+        assert self.look(*devices, **changes) == expected
+
+    def test_every_device_counts(self) -> None:
+        other = dataclasses.replace(GPU, device_id="00" * 32, driver_version="1")
+        drivers = frozenset({"570.1"})
+        for devices in ((GPU, other), (other, GPU)):
+            assert self.look(*devices, drivers=drivers) == ["gpu-driver"]
+
+    def test_no_simulated_gpu_beside_hardware(self) -> None:
+        genuine = dataclasses.replace(SNP, simulated=False, devices=(GPU,))
+        code = dataclasses.replace(SPELLED_OUT, measurement=SNP.measurement_digest, tee="snp")
+        terms = dataclasses.replace(
+            GUESTS,
+            simulated=False,
+            roots=frozenset(),
+            code=(code,),
+            minimum_svns={"snp": SNP_VERSIONS},
+            gpu=GPU_TERMS,
+        )
+        assert look(genuine, terms) == ["gpu-simulated"]
+        real = dataclasses.replace(genuine, devices=(dataclasses.replace(GPU, simulated=False, root="0" * 64),))
+        assert look(real, terms) == []

@@ -13,7 +13,7 @@ from lamslsa._codec import sha256_hex
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.evidence.roots import load_root
 from lamslsa.policy import Appraisal, Policy, appraise, load_policy
-from lamslsa.predicates import TeeEvidence
+from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
 from lamslsa.verify import SetAside, Verification, VerifiedAttestation, VerifiedEvidence
@@ -57,7 +57,7 @@ def load() -> Callable[[str], Policy]:
 def _attestation(entry: Entry) -> VerifiedAttestation:
     parsed = statement.parse(entry.payload)
     predicate = predicates.parse(parsed)
-    assert not isinstance(predicate, TeeEvidence)
+    assert isinstance(predicate, Dataset | Evaluation | Provenance)
     return VerifiedAttestation(
         statement=parsed,
         predicate=predicate,

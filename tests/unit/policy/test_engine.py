@@ -17,10 +17,14 @@ from hypothesis import strategies as st
 
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.errors import FormatError, PolicyError
-from lamslsa.policy import Appraisal, Policy, RuleResult, appraise
+from lamslsa.evidence.beacon import WitnessedLog
+from lamslsa.evidence.interface import DeviceClaims
+from lamslsa.evidence.verify import Freshness
+from lamslsa.policy import Appraisal, Policy, RuleResult, appraise, report
 from lamslsa.predicates import Evaluation
 from lamslsa.predicates.evaluation import Interval
 from lamslsa.testing import chain
+from lamslsa.testing.beacons import Log
 from lamslsa.testing.chain import Entry
 from lamslsa.verify import SetAside, Verification, VerifiedAttestation
 
@@ -91,7 +95,9 @@ def decide(load: Callable[[str], Policy], policy_text: str) -> Callable[[Iterabl
             policy,
             model=chain.model(),
             model_name="m",
-            verification=Verification(trust=policy.trust_material(at=at, now=at), attestations=tuple(items), set_aside=()),
+            verification=Verification(
+                trust=policy.trust_material(at=at, now=at), attestations=tuple(items), set_aside=()
+            ),
             at=at,
         )
 
@@ -509,3 +515,116 @@ def test_what_was_verified_under_another_policy_is_a_bug_of_the_caller(
         verification = Verification(trust=trust, attestations=(), set_aside=())
         with pytest.raises(ValueError, match="this policy's trust material"):
             appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)
+
+
+class TestAge:
+    @pytest.fixture
+    def aged(self, load: Callable[[str], Policy], policy_text: str) -> Policy:
+        return load(policy_text.replace("    samples: {min: 10000}\n", "    maxAge: 10d\n"))
+
+    @staticmethod
+    def made(entry: Entry, at: dt.datetime | None, message: str = "") -> Entry:
+        return dataclasses.replace(entry, freshness=Freshness(not_before=at, message=message))
+
+    def test_in_words(self, entries: dict[str, Entry], judge: Judge, aged: Policy, at: dt.datetime) -> None:
+        entries["evaluation"] = self.made(entries["evaluation"], None, "the nonce is no beacon")
+        rule = _rule(judge(entries.values(), policy=aged), "accurate")
+        assert (
+            rule.message == "expected a quote of at most 10 d, got one that may be of any age: the nonce is no beacon"
+        )
+        entries["evaluation"] = self.made(entries["evaluation"], at - dt.timedelta(days=10, hours=2, minutes=3))
+        rule = _rule(judge(entries.values(), policy=aged), "accurate")
+        assert rule.message == "expected a quote of at most 10 d, got one that may be 10 d 2 h 3 min old"
+        assert (rule.platform, rule.authentic) == ("rehearsal", True), "the platform is met, the age is not"
+
+    def test_it_is_judged_as_of_now(
+        self, entries: dict[str, Entry], judge: Judge, aged: Policy, at: dt.datetime
+    ) -> None:
+        """Looking back at certificates makes no evidence younger."""
+        entries["evaluation"] = self.made(entries["evaluation"], at)
+        for days, outcome in ((10, "satisfied"), (11, "refused")):
+            appraisal = judge(entries.values(), policy=aged, now=at + dt.timedelta(days=days))
+            assert _rule(appraisal, "accurate").outcome == outcome
+            assert (appraisal.at, appraisal.now) == (at, at + dt.timedelta(days=days))
+
+    def test_one_quote_has_to_meet_platform_and_age(
+        self, sealed: Sealed, entries: dict[str, Entry], aged: Policy, root: str, at: dt.datetime
+    ) -> None:
+        young = self.made(entries["evaluation"], at)
+        elsewhere = dataclasses.replace(young, claims=(chain.claims(root="f" * 64),))
+
+        def outcome(*quotes: Entry) -> str:
+            together = tuple(evidence for item in sealed(quotes) for evidence in item.evidence)
+            others = sealed(entry for name, entry in entries.items() if name != "evaluation")
+            item = dataclasses.replace(sealed([young])[0], evidence=together)
+            trust = aged.trust_material(at=at, now=at)
+            verification = Verification(trust=trust, attestations=(*others, item), set_aside=())
+            appraisal = appraise(aged, model=chain.model(), model_name="m", verification=verification, at=at)
+            return _rule(appraisal, "accurate").outcome
+
+        old = self.made(dataclasses.replace(young, claims=(chain.claims(root=root, platform_id="11"),)), None)
+        assert outcome(young, old) == outcome(old, young) == "satisfied"
+        assert outcome(old, elsewhere) == outcome(elsewhere, old) == "refused"
+
+    def test_leaving_out_the_source_refuses(
+        self, entries: dict[str, Entry], judge: Judge, aged: Policy, at: dt.datetime
+    ) -> None:
+        assert not judge(entries.values(), policy=aged).accepted
+        entries["evaluation"] = self.made(entries["evaluation"], at)
+        assert judge(entries.values(), policy=aged).accepted
+
+
+def test_a_policy_expires_now_whatever_is_looked_back_at(
+    entries: dict[str, Entry], sealed: Sealed, load: Callable[[str], Policy], policy_text: str, at: dt.datetime
+) -> None:
+    policy = load(policy_text)
+    assert policy.expires is not None
+    trust = dataclasses.replace(policy.trust_material(at=at, now=at), now=policy.expires)
+    verification = Verification(trust=trust, attestations=sealed(entries.values()), set_aside=())
+    with pytest.raises(PolicyError):
+        appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)
+
+
+def test_trust_with_other_sources_is_not_that_of_the_policy(
+    load: Callable[[str], Policy], policy_text: str, at: dt.datetime
+) -> None:
+    policy = load(policy_text)
+    trust = policy.trust_material(at=at, now=at)
+    source = WitnessedLog.load(Log(witnesses=1).policy())
+    for other in (dataclasses.replace(trust, beacons=(source,)), dataclasses.replace(trust, manifests=(b"x",))):
+        verification = Verification(trust=other, attestations=(), set_aside=())
+        with pytest.raises(ValueError, match="this policy's trust material"):
+            appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)
+
+
+def test_what_a_platform_gives_up_is_a_warning(
+    entries: dict[str, Entry], judge: Judge, load: Callable[[str], Policy], policy_text: str
+) -> None:
+    text = policy_text.replace("simulated: true,", "simulated: true, unsafeAsOfOnly: true,")
+    entries = {name: dataclasses.replace(entry, standing=None) for name, entry in entries.items()}
+    appraisal = judge(entries.values(), policy=load(text))
+    assert appraisal.accepted
+    assert appraisal.warnings == ("platform rehearsal is not judged as of now: what was revoked since goes unnoticed",)
+
+
+def test_devices_stand_beside_the_tee(entries: dict[str, Entry], judge: Judge, root: str) -> None:
+    gpu = DeviceClaims(
+        kind="nvidia-gpu",
+        simulated=True,
+        root=root,
+        device_id="ab" * 32,
+        architecture="hopper",
+        driver_version="1",
+        vbios_version="2",
+        golden_values="not compared",
+    )
+    entries["evaluation"] = dataclasses.replace(
+        entries["evaluation"], claims=(chain.claims(root=root, devices=(gpu,)),)
+    )
+    appraisal = judge(entries.values())
+    assert _rule(appraisal, "accurate").tee == "sgx, 1 GPU, SIMULATED"
+    document = report.document(appraisal)
+    (evidence,) = next(item["evidence"] for item in document["attestations"] if item["evidence"][0]["devices"])
+    assert evidence["devices"][0]["goldenValues"] == "not compared"
+    assert evidence["standing"] == {"revoked": False, "advisories": []}
+    assert evidence["notBefore"] is None

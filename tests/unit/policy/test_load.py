@@ -104,7 +104,7 @@ REFUSALS = [
     ("    auditor: {key: auditor.pub}\n", "    data-owner: {key: auditor.pub}\n", "yaml-duplicate-key", "9:5"),
     # platforms
     ("rehearsal: {tee: [sgx]", "rehearsal: {tee: []", "yaml-empty", "11:22"),
-    ("rehearsal: {tee: [sgx]", "rehearsal: {tee: [tdx]", "yaml-choice", "11:23"),
+    ("rehearsal: {tee: [sgx]", "rehearsal: {tee: [trustzone]", "yaml-choice", "11:23"),
     ("rehearsal: {tee: [sgx]", "rehearsal: {tee: [sgx, sgx]", "policy-duplicate", "11:28"),
     ("simulated: true", "simulated: yes", "yaml-type", "11:40"),
     ("simulated: true", "simulated: false", "policy-root", "11:54"),
@@ -133,7 +133,7 @@ REFUSALS = [
     (f"digest: sha256:{chain.TRAIN}", f"digest: sha256:{chain.TRAIN[:-1]}", "digest", "16:36"),
     (f"{SHEET}}}", f"{SHEET}, license: CC-BY-4.0}}", "yaml-unknown-key", None),
     (f"{SHEET}}}", "datasheet: {signedBy: data-owner}}", "yaml-missing-key", None),
-    (f"{SHEET}}}", "datasheet: {signedBy: data-owner, platform: rehearsal, maxAge: 1d}}", "yaml-unknown-key", None),
+    (f"{SHEET}}}", "datasheet: {signedBy: data-owner, platform: rehearsal, maxAge: 1}}", "yaml-type", None),
     # training
     ("training: {signedBy: trainer", "training: {signedBy: trainr", "yaml-choice", "18:22"),
     (

@@ -167,7 +167,8 @@ def test_every_refusal_of_the_engine_has_a_vector() -> None:
         reason
         for path in (*sources, engine, lineage)
         for reason in re.findall(
-            r'(?:reason=|return |\(|if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"', path.read_text()
+            r'(?:reason=|return |\(|if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"',
+            path.read_text(),
         )
     }
     shown = {
