@@ -7,10 +7,10 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import click
 
@@ -21,6 +21,10 @@ from lamslsa.errors import LamslsaError, UnavailableError
 from lamslsa.evidence import collateral
 from lamslsa.evidence.detect import Machine, available, choose_auto
 from lamslsa.evidence.roots import INTEL_SGX_ROOT, VENDOR_ROOTS
+from lamslsa.evidence.simulated.open import SIMULATED, platform_folder
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 __all__ = ["Finding", "Surroundings", "command"]
 
@@ -38,6 +42,7 @@ _OPTIONAL: Final = {
     "urllib3": "fetch",
     "jinja2": "enclave",
 }
+_WITH_COLLATERAL: Final = ("simulated", "simulated-tdx", "simulated-snp")
 _GRAMINE: Final = ("gramine-manifest", "gramine-sgx-sign", "gramine-sgx", "gramine-direct")
 
 
@@ -142,20 +147,19 @@ def _required() -> list[str]:
 
 
 def _roots(now: dt.datetime) -> Iterator[Finding]:
+    from cryptography import x509
+
     names = {fingerprint: name for roots in VENDOR_ROOTS.values() for fingerprint, name in roots.items()}
     for fingerprint, name in names.items():
         kinds = ", ".join(kind for kind, roots in VENDOR_ROOTS.items() if fingerprint in roots)
         found = f"{name}, sha256:{fingerprint}"
         if fingerprint == INTEL_SGX_ROOT.sha256:
-            yield _certificate(f"root of {kinds}", found, INTEL_SGX_ROOT.der, now)
+            yield _certificate(f"root of {kinds}", found, x509.load_der_x509_certificate(INTEL_SGX_ROOT.der), now)
         else:
             yield Finding(name=f"root of {kinds}", state="ok", found=f"{found}, comes with the evidence")
 
 
-def _certificate(name: str, found: str, der: bytes, now: dt.datetime) -> Finding:
-    from cryptography import x509
-
-    certificate = x509.load_der_x509_certificate(der)
+def _certificate(name: str, found: str, certificate: x509.Certificate, now: dt.datetime) -> Finding:
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     found = f"{found}, {begins:%Y-%m-%d} to {ends:%Y-%m-%d}, {_days(now - begins)} old"
     if begins <= now <= ends:
@@ -163,26 +167,49 @@ def _certificate(name: str, found: str, der: bytes, now: dt.datetime) -> Finding
     return Finding(name=name, state="broken", found=found, hint="set the clock, or install a newer lamslsa")
 
 
-def _simulated(folder: Path, now: dt.datetime) -> Iterator[Finding]:
-    from lamslsa.evidence.simulated.platform import COLLATERAL_FILE, ROOT_FILE
+def _simulated(base: Path, now: dt.datetime) -> Iterator[Finding]:
+    from cryptography import x509
 
-    name = "simulated platform"
-    if not (folder / ROOT_FILE).exists():
-        yield Finding(name=name, state="note", found=f"none in {folder}; made on first use")
-        return
-    try:
-        held = collateral.parse(read_capped(folder / COLLATERAL_FILE, what="collateral"))
-    except (OSError, LamslsaError) as err:
-        hint = "name another folder; rename this one if nothing in it is needed"
-        yield Finding(name=name, state="broken", found=f"not readable in {folder}: {err}", hint=hint)
-        return
-    found = f"{folder}, collateral of {held.issued:%Y-%m-%d} for {held.expires:%Y-%m-%d}"
-    if now < held.issued:
-        yield Finding(name=name, state="broken", found=f"{found}, which is in the future", hint="set the clock")
-    elif now > held.expires:
-        yield Finding(name=name, state="note", found=f"{found}, expired; renewed on next use")
-    else:
-        yield Finding(name=name, state="ok", found=f"{found}, {_days(held.expires - now)} left")
+    for tee in (*SIMULATED, "simulated-gpu"):
+        folder = platform_folder(tee, base)
+        if not (folder / "root.pem").exists():
+            yield Finding(name=tee, state="note", found=f"none in {folder}, made on first use")
+            continue
+        try:
+            root = x509.load_pem_x509_certificate(read_capped(folder / "root.pem", what="certificate"))
+            yield _endorsed(_certificate(tee, str(folder), root, now), _collateral(tee, folder), now)
+        except (OSError, ValueError, LamslsaError) as err:
+            hint = "name another folder; remove this one if nothing in it is needed"
+            yield Finding(name=tee, state="broken", found=f"{folder}, not readable: {err}", hint=hint)
+
+
+def _collateral(tee: str, folder: Path) -> tuple[dt.datetime, dt.datetime] | None:
+    """When a simulated platform's collateral was issued and when it ends; None where it needs none."""
+    if tee not in _WITH_COLLATERAL:
+        return None
+    data = read_capped(folder / "collateral.json", what="collateral")
+    if tee != "simulated-snp":
+        held = collateral.parse(data)
+        return held.issued, held.expires
+    from cryptography import x509
+
+    from lamslsa.evidence.snp.collateral import parse
+
+    revocations = x509.load_der_x509_crl(parse(data).revocation_list or b"")
+    return revocations.last_update_utc, revocations.next_update_utc or revocations.last_update_utc
+
+
+def _endorsed(platform: Finding, window: tuple[dt.datetime, dt.datetime] | None, now: dt.datetime) -> Finding:
+    """A finding about a simulated platform, with what its collateral adds."""
+    if window is None or platform.state == "broken":
+        return platform
+    issued, expires = window
+    found = f"{platform.found}; collateral of {issued:%Y-%m-%d} for {expires:%Y-%m-%d}"
+    if now < issued:
+        return replace(platform, state="broken", found=f"{found}, which is in the future", hint="set the clock")
+    if now > expires:
+        return replace(platform, state="note", found=f"{found}, expired, renewed on next use")
+    return replace(platform, found=f"{found}, {_days(expires - now)} left")
 
 
 def _optional(around: Surroundings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import click
 from lamslsa._cli import ui
 from lamslsa.errors import UnavailableError
 from lamslsa.evidence.detect import Machine, available, choose_auto
+from lamslsa.evidence.simulated.open import SIMULATED
 
 __all__ = ["command"]
 
@@ -32,7 +33,7 @@ def command(machine: Machine | None, output: ui.Output) -> int:
         auto = None
     rows = [
         *((offer.kind, "yes" if offer.usable else "no", ui.plain(_why(offer.why, offer.hint))) for offer in offers),
-        ("simulated", "yes", "asked for by name: --tee simulated; no hardware vouches for it"),
+        ("simulated", "yes", f"asked for by name: --tee {', '.join(SIMULATED)}; no hardware vouches for it"),
     ]
     output.result(
         "\n".join([ui.table(("TEE", "here", "why"), rows), "", f"--tee auto takes: {auto or 'nothing, and refuses'}"]),

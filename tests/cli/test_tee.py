@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from click.testing import CliRunner, Result
 from lamslsa._cli.doctor import Surroundings
 from lamslsa._cli.doctor import command as doctor
 from lamslsa._cli.tee import command as tee
+from lamslsa.evidence.attesters import SIMULATED, attester_for
 from lamslsa.evidence.detect import Machine
 from lamslsa.evidence.simulated.platform import SimulatedPlatform
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 OFFERS = ["sgx", "nitro", "tdx", "snp", "sgx-host", "gramine-direct", "nvidia"]
+FORMS = (*SIMULATED, "simulated-gpu")
 MACHINES: dict[str, tuple[list[str], list[str]]] = {
     "bare": ([], []),
     "tdx-guest": (["dev/tdx_guest", "sys/kernel/config/tsm/report/"], []),
@@ -106,8 +109,9 @@ def test_doctor_finds_nothing_broken_and_makes_nothing(tmp_path: Path) -> None:
     assert code == 0
     assert {"lamslsa", "python", "kernel", "cryptography", "dcap-qvl", "gramine", "torch", "clock"} <= set(findings)
     assert {f"tee {kind}" for kind in OFFERS} <= set(findings)
-    assert findings["simulated platform"]["state"] == "note"
-    assert not (tmp_path / "simulated").exists()
+    for form in FORMS:
+        assert findings[form]["state"] == "note"
+        assert not (tmp_path / form).exists()
     assert findings["tee auto"]["state"] == "note"
     done = _run(doctor, "--simulated-platform", tmp_path / "simulated", obj=_around(tmp_path))
     assert "nothing broken" in done.stdout
@@ -144,33 +148,68 @@ def test_doctor_finds_gramine(tmp_path: Path) -> None:
         assert (found["state"], found["found"]) == (state, ", ".join(known))
 
 
-@pytest.mark.parametrize(
-    ("later", "state", "words"),
-    [
-        (dt.timedelta(), "ok", "29 days left"),
-        (dt.timedelta(days=40), "note", "expired; renewed on next use"),
-        (dt.timedelta(hours=-1), "broken", "in the future"),
-    ],
-)
-def test_doctor_reads_the_simulated_platform(tmp_path: Path, later: dt.timedelta, state: str, words: str) -> None:
-    SimulatedPlatform.create(tmp_path / "simulated", now=NOW)
-    before = (tmp_path / "simulated" / "collateral.json").read_bytes()
-    code, findings = _doctor(tmp_path, now=lambda: NOW + later)
-    assert (code, findings["simulated platform"]["state"]) == (6 if state == "broken" else 0, state)
-    assert words in findings["simulated platform"]["found"]
-    assert (tmp_path / "simulated" / "collateral.json").read_bytes() == before
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated platforms of every form, made at ``NOW``; not to be changed."""
+    folder = tmp_path_factory.mktemp("platforms")
+    for form in SIMULATED:
+        attester_for(form, simulated_platform=folder / "simulated", now=NOW)
+    attester_for("simulated-tdx", simulated_platform=folder / "simulated", gpu="simulated", now=NOW)
+    return folder
 
 
-@pytest.mark.parametrize("damage", [b"{}", b"", None])
-def test_doctor_finds_a_damaged_platform(tmp_path: Path, damage: bytes | None) -> None:
-    SimulatedPlatform.create(tmp_path / "simulated", now=NOW)
-    collateral = tmp_path / "simulated" / "collateral.json"
-    collateral.unlink()
-    if damage is not None:
-        collateral.write_bytes(damage)
-    code, findings = _doctor(tmp_path)
-    assert (code, findings["simulated platform"]["state"]) == (6, "broken")
-    assert findings["simulated platform"]["hint"]
+@pytest.fixture
+def platforms(made: Path, tmp_path: Path) -> Path:
+    for form in FORMS:
+        shutil.copytree(made / form, tmp_path / form)
+    return tmp_path
+
+
+def test_doctor_reads_what_simulated_platforms_hold(platforms: Path) -> None:
+    before = {path: path.read_bytes() for path in platforms.rglob("*") if path.is_file()}
+    code, findings = _doctor(platforms)
+    assert (code, {findings[form]["state"] for form in FORMS}) == (0, {"ok"})
+    for form in FORMS:
+        renewed = form not in ("simulated-nitro", "simulated-gpu")
+        assert ("collateral of 2026-11-22 for 2026-12-22, 29 days left" in findings[form]["found"]) == renewed
+    assert {path: path.read_bytes() for path in platforms.rglob("*") if path.is_file()} == before
+
+
+def test_doctor_takes_note_of_collateral_that_will_be_renewed(platforms: Path) -> None:
+    code, findings = _doctor(platforms, now=lambda: NOW + dt.timedelta(days=40))
+    assert code == 0
+    for form in ("simulated", "simulated-tdx", "simulated-snp"):
+        assert findings[form]["state"] == "note"
+        assert "expired, renewed on next use" in findings[form]["found"]
+    assert findings["simulated-nitro"]["state"] == "ok"
+
+
+def test_doctor_finds_collateral_of_the_future(platforms: Path) -> None:
+    SimulatedPlatform.open(platforms / "simulated", now=NOW + dt.timedelta(days=365))
+    code, findings = _doctor(platforms)
+    assert (code, findings["simulated"]["state"]) == (6, "broken")
+    assert "in the future" in findings["simulated"]["found"]
+
+
+@pytest.mark.parametrize("form", [*SIMULATED, "simulated-gpu"])
+def test_doctor_finds_a_platform_outside_of_its_time(platforms: Path, form: str) -> None:
+    code, findings = _doctor(platforms, now=lambda: NOW + dt.timedelta(days=4000))
+    assert (code, findings[form]["state"]) == (6, "broken")
+
+
+@pytest.mark.parametrize("file", ["collateral.json", "root.pem"])
+@pytest.mark.parametrize("form", ["simulated", "simulated-snp"])
+@pytest.mark.parametrize("damage", [b"{}", b"", b'{"root": ""}'])
+def test_doctor_finds_a_damaged_platform(platforms: Path, form: str, file: str, damage: bytes) -> None:
+    (platforms / form / file).write_bytes(damage)
+    code, findings = _doctor(platforms)
+    assert (code, findings[form]["state"]) == (6, "broken")
+    assert findings[form]["hint"]
+
+
+def test_doctor_finds_a_platform_without_its_collateral(platforms: Path) -> None:
+    (platforms / "simulated" / "collateral.json").unlink()
+    assert _doctor(platforms)[1]["simulated"]["state"] == "broken"
 
 
 def _ticks(*times: dt.datetime) -> Callable[[], dt.datetime]:

@@ -2,7 +2,7 @@
 
 The report is asked for at VMPL 0, explicitly: in a guest where something else holds that level, such as a paravisor,
 the request fails here and not at the verifier. The host may put a certificate table beside the report; it is material
-for the verifier, authentic by its own signatures, and where it is not the whole chain the host adds that later.
+for the verifier, authentic by its own signatures, and what it lacks of the chain the host adds later.
 
 Source: Linux, Documentation/ABI/testing/configfs-tsm-report; AMD 56421, GHCB, section on guest message requests.
 """
@@ -56,11 +56,11 @@ class SnpAttester:
 
 
 def _endorsements(report: Report, table: bytes) -> bytes | None:
-    """The chain of the key that signed, where the host handed over all of it; else the host adds it later."""
+    """What the host handed over of the chain of the key that signed; the host completes it later."""
     if not table:
         return None
     held = parse_certificate_table(table)
     leaf = {"vcek": held.vcek, "vlek": held.vlek}[report.signing_key]
-    if leaf is None or held.issuer is None or held.root is None:
+    if not (leaf or held.issuer or held.root):
         return None
     return render(leaf=leaf, issuer=held.issuer, root=held.root)

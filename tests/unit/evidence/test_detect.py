@@ -10,6 +10,7 @@ import pytest
 
 from lamslsa.errors import UnavailableError
 from lamslsa.evidence.detect import AUTO, Availability, Kind, Machine, available, choose_auto
+from lamslsa.evidence.nvidia.collect import why_unavailable
 
 PROGRAMS = {"gramine-sgx": "/usr/bin/gramine-sgx", "gramine-direct": "/usr/bin/gramine-direct"}
 
@@ -136,6 +137,13 @@ def test_a_guest_that_may_not_write(tmp_path: Path, kind: Kind) -> None:
     assert set(asked) == {tmp_path / "sys/kernel/config/tsm/report"}
 
 
+@pytest.mark.parametrize(("kind", "device"), [("tdx", "dev/tdx_guest"), ("snp", "dev/sev-guest")])
+def test_a_guest_whose_kernel_is_too_old(tmp_path: Path, kind: Kind, device: str) -> None:
+    offer = _offer(_machine(tmp_path, {device: b""}), kind)
+    assert offer.why == f"/{device}, but no /sys/kernel/config/tsm/report"
+    assert "6.7" in offer.hint
+
+
 def test_looking_changes_nothing(tmp_path: Path) -> None:
     machine = _machine(tmp_path, ENCLAVE, NITRO, TDX, SNP, SGX_HOST, GPU, find=PROGRAMS.get, why_no_gpu=lambda: None)
     before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
@@ -174,8 +182,7 @@ def test_no_gpu_is_not_asked(tmp_path: Path) -> None:
 
 
 def test_the_driver_of_this_machine_can_be_asked() -> None:
-    why = Machine().why_no_gpu()
-    assert why is None or why.startswith("expected")
+    assert Machine().why_no_gpu() == why_unavailable()
 
 
 def test_this_machine_can_be_asked() -> None:
@@ -185,3 +192,10 @@ def test_this_machine_can_be_asked() -> None:
     assert Machine().at("/dev/nsm") == Path("/dev/nsm")
     assert Machine().writable(Path(os.devnull))
     assert not Machine().has("/dev/\0")
+    assert not Machine().has("/" + "x" * 300)
+    usable = [kind for kind in AUTO if any(offer.usable and offer.kind == kind for offer in offers)]
+    if usable:
+        assert choose_auto() == usable[0]
+    else:
+        with pytest.raises(UnavailableError):
+            choose_auto()
