@@ -113,8 +113,6 @@ class _LibraryClaims(msgspec.Struct):
     qe: _QuotingEnclave
     latest_issue_date: int
     earliest_expiration_date: int
-    qe_iden_latest_issue_date: int
-    qe_iden_earliest_expiration_date: int
 
 
 def authenticate(
@@ -316,13 +314,10 @@ def _is_signed(revoked: x509.CertificateRevocationList, ca: x509.Certificate) ->
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ca.public_key()
-    return (
-        isinstance(key, ec.EllipticCurvePublicKey) and revoked.issuer == ca.subject and revoked.is_signature_valid(key)
-    )
+    return isinstance(key, ec.EllipticCurvePublicKey) and revoked.is_signature_valid(key)
 
 
 def _window(found: _LibraryClaims) -> tuple[dt.datetime, dt.datetime]:
     """When everything is valid that the library relied on: certificates, revocation lists, TCB info, QE identity."""
-    issued = max(found.latest_issue_date, found.qe_iden_latest_issue_date)
-    expires = min(found.earliest_expiration_date, found.qe_iden_earliest_expiration_date)
+    issued, expires = found.latest_issue_date, found.earliest_expiration_date
     return dt.datetime.fromtimestamp(issued, dt.UTC), dt.datetime.fromtimestamp(expires, dt.UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -121,6 +122,29 @@ def test_nobody_else_can_revoke(verifier: EvidenceVerifier, tee: Tee, mint: Mint
                 own.quote(bytes(64)), collateral=json.dumps(value).encode(), roots=[own.root], now=own.now
             )
         assert caught.value.reason == "evidence-quote"
+
+
+def test_a_list_speaks_of_its_own_issuer(verifier: EvidenceVerifier, tee: Tee, own: Vendor) -> None:
+    """The serial number of a PCK certificate in the root's list means another certificate, which the root issued."""
+    window = (own.now - DAY, own.now + 29 * DAY)
+    terms = Endorsement(form=tee, window=window, revoked=frozenset({"tcb-signing"}))
+    renamed = {**own._certificates, "tcb-signing": own._certificates["pck"]}
+    listed = json.loads(endorse(own._keys, renamed, own._cpu, terms))["root_ca_crl"]
+    for tcb_info, expected in (({}, None), ({"fmspc": "000000000000"}, "evidence-quote")):
+        value = {**json.loads(own.collateral(tcb_info=tcb_info)), "root_ca_crl": listed}
+        call = partial(
+            verifier.standing,
+            own.quote(bytes(64)),
+            collateral=json.dumps(value).encode(),
+            roots=[own.root],
+            now=own.now,
+        )
+        if expected is None:
+            assert not call().revoked
+        else:
+            with pytest.raises(VerificationError) as caught:
+                call()
+            assert caught.value.reason == expected
 
 
 def test_members_that_stand_twice_in_signed_documents(verifier: EvidenceVerifier, own: Vendor) -> None:
