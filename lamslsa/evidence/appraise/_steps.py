@@ -156,8 +156,8 @@ def _vouching(case: _Case, code: AcceptedCode) -> Iterator[Refusal]:
     if what is not None:
         yield Refusal(
             reason="platform-vouches",
-            message=f"expected a statement that measurement {code.measurement[:12]} may vouch for {case.named}, "
-            f"got {what}",
+            message=f"expected a statement that measurement {code.measurement[:12]} of platform {case.terms.name} "
+            f"may vouch for, got {what}",
             mend="attest it with an enclave build whose reference value lists it",
         )
     builder = f"{provenance.BUILDER_PREFIX}{code.release}"
