@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from lamslsa.errors import UnavailableError
-from lamslsa.evidence.detect import choose_auto
+from lamslsa.evidence.detect import Machine, available, choose_auto
 from lamslsa.evidence.interface import Attester
 from lamslsa.evidence.simulated.open import SIMULATED, platform_folder
 
@@ -23,7 +23,12 @@ _GPU: Final = "simulated-gpu"
 
 
 def attester_for(
-    tee: str, *, simulated_platform: Path, gpu: str | None = None, now: dt.datetime | None = None
+    tee: str,
+    *,
+    simulated_platform: Path,
+    gpu: str | None = None,
+    now: dt.datetime | None = None,
+    machine: Machine | None = None,
 ) -> Attester:
     """The attester that ``--tee`` names, with the devices that ``--gpu`` names.
 
@@ -32,13 +37,16 @@ def attester_for(
         simulated_platform: folder of the simulated platforms, made on first use; not touched for another TEE.
         gpu: ``nvidia`` or ``simulated`` to have the GPUs answer too.
         now: when the simulated platform's collateral has to be valid; the host's clock by default.
+        machine: where hardware is looked for; this one by default.
 
     Raises:
         UnavailableError: no such TEE, none at all, or no GPU that it can vouch for.
     """
     now = now or dt.datetime.now(dt.UTC)
     if tee == "auto":
-        tee = choose_auto()
+        tee = choose_auto(machine)
+    if tee in HARDWARE:
+        _refuse_missing(tee, machine)
     attester = _simulated(tee, simulated_platform, now) if tee in SIMULATED else _hardware(tee)
     if gpu is None:
         return attester
@@ -54,6 +62,17 @@ def attester_for(
         folder = platform_folder(_GPU, simulated_platform)
         return WithDevices(attester, SimulatedGpu.open_or_create(folder, now=now).collect)
     raise UnavailableError(f"expected nvidia or simulated as GPU, got {gpu!r:.80}", reason="gpu-unknown")
+
+
+def _refuse_missing(tee: str, machine: Machine | None) -> None:
+    """Say at once what would fail after hours of measuring."""
+    for offer in available(machine):
+        if offer.kind == tee and not offer.usable:
+            raise UnavailableError(
+                f"expected {tee} on this machine, got none: {offer.why}",
+                reason="tee-missing",
+                hint=f"{offer.hint}; to rehearse without hardware, ask for it by name: --tee simulated",
+            )
 
 
 def _hardware(tee: str) -> Attester:

@@ -119,4 +119,4 @@ def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
-    assert attest.__all__ == ["attest_dataset", "attest_evaluation", "attest_training"]
+    assert attest.__all__ == ["attest_dataset", "attest_evaluation", "attest_own_training", "attest_training"]

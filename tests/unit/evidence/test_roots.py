@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 
 import pytest
 from cryptography import x509
@@ -14,7 +15,14 @@ from hypothesis import strategies as st
 
 from lamslsa.errors import FormatError
 from lamslsa.evidence._pem import render_chain
-from lamslsa.evidence.roots import INTEL_SGX_ROOT, VENDOR_ROOTS, is_vendor_root, load_root
+from lamslsa.evidence.roots import (
+    INTEL_SGX_ROOT,
+    VENDOR_ROOTS,
+    RootOf,
+    is_any_vendor_root,
+    is_vendor_root,
+    load_root,
+)
 from lamslsa.testing.simulated import SimulatedVendor
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -45,14 +53,31 @@ def test_intels_root_is_the_published_one() -> None:
     assert hashlib.sha256(INTEL_SGX_ROOT.der).hexdigest() == INTEL_SGX_ROOT.sha256
     name = x509.load_der_x509_certificate(INTEL_SGX_ROOT.der).subject.rfc4514_string()
     assert name == "C=US,ST=CA,L=Santa Clara,O=Intel Corporation,CN=Intel SGX Root CA"
-    assert frozenset({INTEL_SGX_ROOT.sha256}) == VENDOR_ROOTS
+    assert set(VENDOR_ROOTS["sgx"]) == set(VENDOR_ROOTS["tdx"]) == {INTEL_SGX_ROOT.sha256}
+
+
+def test_every_fingerprint_is_one_and_stands_for_one_kind_of_vendor() -> None:
+    kinds: dict[str, set[str]] = {}
+    for kind, roots in VENDOR_ROOTS.items():
+        for fingerprint, name in roots.items():
+            assert re.fullmatch(r"[0-9a-f]{64}", fingerprint)
+            assert name
+            kinds.setdefault(fingerprint, set()).add(kind)
+    assert all(found in ({"sgx", "tdx"}, {next(iter(found))}) for found in kinds.values())
+
+
+@pytest.mark.parametrize("kind", list(VENDOR_ROOTS))
+def test_a_vendors_root_is_hardware_for_its_own_kind_only(kind: RootOf) -> None:
+    for other, roots in VENDOR_ROOTS.items():
+        for fingerprint in roots:
+            assert is_vendor_root(fingerprint, of=kind) is (fingerprint in VENDOR_ROOTS[kind]), other
+            assert is_any_vendor_root(fingerprint)
 
 
 def test_only_vendors_are_vendors(vendor: SimulatedVendor) -> None:
-    assert is_vendor_root(INTEL_SGX_ROOT.sha256)
-    assert not is_vendor_root(INTEL_SGX_ROOT.sha256.upper())
-    assert not is_vendor_root("")
-    assert not is_vendor_root(vendor.root.sha256)
+    for fingerprint in (INTEL_SGX_ROOT.sha256.upper(), "", vendor.root.sha256):
+        assert not is_any_vendor_root(fingerprint)
+        assert not is_vendor_root(fingerprint, of="sgx")
 
 
 def test_load_der_and_pem(vendor: SimulatedVendor) -> None:
@@ -71,8 +96,8 @@ def refusals() -> dict[str, bytes]:
         "no constraints": certificate(key, ca=None),
         "another issuer": certificate(key, issuer="other"),
         "signed by another": certificate(key, signed_by=p256()),
-        "P-384": certificate(ec.generate_private_key(ec.SECP384R1())),
-        "RSA": certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
+        "P-521": certificate(ec.generate_private_key(ec.SECP521R1())),
+        "RSA of 2048 bits": certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048)),
         "trailing": certificate(key) + b"\0",
     }
 
@@ -82,6 +107,19 @@ def test_refused(name: str) -> None:
     with pytest.raises(FormatError) as caught:
         load_root(refusals()[name])
     assert caught.value.reason in ("root-certificate", "pem-chain")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.generate_private_key(ec.SECP384R1()),
+        rsa.generate_private_key(public_exponent=65537, key_size=3072),
+    ],
+    ids=["P-384", "RSA of 3072 bits"],
+)
+def test_keys_of_the_other_formats(key: Key) -> None:
+    der = certificate(key)
+    assert load_root(der).der == der
 
 
 def test_size() -> None:
