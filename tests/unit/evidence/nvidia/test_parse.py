@@ -6,7 +6,7 @@ import random
 import pytest
 
 from lamslsa.errors import FormatError, LamslsaError
-from lamslsa.evidence.nvidia.parse import MAX_EVIDENCE_BYTES, MAX_REPORT_BYTES, parse, parse_report, render
+from lamslsa.evidence.nvidia.parse import parse, parse_report, render
 from lamslsa.evidence.simulated.gpu_report import Gpu
 from lamslsa.testing.simulated_gpu import SimulatedGpuVendor
 
@@ -66,12 +66,16 @@ def test_texts_that_are_no_driver_version(gpu_vendor: SimulatedGpuVendor, text: 
 
 
 def test_sizes_at_their_limits(gpu_vendor: SimulatedGpuVendor) -> None:
-    with pytest.raises(FormatError, match="at most 16384 bytes of report, got 16385"):
-        parse_report(bytes(MAX_REPORT_BYTES + 1))
-    with pytest.raises(FormatError, match="bytes more in the report"):
-        parse_report(bytes(MAX_REPORT_BYTES)[:100])
+    for size, reason in ((16384, "gpu-spdm"), (16385, "gpu-lengths")):
+        with pytest.raises(FormatError) as caught:
+            parse_report(bytes(size))
+        assert caught.value.reason == reason
     data = gpu_vendor.report(NONCE)
-    assert parse(data + b" " * (MAX_EVIDENCE_BYTES - len(data)))
+    whole = data + b" " * (65536 - len(data))
+    assert parse(whole) == parse(data)
+    with pytest.raises(FormatError) as caught:
+        parse(whole + b" ")
+    assert caught.value.reason == "json-size"
 
 
 def test_every_truncation_is_refused(gpu_vendor: SimulatedGpuVendor) -> None:
