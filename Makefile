@@ -68,9 +68,11 @@ bench: demo $(STATE)/bench  ## benchmarks on the demo's chain, a table each
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/digest.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/verify.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/overhead.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/evidence.py
 
 docs: $(STATE)/wheel  ## regenerate the transcript and examples that the documentation quotes
 	$(BIN)/python examples/census/document.py build/demo
+	$(BIN)/python docs/refusals.py
 
 clean:  ## remove what make built
 	rm -rf build $(VENV)
