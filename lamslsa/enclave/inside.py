@@ -65,7 +65,8 @@ def _do(root: Path, measure_: Measure) -> Outcome:
     job = Job.parse(_read(root / JOB, _MAX_JOB_BYTES))
     config = _read(root / CONFIG, _MAX_CONFIG_BYTES)
     nonce = job.nonce(_read(root / BEACON, MAX_BEACON_BYTES) if job.with_beacon else None)
-    return measure_(root, job, config, attester_for(job.tee, simulated_platform=root / PLATFORM), nonce)
+    gpu = "nvidia" if job.gpu else None
+    return measure_(root, job, config, attester_for(job.tee, simulated_platform=root / PLATFORM, gpu=gpu), nonce)
 
 
 def measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:

@@ -1,7 +1,7 @@
 """The job: all that the host tells an enclave, in one strict JSON document of fixed shape.
 
     {"kind": "evaluation", "tee": "sgx", "name": null,
-     "inputs": {"model": "model", "dataset": "adult.test"}, "others": {}, "nonce": null, "beacon": null}
+     "inputs": {"model": "model", "dataset": "adult.test"}, "others": {}, "nonce": null, "beacon": false, "gpu": false}
 
 Rules:
 - The enclave reads from and writes to fixed places; the job names no path. What it names is the base name that an input
@@ -10,7 +10,7 @@ Rules:
 - A job can choose what is measured. It cannot choose how: that is in the configuration, which stands in the statement.
 
 >>> Job.parse(b'{"kind":"training","tee":"sgx","name":null,"inputs":{"dataset":"adult.data"},"others":{},'
-...           b'"nonce":null,"beacon":null}').place("dataset").as_posix()
+...           b'"nonce":null,"beacon":false,"gpu":false}').place("dataset").as_posix()
 'data/dataset/adult.data'
 """
 
@@ -63,7 +63,8 @@ INPUTS: Final[Mapping[Kind, frozenset[str]]] = {
     "training": frozenset({"dataset"}),
     "evaluation": frozenset({"model", "dataset"}),
 }
-_KEYS: Final = frozenset({"kind", "tee", "name", "inputs", "others", "nonce", "beacon"})
+_GUESTS: Final = ("tdx", "snp")
+_KEYS: Final = frozenset({"kind", "tee", "name", "inputs", "others", "nonce", "beacon", "gpu"})
 _MAX_OTHERS: Final = 64
 _MAX_NAME_BYTES: Final = 255
 _MAX_JOB_BYTES: Final = 64 * 1024
@@ -79,6 +80,7 @@ class Job:
         others: the datasets that one is compared with, by their names in the configuration, to base names.
         challenge: nonce that the relying party chose.
         with_beacon: the nonce is the digest of the file ``job/beacon``.
+        gpu: have the GPUs of a confidential guest answer too.
     """
 
     kind: Kind
@@ -88,6 +90,7 @@ class Job:
     others: Mapping[str, str]
     challenge: bytes | None = None
     with_beacon: bool = False
+    gpu: bool = False
 
     def __post_init__(self) -> None:
         if set(self.inputs) != INPUTS[self.kind]:
@@ -101,6 +104,8 @@ class Job:
         for base in (*self.inputs.values(), *self.others.values()):
             if not _is_base_name(base):
                 _refuse("the base name of an input", f"{base!a:.80}")
+        if self.gpu and self.tee not in _GUESTS:
+            _refuse(f"a GPU with {' or '.join(_GUESTS)}", self.tee)
         if self.challenge is not None:
             if self.with_beacon:
                 _refuse("a challenge or a beacon", "both")
@@ -116,15 +121,15 @@ class Job:
         document = _codec.loads(data, max_bytes=_MAX_JOB_BYTES)
         if not isinstance(document, dict) or set(document) != _KEYS:
             _refuse(f"an object with the keys {', '.join(sorted(_KEYS))}", "something else")
-        kind, tee, name, beacon = (document[key] for key in ("kind", "tee", "name", "beacon"))
+        kind, tee, name, beacon, gpu = (document[key] for key in ("kind", "tee", "name", "beacon", "gpu"))
         if kind not in get_args(Kind):
             _refuse(f"one of {', '.join(get_args(Kind))} as kind", f"{kind!a:.80}")
         if tee not in get_args(TeeName):
             _refuse(f"one of {', '.join(get_args(TeeName))} as tee", f"{tee!a:.80}")
         if not (name is None or isinstance(name, str)):
             _refuse("a string or null as name", f"{name!a:.80}")
-        if not isinstance(beacon, bool):
-            _refuse("true or false as beacon", f"{beacon!a:.80}")
+        if not (isinstance(beacon, bool) and isinstance(gpu, bool)):
+            _refuse("true or false as beacon and gpu", f"{beacon!a:.80} and {gpu!a:.80}")
         return cls(
             kind=kind,
             tee=tee,
@@ -133,6 +138,7 @@ class Job:
             others=_strings(document["others"], "others"),
             challenge=_challenge(document["nonce"]),
             with_beacon=beacon,
+            gpu=gpu,
         )
 
     def dumps(self) -> bytes:
@@ -146,6 +152,7 @@ class Job:
                 "others": dict(self.others),
                 "nonce": None if self.challenge is None else _codec.encode_base64(self.challenge),
                 "beacon": self.with_beacon,
+                "gpu": self.gpu,
             }
         )
 

@@ -214,20 +214,16 @@ def _execute(command: list[str], root: Path, timeout_s: float | None, say: Calla
         reader.start()
         try:
             code = process.wait(timeout_s)
-            _end(process.pid, signal.SIGKILL)  # whatever it left behind
-            reader.join(_GRACE_S)
         except subprocess.TimeoutExpired as err:
             raise UnavailableError(
                 f"expected the enclave to end within {timeout_s:g} s, got a longer run", reason="enclave-timeout"
             ) from err
         finally:
-            _end(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # it, or what it left behind
+            process.wait()
+            reader.join(_GRACE_S)
     return code
-
-
-def _end(group: int, how: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, how)
 
 
 def _pass_on(stream: IO[bytes], say: Callable[[str], None]) -> None:

@@ -19,10 +19,6 @@ from lamslsa.enclave.programs import PROGRAMS
 HERE = Path(__file__).resolve().parent
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gramine: needs Gramine's programs on PATH")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs the real Gramine is skipped by name where it is missing."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]

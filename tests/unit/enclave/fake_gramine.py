@@ -28,7 +28,8 @@ sys.path[:] = [stdlib, stdlib + "/lib-dynload", farm + "/packages"]
 from lamslsa.enclave import inside
 if sgx == "sgx":
     from lamslsa.evidence import attester_for
-    def quoting(tee, *, simulated_platform):
+    def quoting(tee, *, simulated_platform, gpu):
+        assert gpu is None
         assert tee == "sgx" and not simulated_platform.exists(), tee
         return attester_for("simulated", simulated_platform=Path(PLATFORM))
     inside.attester_for = quoting

@@ -17,12 +17,13 @@ DATASET: dict[str, Any] = {
     "others": {"train/1": "adult.data", "more": "adult.data"},
     "nonce": "AAAAAAAAAAAAAAAAAAAAAA==",
     "beacon": False,
+    "gpu": False,
 }
 TRAINING = DATASET | {"kind": "training", "name": None, "others": {}}
 EVALUATION = TRAINING | {"kind": "evaluation", "inputs": {"model": "m", "dataset": "d"}}
 
 
-@pytest.mark.parametrize("document", [DATASET, TRAINING, EVALUATION])
+@pytest.mark.parametrize("document", [DATASET, TRAINING, EVALUATION, DATASET | {"tee": "snp", "gpu": True}])
 def test_what_is_written_is_read_back(document: dict[str, Any]) -> None:
     job = Job.parse(json.dumps(document).encode())
     assert Job.parse(job.dumps()) == job
@@ -66,6 +67,9 @@ def test_no_name_of_the_host_is_a_place() -> None:
         pytest.param(DATASET, {"nonce": 1}, id="nonce-type"),
         pytest.param(DATASET, {"beacon": 0}, id="beacon-type"),
         pytest.param(DATASET, {"beacon": True}, id="nonce-and-beacon"),
+        pytest.param(DATASET, {"gpu": 1}, id="gpu-type"),
+        pytest.param(DATASET, {"gpu": True}, id="gpu-with-sgx"),
+        pytest.param(DATASET, {"gpu": True, "tee": "simulated"}, id="gpu-with-simulated"),
         pytest.param(DATASET, {"more": 1}, id="key-unknown"),
     ],
 )
