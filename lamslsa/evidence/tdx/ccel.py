@@ -134,8 +134,8 @@ def _spec_id(reader: _Reader) -> dict[int, int]:
     # The old layout knows no register of a TD; firmware writes 0 or 1.
     if register > 1 or (kind, digest, signature) != (_NO_ACTION, bytes(20), _SIGNATURE):
         raise FormatError("expected the Spec ID event of a crypto-agile log, got another", reason="event-log-spec-id")
-    if not 1 <= count <= _MAX_ALGORITHMS:
-        raise FormatError(f"expected 1 to {_MAX_ALGORITHMS} algorithms, got {count}", reason="event-log-spec-id")
+    if count > _MAX_ALGORITHMS:
+        raise FormatError(f"expected at most {_MAX_ALGORITHMS} algorithms, got {count}", reason="event-log-spec-id")
     sizes: dict[int, int] = {}
     for _ in range(count):
         algorithm, length = reader.unpack(_ALGORITHM)

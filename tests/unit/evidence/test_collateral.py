@@ -146,6 +146,14 @@ def test_brackets_in_strings_are_no_depth(value: dict[str, Any]) -> None:
     assert collateral.parse(json.dumps({**value, "more": "[" * 5000}).encode())
 
 
+def test_what_is_remembered_is_small(value: dict[str, Any]) -> None:
+    small = json.dumps(value).encode()
+    large = json.dumps({**value, "more": "x" * 128 * 1024}).encode()
+    assert collateral.parse(small) is collateral.parse(small)
+    assert collateral.parse(large) is not collateral.parse(large)
+    assert collateral.parse(large) == collateral.parse(small)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(LamslsaError):

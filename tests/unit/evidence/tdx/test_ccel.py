@@ -96,6 +96,10 @@ def test_several_algorithms() -> None:
         struct.pack("<H", 0x0B) + other + struct.pack("<H", 0x0C) + first.digest,
     ):
         assert parse(log + struct.pack("<III", 1, 0xD, 2) + digests + tail) == (first,)
+    for fewer in (b"", struct.pack("<H", 0x0C) + first.digest):
+        with pytest.raises(FormatError) as caught:
+            parse(log + struct.pack("<III", 1, 0xD, 1 if fewer else 0) + fewer + tail)
+        assert caught.value.reason == "event-log-digests"
     twice = (struct.pack("<H", 0x0C) + first.digest) * 2
     with pytest.raises(FormatError) as caught:
         parse(log + struct.pack("<III", 1, 0xD, 2) + twice + tail)
@@ -131,6 +135,18 @@ def test_an_algorithm_twice() -> None:
     with pytest.raises(FormatError) as caught:
         parse(struct.pack("<II20sI", 0, 3, bytes(20), len(spec_id)) + spec_id)
     assert caught.value.reason == "event-log-spec-id"
+
+
+@pytest.mark.parametrize(("count", "accepted"), [(8, True), (9, False)])
+def test_number_of_algorithms(count: int, accepted: bool) -> None:
+    listed = b"".join(struct.pack("<HH", 0x0C + number, 48) for number in range(count))
+    spec_id = struct.pack("<16sI4BI", b"Spec ID Event03", 0, 0, 2, 0, 2, count) + listed + b"\0"
+    log = struct.pack("<II20sI", 0, 3, bytes(20), len(spec_id)) + spec_id
+    if accepted:
+        assert parse(log) == ()
+    else:
+        with pytest.raises(FormatError, match="at most 8 algorithms"):
+            parse(log)
 
 
 @pytest.mark.parametrize("register", [0, 5, 0xFFFFFFFE])
