@@ -44,11 +44,6 @@ MAX_JSON_BYTES: Final = 16 * 1024 * 1024
 MAX_DEPTH: Final = 64
 _MAX_INTEGER: Final = 2**53
 _MAX_BRACKETS: Final = 1_000_000  # those in strings included; each list or object costs many times its bytes
-# Up to the next bracket, strings skipped as a whole. It matches wherever it starts, and a string without its end runs
-# to the end of the input: otherwise each later quote would be tried again, in quadratic time.
-_TO_BRACKET: Final = re.compile(
-    rb'[^"\[\]{}]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)[^"\[\]{}]*+)*+([\[\]{}]|\Z)', re.DOTALL
-)
 _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -75,8 +70,9 @@ def _refuse_deep(data: bytes, max_depth: int) -> None:
 
 def _brackets(data: bytes) -> bytes:
     """The brackets outside of strings in their order, braces as square ones: which closes which is for the parser."""
-    outside = b"".join(_TO_BRACKET.findall(data) if b"\\" in data else data.split(b'"')[::2])
-    return outside.translate(_SQUARE, _NO_BRACKETS)
+    # Without escaped backslashes first and escaped quotes then, every quote that is left begins or ends a string.
+    unescaped = data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
+    return b"".join(unescaped.split(b'"')[::2]).translate(_SQUARE, _NO_BRACKETS)
 
 
 def _quoted(text: str) -> str:

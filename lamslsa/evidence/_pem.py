@@ -19,7 +19,10 @@ __all__ = ["parse_chain", "render_chain"]
 _MAX_CERTIFICATES: Final = 8
 _BEGIN: Final = b"-----BEGIN CERTIFICATE-----\n"
 _END: Final = b"-----END CERTIFICATE-----\n"
-_BLOCK: Final = re.compile(_BEGIN + rb"([A-Za-z0-9+/=\n]+)" + _END)
+# Lines of 64 characters and a last one of at most 64, so that only the padding is left to compare.
+_BODY: Final = rb"((?:[A-Za-z0-9+/]{64}\n)*(?=[^\n]{1,64}\n)[A-Za-z0-9+/]+={0,2}\n)"
+_CHAIN: Final = re.compile(rb"(?:" + _BEGIN + _BODY + _END + rb"){1,%d}" % _MAX_CERTIFICATES)
+_BLOCK: Final = re.compile(_BEGIN + _BODY + _END)
 
 
 def render_chain(certificates: Sequence[bytes]) -> bytes:
@@ -38,14 +41,20 @@ def parse_chain(data: bytes, *, what: str) -> tuple[bytes, ...]:
     Raises:
         FormatError: not a chain, more than 8 certificates, or another spelling of one.
     """
-    bodies = _BLOCK.findall(data)
+    if _CHAIN.fullmatch(data) is None:
+        raise _not_a_chain(what)
+    texts = [body.replace(b"\n", b"") for body in _BLOCK.findall(data)]
     try:
-        certificates = tuple(base64.b64decode(body) for body in bodies[: _MAX_CERTIFICATES + 1])
-    except binascii.Error:
-        certificates = ()
-    if not 1 <= len(certificates) <= _MAX_CERTIFICATES or render_chain(certificates) != data:
-        raise FormatError(
-            f"expected 1 to {_MAX_CERTIFICATES} certificates as PEM, 64 characters a line, in {what}, got other text",
-            reason="pem-chain",
-        )
+        certificates = tuple(base64.b64decode(text) for text in texts)
+    except binascii.Error as err:
+        raise _not_a_chain(what) from err
+    if [base64.b64encode(der) for der in certificates] != texts:
+        raise _not_a_chain(what)
     return certificates
+
+
+def _not_a_chain(what: str) -> FormatError:
+    return FormatError(
+        f"expected 1 to {_MAX_CERTIFICATES} certificates as PEM, 64 characters a line, in {what}, got other text",
+        reason="pem-chain",
+    )

@@ -55,3 +55,28 @@ def test_other_spellings(data: bytes) -> None:
     with pytest.raises(FormatError) as caught:
         parse_chain(data, what="a test")
     assert caught.value.reason == "pem-chain"
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=120), min_size=1, max_size=3),
+    st.integers(0, 10_000),
+    st.integers(0, 3),
+    st.sampled_from([b"", b"=", b"\n", b"A", b"==", b"A\n", b"-"]),
+)
+def test_what_is_accepted_is_spelt_as_it_is_rendered(
+    certificates: list[bytes], place: int, cut: int, put: bytes
+) -> None:
+    text = render_chain(certificates)
+    at = place % len(text)
+    changed = text[:at] + put + text[at + cut :]
+    with contextlib.suppress(FormatError):
+        assert render_chain(parse_chain(changed, what="a test")) == changed
+
+
+@pytest.mark.parametrize("size", [1, 46, 47, 48, 49, 94, 95, 96, 97])
+def test_a_line_has_64_characters_padding_included(size: int) -> None:
+    text = render_chain([bytes(size)])
+    assert parse_chain(text, what="a test") == (bytes(size),)
+    for more in (b"=", b"==", b"AAAA"):
+        with pytest.raises(FormatError):
+            parse_chain(render_chain([bytes(48)]).replace(b"\n-----END", more + b"\n-----END"), what="a test")
