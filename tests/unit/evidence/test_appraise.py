@@ -470,3 +470,69 @@ class TestGpus:
         assert look(genuine, terms) == ["gpu-simulated"]
         real = dataclasses.replace(genuine, devices=(dataclasses.replace(GPU, simulated=False, root="0" * 64),))
         assert look(real, terms) == []
+
+
+def said(claims: Claims, terms: PlatformTerms, *, statement: Vouched = EVALUATION, standing: Standing = GOOD) -> str:
+    """Message and mend of the only refusal."""
+    evidence = VerifiedEvidence(claims=claims, statement="0" * 64, covers=(), standing=standing)
+    (refusal,) = appraise(evidence, terms, now=NOW, statement=statement)
+    return f"{refusal.message} | {refusal.mend}"
+
+
+def test_what_is_said_of_a_platform() -> None:
+    vmpl = dataclasses.replace(SNP, measurement={**SNP.measurement, "vmpl": "00000012"})
+    guests = dataclasses.replace(GUESTS, code=(AcceptedCode(measurement=vmpl.measurement_digest),))
+    assert "expected a report of VMPL 0 for platform rehearsal, got one of VMPL 18 |" in said(vmpl, guests)
+    quiet = dataclasses.replace(CLAIMS, advisories=(), tcb_status="OutOfDate")
+    assert "got OutOfDate |" in said(quiet, REHEARSAL)
+    nameless = dataclasses.replace(CLAIMS, platform_id="")
+    listed = dataclasses.replace(REHEARSAL, platform_ids=frozenset({"11"}))
+    assert f"got {'00' * 16} |" in said(CLAIMS, listed)
+    assert "got no id |" in said(nameless, listed)
+
+
+def test_what_is_said_of_advisories() -> None:
+    def look_at(**accept: dt.datetime) -> str:
+        terms = AdvisoryTerms(accept={key.replace("_", "-"): value for key, value in accept.items()})
+        return said(CLAIMS, dataclasses.replace(REHEARSAL, advisories=terms))
+
+    assert "platform rehearsal, got INTEL-SA-00001 |" in look_at()
+    assert "got INTEL-SA-00001, of which the time is up for INTEL-SA-00001 |" in look_at(INTEL_SA_00001=NOW)
+
+
+def test_what_is_said_of_numbers() -> None:
+    terms = dataclasses.replace(REHEARSAL, minimum_tcb_evaluation_data_number=17)
+    for number, words in ((16, "16"), (None, "none")):
+        then = said(dataclasses.replace(CLAIMS, tcb_evaluation_data_number=number), terms)
+        assert f"got {words} as of the quote | attest with newer endorsements" in then
+        now = said(CLAIMS, terms, standing=dataclasses.replace(GOOD, tcb_evaluation_data_number=number))
+        assert f"got {words} now | fetch newer ones with lamslsa fetch-collateral" in now
+
+
+def test_what_is_said_of_a_measurement() -> None:
+    low = AcceptedCode(measurement=DIGEST, minimum_svns={"isvSvn": 4})
+    terms = dataclasses.replace(REHEARSAL, code=(low,))
+    assert said(CLAIMS, terms).startswith(f"expected isvSvn 4 or more for measurement {DIGEST[:12]}, got 3 |")
+    code = dataclasses.replace(SPELLED_OUT, vouches=dataclasses.replace(EVERYTHING, measurers=frozenset()))
+    terms = dataclasses.replace(PRODUCTION, code=(code,))
+    assert f"measurement {DIGEST[:12]} of platform production may vouch for, got measurer 'tab" in said(GENUINE, terms)
+    for length, words in ((120, "m" * 120 + "' |"), (121, "m" * 120 + "…' |")):
+        assert words in said(GENUINE, terms, statement=dataclasses.replace(EVALUATION, measurer="m" * length))
+    nobody = dataclasses.replace(PROVENANCE, builder=None)
+    assert "got none |" in said(GENUINE, PRODUCTION, statement=nobody)
+
+
+def test_what_is_said_of_gpus() -> None:
+    def look_at(device: DeviceClaims, **changes: Any) -> str:
+        gpu = dataclasses.replace(GPU_TERMS, **changes)
+        return said(dataclasses.replace(SNP, devices=(device,)), dataclasses.replace(GUESTS, gpu=gpu))
+
+    versions: dict[str, Any] = {"driver_version": "d" * 41, "vbios_version": "v" * 41}
+    other = dataclasses.replace(GPU, golden_values="different", differing=tuple(range(9)), **versions)
+    cut = f"driver '{'d' * 40}' and VBIOS '{'v' * 40}' "
+    assert f"of which they are different: 0, 1, 2, 3, 4, 5, 6, 7 | run {cut}as published" in look_at(other)
+    bare = dataclasses.replace(other, golden_values="not compared", differing=())
+    assert f"of which they are not compared | name the manifests of {cut}under" in look_at(bare)
+    assert "with driver none at all for platform rehearsal, got '570.1' |" in look_at(GPU, drivers=frozenset())
+    assert "of architecture ampere or blackwell for" in look_at(GPU, architectures=frozenset({"blackwell", "ampere"}))
+    assert f"got '{'x' * 80}' |" in look_at(dataclasses.replace(GPU, driver_version="x" * 81), drivers=frozenset())
