@@ -3,7 +3,7 @@
     python bench/evidence.py        needs LAMSLSA_SHARED, the folder with the real evidence (../shared by default)
 
 Limits, medians of 200: an SGX or TDX quote at most 1.3 × a bare call of dcap_qvl on the same bytes in the same round;
-an SEV-SNP report and a Nitro document at most 3 ms; a GPU report at most 10 ms. "First" stands beside it without a limit:
+an SEV-SNP report and a Nitro document at most 3 ms; a GPU report at most 10 ms. "First" stands beside without a limit:
 what the process remembers of parsing and of the links between certificates is forgotten before each call, as for the
 first evidence from a vendor in a process. The machine may be shared, so calls of ours and bare calls alternate.
 """

@@ -84,7 +84,14 @@ class Demo:
         """Keys for four roles, the simulated platform, and the signed reference value that the policy goes by."""
         for role in ROLES:
             self.run("keygen", self.folder / role, "--quiet")
-        release = ["--release", self.release(), "--build", "measure", "--key", self.folder / "enclave-release.key"]
+        release: list[str | Path] = [
+            "--release",
+            self.release(),
+            "--build",
+            "measure",
+            "--key",
+            self.folder / "enclave-release.key",
+        ]
         root, signed = self.folder / "simulated-root.pem", self.folder / "enclave.sigstore.json"
         measured = self.document(
             "enclave", "measurement", "--tee", "simulated", "--root", root, *release, "--out", signed
