@@ -56,7 +56,6 @@ COMMON_NAMES: Final[Mapping[SigningKey, tuple[str, str]]] = {
 ROOT_NAME: Final = "ARK-"
 
 _IA5_STRING: Final = 0x16
-_MAX_CSP_ID_BYTES: Final = 127
 _HINT: Final = "pass the collateral of the platform that made the report (--collateral)"
 
 
@@ -194,8 +193,7 @@ def verify_leaf(report: Report, leaf: x509.Certificate, *, product: Product, tcb
 def _csp_id(extensions: Mapping[str, bytes]) -> str:
     value = extensions.get(CSP_ID, b"")
     text = value[2:]
-    well_formed = text.isascii() and 0 < len(text) <= _MAX_CSP_ID_BYTES and value == element(_IA5_STRING, text)
-    if not well_formed or HARDWARE_ID in extensions:
+    if not text or not text.isascii() or value != element(_IA5_STRING, text) or HARDWARE_ID in extensions:
         raise VerificationError(
             "expected the leaf certificate of a VLEK to name a cloud provider and no chip, got another",
             reason="evidence-chip",
