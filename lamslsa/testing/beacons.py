@@ -58,7 +58,8 @@ class TimestampServer:
         window: when the authority's own certificate is valid, where that differs.
         usages: its extended key usages.
         critical: whether that extension is critical, as RFC 3161 section 2.3 demands.
-        root: key and certificate of the root; a new one by default.
+        constrained: whether that certificate says that it is no CA's.
+        root: key and certificate of its issuer; a new root by default.
     """
 
     def __init__(
@@ -68,17 +69,28 @@ class TimestampServer:
         window: tuple[dt.datetime, dt.datetime] | None = None,
         usages: Sequence[ObjectIdentifier] = _TIMESTAMPING,
         critical: bool = True,
+        constrained: bool = True,
         root: tuple[ec.EllipticCurvePrivateKey, x509.Certificate] | None = None,
     ) -> None:
         validity = (now - _YEAR, now + 10 * _YEAR)
         self._root_key, self.root = root or _make_root(validity)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self.certificate = (
-            _builder(_name("Simulated Timestamp Authority"), self.root.subject, self._key, window or validity)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(usages), critical=critical)
+        builder = _builder(_name("Simulated Timestamp Authority"), self.root.subject, self._key, window or validity)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=critical)
+        if constrained:
+            builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        self.certificate = builder.sign(self._root_key, _SHA256)
+
+    def below(self, now: dt.datetime) -> tuple[TimestampServer, bytes]:
+        """An authority under an intermediate of this root, and what a policy pins of it: root and intermediate."""
+        key, name = ec.generate_private_key(ec.SECP256R1()), _name("Simulated Timestamp Intermediate")
+        certificate = (
+            _builder(name, self.root.subject, key, (now - _YEAR, now + _YEAR))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._root_key, _SHA256)
         )
+        pem = self.pem + render_chain([certificate.public_bytes(Encoding.DER)])
+        return TimestampServer(now, root=(key, certificate)), pem
 
     def sibling(self, now: dt.datetime) -> TimestampServer:
         """Another authority under the same root."""

@@ -69,7 +69,7 @@ class TestTimestampAuthority:
         assert authority.time(beacon).tzinfo is not None
 
     def test_less_the_accuracy(self, server: TimestampServer, authority: TimestampAuthority) -> None:
-        for accuracy, seconds in (((1, 500), 1.5), ((0, 1), 0.001), ((60, 1), 60.001)):
+        for accuracy, seconds in (((1, 500), 1.5), ((0, 1), 0.001), ((60, 1), 60.001), ((5, 0), 5)):
             beacon = stamped(server.stamp(NOW, accuracy=accuracy))
             assert authority.time(beacon) == NOW - dt.timedelta(seconds=seconds)
 
@@ -101,9 +101,25 @@ class TestTimestampAuthority:
         for server in (other, optional):
             refused(TimestampAuthority.load(server.pem), stamped(server.stamp(NOW)), "beacon-signature")
 
-    def test_one_signer(self, server: TimestampServer, authority: TimestampAuthority) -> None:
+    def test_one_signer(
+        self, server: TimestampServer, authority: TimestampAuthority, narrow: TimestampAuthority
+    ) -> None:
         for signers in (0, 2):
-            refused(authority, stamped(server.stamp(NOW, signers=signers)), "beacon-signature")
+            for carry in (True, False):
+                for source in (authority, narrow):
+                    beacon = stamped(server.stamp(NOW, signers=signers, carry=carry))
+                    refused(source, beacon, "beacon-signature")
+
+    def test_an_intermediate(self, server: TimestampServer) -> None:
+        below, pem = server.below(NOW)
+        own = render_chain([below.certificate.public_bytes(Encoding.DER)])
+        for pinned in (pem, pem + own):
+            assert TimestampAuthority.load(pinned).time(stamped(below.stamp(NOW))) == NOW
+        refused(TimestampAuthority.load(server.pem), stamped(below.stamp(NOW)), "beacon-signature")
+
+    def test_an_authority_that_does_not_say_it_is_no_ca(self) -> None:
+        server = TimestampServer(NOW, constrained=False)
+        assert TimestampAuthority.load(server.own_pem).time(stamped(server.stamp(NOW))) == NOW
 
     def test_a_certificate_that_does_not_travel(
         self, server: TimestampServer, authority: TimestampAuthority, narrow: TimestampAuthority
@@ -117,7 +133,8 @@ class TestTimestampAuthority:
         for data in (good[:-1], good + b"\0", b"\x30\x00", b"\x30\x03\x02\x01\x00", b"x"):
             refused(authority, stamped(data), "beacon-timestamp", FormatError)
         refused(authority, stamped(b""), "beacon-size", FormatError)
-        refused(authority, stamped(good + bytes(64 * 1024)), "beacon-size", FormatError)
+        refused(authority, stamped(bytes(64 * 1024 + 1)), "beacon-size", FormatError)
+        refused(authority, stamped(bytes(64 * 1024)), "beacon-timestamp", FormatError)
         refused(authority, Beacon(media_type="text/plain", data=good), "beacon-other")
         refused(authority, noted(good), "beacon-other")
 
@@ -149,6 +166,7 @@ class TestTimestampAuthority:
         unreadable(TimestampAuthority.load, b"", "pem-chain")
         unreadable(TimestampAuthority.load, b"text\n" + server.pem, "pem-chain")
         unreadable(TimestampAuthority.load, bytes(64 * 1024 + 1), "beacon-authority")
+        unreadable(TimestampAuthority.load, bytes(64 * 1024), "pem-chain")
 
     def test_a_root_that_another_signed(self, server: TimestampServer) -> None:
         """Subject and issuer alike make no root: its own signature does."""
@@ -161,6 +179,10 @@ class TestTimestampAuthority:
 @pytest.fixture(scope="module")
 def log() -> Log:
     return Log(witnesses=3)
+
+
+def strangers(count: int) -> list[bytes]:
+    return [Log.line(Key.of(f"n{number}", COSIGNATURE, bytes(32)), bytes(72)) for number in range(count)]
 
 
 def all_of(log: Log) -> WitnessedLog:
@@ -206,6 +228,8 @@ class TestWitnessedLog:
         assert source.time(noted(log.checkpoint({1: NOW, 0: NOW + DAY}))) == NOW
 
     def test_strangers_are_ignored(self, log: Log) -> None:
+        many = log.checkpoint({0: NOW, 1: NOW, 2: NOW}) + b"".join(strangers(124))
+        assert all_of(log).time(noted(many)) == NOW
         stranger = Key.of(log.witnesses[0].name, COSIGNATURE, bytes(32))
         data = log.checkpoint({0: NOW, 1: NOW, 2: NOW}) + Log.line(stranger, b"whatever")
         assert all_of(log).time(noted(data)) == NOW
@@ -258,6 +282,10 @@ class TestWitnessedLog:
     def test_other_bytes(self, log: Log) -> None:
         good = log.checkpoint({0: NOW, 1: NOW, 2: NOW})
         line = Log.line(log.witnesses[0], bytes(72))
+        last = good.split(b"=\n\n")[0][-1:]
+        alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+        spelling = alphabet[alphabet.index(last) + 1 :][:1]
+        good_hash, stray = last + b"=\n\n", spelling + b"=\n\n"
         for data in (
             good[:-1],
             good + b"\n",
@@ -272,8 +300,9 @@ class TestWitnessedLog:
             good + line.replace(b"witness.example", b"witness+example"),
             good + "\u2014 name AAAA\n".encode(),
             good + "\u2014 name ====\n".encode(),
-            good + b"".join(Log.line(Key.of(f"n{number}", 4, bytes(32)), bytes(72)) for number in range(125)),
+            good + b"".join(strangers(125)),
             good + line,
+            good.replace(good_hash, stray, 1),
             log.text().replace(b"=\n", b"\n") + b"\n" + good.split(b"\n\n")[1],
             b"origin\n7\nAAAA\n\n" + good.split(b"\n\n")[1],
         ):
@@ -344,9 +373,24 @@ class TestWitnessedLog:
             f"{name}+{key_id}",
             f"{name}+{key_id}+{material[:-4]}",
             f"{name}+{key_id}+!{material[1:]}",
-            f"{'n' * 257}+{key_id}+{material}",
+            Key.of("n" * 257, ED25519, log.key.public).vkey,
         ]
         for vkey in others:
             unreadable(WitnessedLog.load, log.policy().replace(log.key.vkey.encode(), vkey.encode()), "beacon-key")
         swapped = log.policy().replace(log.witnesses[0].vkey.encode(), log.key.vkey.encode())
         unreadable(WitnessedLog.load, swapped, "beacon-key")
+
+    def test_a_name_may_be_long(self, log: Log) -> None:
+        key = Key.of("n" * 256, ED25519, log.key.public)
+        assert Key.parse(key.vkey, type_=ED25519) == key
+
+    def test_keys_of_others(self) -> None:
+        """A key of Go's signed notes, and that of a witness that exists: types and ids are as specified."""
+        go = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+        assert Key.parse(go, type_=ED25519).vkey == go
+        public = bytes.fromhex("dcbf728e02d479f5a7e20dc09adf525833ed6e797526517aeb07fc6854849fc6")
+        assert Key.of("witness.navigli.sunlight.geomys.org", COSIGNATURE, public).id.hex() == "a3e00fe2"
+
+    def test_a_key_of_another_type_is_named(self, log: Log) -> None:
+        with pytest.raises(FormatError, match="of type 4, got one of type 1"):
+            Key.parse(log.key.vkey, type_=COSIGNATURE)
