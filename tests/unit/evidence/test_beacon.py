@@ -394,3 +394,25 @@ class TestWitnessedLog:
     def test_a_key_of_another_type_is_named(self, log: Log) -> None:
         with pytest.raises(FormatError, match="of type 4, got one of type 1"):
             Key.parse(log.key.vkey, type_=COSIGNATURE)
+
+    def test_each_name_is_given_once(self, log: Log) -> None:
+        one, two, three = (key.vkey for key in log.witnesses)
+        head = f"log {log.key.vkey}\n"
+        for text in (
+            f"witness none {one}\nquorum none\n",
+            f"witness a {one}\nwitness a {two}\nquorum a\n",
+            f"witness a {one}\nwitness b {two}\ngroup a any b\nquorum a\n",
+            f"witness a {one}\nwitness b {two}\ngroup g any a\ngroup g any b\nquorum g\n",
+            f"witness a {one}\nwitness b {two}\ngroup g any a b\nwitness g {three}\nquorum g\n",
+        ):
+            unreadable(WitnessedLog.load, (head + text).encode(), "beacon-witnesses")
+
+    def test_limits(self, log: Log) -> None:
+        good = log.policy()
+        others = [f"log {Key.of(str(number), ED25519, bytes([number] * 32)).vkey}\n".encode() for number in range(64)]
+        assert WitnessedLog.load(b"".join(others[:63]) + good)
+        unreadable(WitnessedLog.load, b"".join(others) + good, "beacon-witnesses")
+        padded = b"#" * (64 * 1024 - 1 - len(good)) + b"\n" + good
+        assert len(padded) == 64 * 1024
+        assert WitnessedLog.load(padded)
+        unreadable(WitnessedLog.load, b"#" + padded, "beacon-witnesses")
