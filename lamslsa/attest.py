@@ -2,7 +2,8 @@
 
 This module and what it imports are the trusted computing base. There is a function per kind of measurement and no way
 to have given bytes quoted: that would be a signing oracle, and fresh evidence needs a fresh measurement. What leaves is
-bytes; nothing later serialises them again.
+bytes; nothing later serialises them again. Every function takes ``memory``, where the verified bytes are kept while
+they are used: an enclave build has its own (`lamslsa.artifact.memory`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from lamslsa import _codec
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
+from lamslsa.artifact.memory import SEALED, Memory
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
@@ -34,7 +36,15 @@ __all__ = ["attest_dataset", "attest_evaluation", "attest_own_training", "attest
 
 
 def attest_dataset(
-    path: Path, *, name: str, job: Job, others: Mapping[str, Path], attester: Attester, progress: Progress, nonce: Nonce
+    path: Path,
+    *,
+    name: str,
+    job: Job,
+    others: Mapping[str, Path],
+    attester: Attester,
+    progress: Progress,
+    nonce: Nonce,
+    memory: Memory = SEALED,
 ) -> Run:
     """Measure a dataset: its datasheet, and its overlap with ``others``, by the names they have in the job.
 
@@ -43,14 +53,14 @@ def attest_dataset(
         UnavailableError: the TEE does not answer.
     """
     with ExitStack() as stack:
-        subject = _read(stack, path, "dataset", progress)
-        compared = {other: _read(stack, where, "dataset", progress) for other, where in others.items()}
+        subject = _read(stack, path, "dataset", progress, memory)
+        compared = {other: _read(stack, where, "dataset", progress, memory) for other, where in others.items()}
         payload = measure_dataset(subject, name=name, job=job, others=compared, progress=progress)
     return _quote([("dataset", payload)], attester, nonce)
 
 
 def attest_training(
-    path: Path, *, job: Job, attester: Attester, progress: Progress, nonce: Nonce
+    path: Path, *, job: Job, attester: Attester, progress: Progress, nonce: Nonce, memory: Memory = SEALED
 ) -> tuple[Run, Trained]:
     """Train a model on the dataset at ``path``; the model comes back in memory, to be written before the run is.
 
@@ -59,13 +69,20 @@ def attest_training(
         UnavailableError: the TEE does not answer.
     """
     with ExitStack() as stack:
-        dataset = _read(stack, path, "dataset", progress)
+        dataset = _read(stack, path, "dataset", progress, memory)
         trained = measure_training(dataset, job=job, progress=progress)
     return _quote([("provenance", trained.payload)], attester, nonce), trained
 
 
 def attest_own_training(
-    path: Path, *, code: Path, job: OwnTraining, attester: Attester, progress: Progress, nonce: Nonce
+    path: Path,
+    *,
+    code: Path,
+    job: OwnTraining,
+    attester: Attester,
+    progress: Progress,
+    nonce: Nonce,
+    memory: Memory = SEALED,
 ) -> tuple[Run, Trained]:
     """Train with the user's own code on the dataset at ``path``.
 
@@ -77,13 +94,20 @@ def attest_own_training(
         UnavailableError: the TEE does not answer.
     """
     with ExitStack() as stack:
-        dataset = _read(stack, path, "dataset", progress)
+        dataset = _read(stack, path, "dataset", progress, memory)
         trained = measure_own_training(dataset, code=code, job=job)
     return _quote([("provenance", trained.payload)], attester, nonce), trained
 
 
 def attest_evaluation(
-    model: Path, *, dataset: Path, job: Job, attester: Attester, progress: Progress, nonce: Nonce
+    model: Path,
+    *,
+    dataset: Path,
+    job: Job,
+    attester: Attester,
+    progress: Progress,
+    nonce: Nonce,
+    memory: Memory = SEALED,
 ) -> Run:
     """Measure a model on a dataset.
 
@@ -92,15 +116,15 @@ def attest_evaluation(
         UnavailableError: the TEE does not answer.
     """
     with ExitStack() as stack:
-        subject = _read(stack, model, "model", progress)
-        data = _read(stack, dataset, "dataset", progress)
+        subject = _read(stack, model, "model", progress, memory)
+        data = _read(stack, dataset, "dataset", progress, memory)
         name = model.resolve().name
         payload = measure_evaluation(subject, data, name=name, job=job, progress=progress)
     return _quote([("evaluation", payload)], attester, nonce)
 
 
-def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress) -> VerifiedArtifact:
-    return stack.enter_context(read_verified(path, kind, progress=_reading(path, progress)))
+def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress, memory: Memory) -> VerifiedArtifact:
+    return stack.enter_context(read_verified(path, kind, memory=memory, progress=_reading(path, progress)))
 
 
 def _reading(path: Path, progress: Progress) -> Callable[[ReadProgress], None]:

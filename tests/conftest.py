@@ -32,6 +32,13 @@ def pytest_report_header() -> str:
     return f"fresh mutations: LAMSLSA_FUZZ_SEED={os.environ['LAMSLSA_FUZZ_SEED']}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out for want of Gramine, which no package registry has."""
+    skipped = [item for item in terminalreporter.stats.get("skipped", []) if "gramine" in item.keywords]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} tests need Gramine and were skipped: see enclave/README.md")
+
+
 @pytest.fixture(scope="session")
 def adult() -> Path:
     """The folder with UCI Adult, which `make test` fetches."""

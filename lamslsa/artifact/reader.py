@@ -1,30 +1,26 @@
 """Read an artifact so that the bytes that were hashed are the bytes that are used (threat-model, attester 1).
 
 Rules:
-- All files are copied once into one memory file of this process, which is then sealed against writing, growing,
-  shrinking and unsealing. Digests are computed over the sealed copy. The caller's path is never opened again, so
-  whatever happens on disk afterwards changes nothing.
-- Libraries that insist on opening a path get `VerifiedFile.library_path`, which leads to sealed memory too.
-- Sealed memory files exist on Linux alone; elsewhere reading is refused rather than done in a weaker way.
+- All files are copied once into one memory file of this process, which nobody else can write to
+  (`lamslsa.artifact.memory`). Digests are computed over that copy. The caller's path is never opened again, so whatever
+  happens on disk afterwards changes nothing.
+- Libraries that insist on opening a path get `VerifiedFile.library_path`, which leads to such memory too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
-import mmap
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from lamslsa.artifact._walk import Tree, open_file, opened, read_blocks
 from lamslsa.artifact.hashing import Meter, Progress
 from lamslsa.artifact.manifest import FileEntry, Kind, Manifest
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.artifact.memory import SEALED, Memory, MemoryFile
+from lamslsa.errors import FormatError
 
 __all__ = ["DEFAULT_MAX_BYTES", "VerifiedArtifact", "VerifiedFile", "read_verified"]
 
@@ -40,11 +36,12 @@ class VerifiedFile:
         entry: its path in the artifact, SHA-256 and size.
     """
 
-    __slots__ = ("_content", "_memory", "entry")
+    __slots__ = ("_content", "_file", "_memory", "entry")
 
-    def __init__(self, *, path: str, content: memoryview, memory: int | None) -> None:
+    def __init__(self, *, path: str, content: memoryview, file: MemoryFile | None, memory: Memory) -> None:
         self.entry = FileEntry(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         self._content: memoryview | None = content
+        self._file = file
         self._memory = memory
 
     @property
@@ -56,16 +53,16 @@ class VerifiedFile:
             UnavailableError: there is no memory for the copy that a file among several needs.
         """
         content = self.view()
-        if self._memory is None:
-            self._memory = memory = _memory_file()
+        if self._file is None:
+            file = self._memory.create()
             try:
-                _write(memory, content)
-                _seal(memory)
+                file.write(content)
+                file.seal()
             except BaseException:
-                os.close(memory)
-                self._memory = None
+                file.close()
                 raise
-        return f"/proc/self/fd/{self._memory}"
+            self._file = file
+        return self._file.path
 
     def view(self) -> memoryview:
         """The bytes, read-only and without a copy; a view that was handed out stays good after `close`."""
@@ -80,9 +77,9 @@ class VerifiedFile:
     def close(self) -> None:
         """Let go of the copy; views that were handed out keep its memory alive."""
         self._content = None
-        if self._memory is not None:
-            os.close(self._memory)
-            self._memory = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 class VerifiedArtifact:
@@ -135,6 +132,7 @@ def read_verified(
     kind: Kind,
     *,
     max_bytes: int = DEFAULT_MAX_BYTES,
+    memory: Memory = SEALED,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[VerifiedArtifact]:
     """Copy the artifact at ``root`` into sealed memory, and let go of the copies at the end of the block.
@@ -143,6 +141,7 @@ def read_verified(
         root: a folder or a single file.
         kind: model or dataset; part of the identity.
         max_bytes: the most bytes that all files together may have, since all of them are held in memory.
+        memory: where the copies are kept.
         progress: called at most ten times a second and once at the end.
 
     Raises:
@@ -157,23 +156,26 @@ def read_verified(
                 reason="artifact-size",
                 hint="an artifact is read into memory as a whole; raise the limit if there is enough",
             )
-        memory = _memory_file()
+        copy = memory.create()
         try:
-            offsets = _copy_all(tree, memory, Meter(tree.files, progress))
-            _seal(memory)
-            content = _mapped(memory)
+            offsets = _copy_all(tree, copy, Meter(tree.files, progress))
+            copy.seal()
+            content = copy.content()
         except BaseException:
-            os.close(memory)
+            copy.close()
             raise
     # A single file fills the memory file, so it needs no other; among several each gets its own when it asks for one.
     single = len(tree.files) == 1
     if not single:
-        os.close(memory)
+        copy.close()
     artifact = VerifiedArtifact(
         kind=kind,
         files=[
             VerifiedFile(
-                path=file.path, content=content[offset : offset + file.size], memory=memory if single else None
+                path=file.path,
+                content=content[offset : offset + file.size],
+                file=copy if single else None,
+                memory=memory,
             )
             for file, offset in zip(tree.files, offsets, strict=True)
         ],
@@ -182,77 +184,22 @@ def read_verified(
         yield artifact
 
 
-def _copy_all(tree: Tree, memory: int, meter: Meter) -> list[int]:
+def _copy_all(tree: Tree, copy: MemoryFile, meter: Meter) -> list[int]:
     """Copy every file to the next aligned offset of the memory file, and return the offsets."""
     buffer = memoryview(bytearray(_BUFFER))
     offsets = []
     end = 0
     for file in tree.files:
-        _write(memory, bytes(-end % _ALIGNMENT))
+        copy.write(bytes(-end % _ALIGNMENT))
         end += -end % _ALIGNMENT
         offsets.append(end)
         source = open_file(tree, file)
         try:
             for block in read_blocks(source, buffer, file):
-                _write(memory, block)
+                copy.write(block)
                 meter.add(len(block))
             meter.add(0, files=1)
         finally:
             os.close(source)
         end += file.size
     return offsets
-
-
-def _memory_file() -> int:
-    if not hasattr(os, "memfd_create"):
-        raise UnavailableError(
-            f"expected sealed memory files, got the platform {sys.platform}",
-            reason="memfd-unavailable",
-            hint="measure on Linux",
-        )
-    try:
-        return os.memfd_create("lamslsa", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    except OSError as err:
-        _refuse_memory(err)
-
-
-def _write(memory: int, data: memoryview | bytes) -> None:
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(memory, rest) :]
-    except OSError as err:
-        _refuse_memory(err)
-
-
-def _seal(memory: int) -> None:
-    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
-    try:
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
-    except OSError as err:
-        _refuse_memory(err)
-
-
-def _mapped(memory: int) -> memoryview:
-    size = os.fstat(memory).st_size
-    if size == 0:
-        return memoryview(b"")
-    try:
-        # Private, since kernels before 6.7 refuse even a read-only shared mapping of sealed memory.
-        return memoryview(mmap.mmap(memory, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
-    except OSError as err:
-        _refuse_memory(err)
-
-
-def _refuse_memory(err: OSError) -> NoReturn:
-    if err.errno in (errno.EMFILE, errno.ENFILE):
-        raise FormatError(
-            "expected fewer files than this process may hold open, got more",
-            reason="artifact-open-files",
-            hint="raise the limit (ulimit -n), or pack the files into Parquet or shards",
-        ) from err
-    raise UnavailableError(
-        f"expected memory for a copy of the artifact, got {err.strerror or type(err).__name__}",
-        reason="artifact-memory",
-        hint="free some memory, or raise the limit of the container",
-    ) from err

@@ -18,8 +18,9 @@ from typing import Final
 
 from lamslsa import _codec
 from lamslsa._files import write_file
+from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
 from lamslsa.attest import attest_dataset, attest_evaluation, attest_own_training, attest_training
-from lamslsa.enclave.job import BEACON, CODE, CONFIG, ERROR, JOB, MODEL, PLATFORM, RUN, SCRATCH, Job
+from lamslsa.enclave.job import BEACON, CODE, CONFIG, ERROR, GUESTS, JOB, MODEL, PLATFORM, RUN, SCRATCH, Job
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
@@ -78,19 +79,30 @@ def measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonc
     """
     declared = load_job(config, source=CONFIG.name)
     dataset = root / job.place("dataset")
-    progress = _Lines()
+    progress, memory = _Lines(), _memory(root, job)
     if job.kind == "evaluation":
         model = root / job.place("model")
-        run = attest_evaluation(model, dataset=dataset, job=declared, attester=attester, progress=progress, nonce=nonce)
+        run = attest_evaluation(
+            model, dataset=dataset, job=declared, attester=attester, progress=progress, nonce=nonce, memory=memory
+        )
         return run, None
     if job.kind == "training":
-        run, trained = attest_training(dataset, job=declared, attester=attester, progress=progress, nonce=nonce)
+        run, trained = attest_training(
+            dataset, job=declared, attester=attester, progress=progress, nonce=nonce, memory=memory
+        )
         return run, trained.files
     if job.name is None:
         raise TypeError("expected a job about a dataset to name it: Job sees to that")
     others = {name: root / place for name, place in job.other_places().items()}
     run = attest_dataset(
-        dataset, name=job.name, job=declared, others=others, attester=attester, progress=progress, nonce=nonce
+        dataset,
+        name=job.name,
+        job=declared,
+        others=others,
+        attester=attester,
+        progress=progress,
+        nonce=nonce,
+        memory=memory,
     )
     return run, None
 
@@ -115,8 +127,14 @@ def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: No
         attester=attester,
         progress=_Lines(),
         nonce=nonce,
+        memory=_memory(root, job),
     )
     return run, trained.files
+
+
+def _memory(root: Path, job: Job) -> Memory:
+    """Under Gramine the enclave's own tmpfs; a confidential guest has its kernel's memory files."""
+    return SEALED if job.tee in GUESTS else EnclaveMemory(root / SCRATCH)
 
 
 def _read(path: Path, limit: int) -> bytes:

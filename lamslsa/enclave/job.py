@@ -31,6 +31,7 @@ __all__ = [
     "CODE",
     "CONFIG",
     "ERROR",
+    "GUESTS",
     "INPUTS",
     "JOB",
     "MODEL",
@@ -63,7 +64,7 @@ INPUTS: Final[Mapping[Kind, frozenset[str]]] = {
     "training": frozenset({"dataset"}),
     "evaluation": frozenset({"model", "dataset"}),
 }
-_GUESTS: Final = ("tdx", "snp")
+GUESTS: Final = ("tdx", "snp")
 _KEYS: Final = frozenset({"kind", "tee", "name", "inputs", "others", "nonce", "beacon", "gpu"})
 _MAX_OTHERS: Final = 64
 _MAX_NAME_BYTES: Final = 255
@@ -104,8 +105,8 @@ class Job:
         for base in (*self.inputs.values(), *self.others.values()):
             if not _is_base_name(base):
                 _refuse("the base name of an input", f"{base!a:.80}")
-        if self.gpu and self.tee not in _GUESTS:
-            _refuse(f"a GPU with {' or '.join(_GUESTS)}", self.tee)
+        if self.gpu and self.tee not in GUESTS:
+            _refuse(f"a GPU with {' or '.join(GUESTS)}", self.tee)
         if self.challenge is not None:
             if self.with_beacon:
                 _refuse("a challenge or a beacon", "both")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from lamslsa.errors import FormatError
 
-__all__ = ["MAX_CBOR_BYTES", "Tagged", "head", "loads"]
+__all__ = ["MAX_CBOR_BYTES", "Tagged", "dumps", "head", "loads"]
 
 MAX_CBOR_BYTES: Final = 1024 * 1024
 _MAX_DEPTH: Final = 24
@@ -43,6 +43,31 @@ def loads(data: bytes, *, what: str, max_bytes: int = MAX_CBOR_BYTES) -> Any:
     if reader.at != len(data):
         raise FormatError(f"expected {what} to end after {reader.at} bytes, got {len(data)}", reason="cbor-trailing")
     return value
+
+
+def dumps(value: Any) -> bytes:
+    """A value of our own in its one spelling: None, booleans, integers, bytes, text, lists, maps in their order.
+
+    >>> dumps({"nonce": None, "data": b"x"}).hex()
+    'a2656e6f6e6365f664646174614178'
+    """
+    match value:
+        case None | bool():
+            data = {None: b"\xf6", False: b"\xf4", True: b"\xf5"}[value]
+        case bytes():
+            data = head(2, len(value)) + value
+        case str():
+            text = value.encode("utf-8")
+            data = head(3, len(text)) + text
+        case int():
+            data = head(0, value) if value >= 0 else head(1, -1 - value)
+        case list() | tuple():
+            data = head(4, len(value)) + b"".join(map(dumps, value))
+        case dict():
+            data = head(5, len(value)) + b"".join(dumps(key) + dumps(item) for key, item in value.items())
+        case _:
+            raise TypeError(f"expected a value that CBOR is written of here, got {type(value).__name__}")
+    return data
 
 
 def head(major: int, argument: int) -> bytes:

@@ -20,6 +20,7 @@ __all__ = ["HARDWARE", "SIMULATED", "attester_for"]
 
 HARDWARE: Final = ("sgx", "tdx", "snp", "nitro")
 _GPU: Final = "simulated-gpu"
+_HOST: Final = "sgx-host"
 
 
 def attester_for(
@@ -42,11 +43,16 @@ def attester_for(
     Raises:
         UnavailableError: no such TEE, none at all, or no GPU that it can vouch for.
     """
-    now = now or dt.datetime.now(dt.UTC)
     if tee == "auto":
         tee = choose_auto(machine)
     if tee in HARDWARE:
         _refuse_missing(tee, machine)
+    if tee == _HOST:
+        raise UnavailableError(
+            "expected an enclave build to measure in, got none: this machine has SGX, and this process is outside",
+            reason="tee-needs-enclave",
+            hint="lamslsa attest --tee sgx --enclave DIR (lamslsa enclave build)",
+        )
     attester = _simulated(tee, simulated_platform, now) if tee in SIMULATED else _hardware(tee)
     if gpu is None:
         return attester
@@ -60,7 +66,7 @@ def attester_for(
         from lamslsa.evidence.simulated.gpu import SimulatedGpu
 
         folder = platform_folder(_GPU, simulated_platform)
-        return WithDevices(attester, SimulatedGpu.open_or_create(folder, now=now).collect)
+        return WithDevices(attester, SimulatedGpu.open_or_create(folder, now=now or dt.datetime.now(dt.UTC)).collect)
     raise UnavailableError(f"expected nvidia or simulated as GPU, got {gpu!r:.80}", reason="gpu-unknown")
 
 
@@ -101,7 +107,8 @@ def _hardware(tee: str) -> Attester:
             )
 
 
-def _simulated(form: str, simulated_platform: Path, now: dt.datetime) -> Attester:
+def _simulated(form: str, simulated_platform: Path, asked: dt.datetime | None) -> Attester:
+    now = asked or dt.datetime.now(dt.UTC)
     folder = platform_folder(form, simulated_platform)
     match form:
         case "simulated-snp":
@@ -111,7 +118,12 @@ def _simulated(form: str, simulated_platform: Path, now: dt.datetime) -> Atteste
         case "simulated-nitro":
             from lamslsa.evidence.simulated.nitro import SimulatedNitroAttester, SimulatedNitroPlatform
 
-            return SimulatedNitroAttester(SimulatedNitroPlatform.open_or_create(folder, now=now))
+            platform = SimulatedNitroPlatform.open_or_create(folder, now=now)
+            return (
+                SimulatedNitroAttester(platform)
+                if asked is None
+                else SimulatedNitroAttester(platform, clock=lambda: now)
+            )
         case _:
             from lamslsa.evidence.simulated.attester import SimulatedAttester
             from lamslsa.evidence.simulated.platform import SimulatedPlatform

@@ -293,9 +293,7 @@ class EvidenceVerifier(Protocol):
         """
         ...
 
-    def standing(
-        self, quote: bytes, *, collateral: bytes | None, roots: Sequence[Root], now: dt.datetime
-    ) -> Standing:
+    def standing(self, quote: bytes, *, collateral: bytes | None, roots: Sequence[Root], now: dt.datetime) -> Standing:
         """How the platform of a quote, authentic as of its own time, stands now.
 
         Only what has become known since is judged: revocation, advisories, the number of the endorsements. That the

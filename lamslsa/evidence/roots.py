@@ -65,6 +65,8 @@ VENDOR_ROOTS: Final[Mapping[RootOf, Mapping[str, str]]] = MappingProxyType(
         "snp": MappingProxyType(
             {
                 "69d063b45344d26a2e94e1f4210de49ef555308287d4c174445c95639a540bcd": "ARK-Milan",
+                "4c6598d19c18719c5dfd4a7d335f674e5bfe1d8f800cea2cf270c10d103db2f1": "ARK-Genoa",
+                "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a": "ARK-Turin",
             }
         ),
         "nitro": MappingProxyType(
@@ -106,7 +108,8 @@ def load_root(pem_or_der: bytes) -> Root:
         )
     der = pem_or_der
     if pem_or_der.startswith(b"-----"):
-        first, *others = parse_chain(pem_or_der, what="a root certificate")
+        text = pem_or_der if pem_or_der.endswith(b"\n") else pem_or_der + b"\n"
+        first, *others = parse_chain(text, what="a root certificate")
         if others:
             raise FormatError(
                 f"expected exactly one certificate, got {1 + len(others)}",

@@ -29,7 +29,9 @@ __all__ = ["BeaconVerifier", "Challenge", "EvidenceTrust", "Freshness", "Verifie
 
 _WITH_DEVICES: Final = frozenset({"tdx", "snp"})
 # Endorsements that say nothing about the time in question, or not everything: the next ones may.
-_OF_ANOTHER_TIME: Final = frozenset({"evidence-collateral-window", "evidence-collateral-missing"})
+_OF_ANOTHER_TIME: Final = frozenset(
+    {"evidence-collateral-window", "evidence-certificate-window", "evidence-collateral-missing"}
+)
 
 
 class BeaconVerifier(Protocol):

@@ -41,6 +41,7 @@ _WEIGHTS: Final = {
     "configuration-other": 6,
     "measurer-other": 8,
     "builder-other": 8,
+    "build-type-other": 9,
     "schema-other": 9,
     "schema-absent": 9,
     "schema-digest": 9,

@@ -20,7 +20,7 @@ from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude, not_evaluated
 from lamslsa.policy._context import Context
 from lamslsa.policy.model import DatasetTerms, ParameterTerms, Policy
-from lamslsa.predicates.provenance import BUILDER_PREFIX
+from lamslsa.predicates.provenance import BUILDER_PREFIX, TRAINING_BUILD_TYPE
 
 __all__ = ["ingredient_rules", "lineage_rule", "qualifying_trainings", "training_rule", "unknown_training"]
 
@@ -42,6 +42,15 @@ def _misses(context: Context, item: Training) -> tuple[Miss, ...]:
                 message=item.fault.message,
                 mend=item.fault.hint or "attest the training again",
                 authentic=False,
+            )
+        )
+    build_type = item.provenance.build_definition.build_type
+    if build_type != TRAINING_BUILD_TYPE:
+        misses.append(
+            Miss(
+                reason="build-type-other",
+                message=f"expected declarative training, got code of the user's own ({build_type})",
+                mend="train with lamslsa attest training: no policy of this version trusts training code of others",
             )
         )
     builder = item.provenance.run_details.builder.id

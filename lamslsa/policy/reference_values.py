@@ -34,7 +34,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _RELEASE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
 _MEASURED: Final = (dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE)
 _PREDICATE_TYPES: Final = (*_MEASURED, provenance.PREDICATE_TYPE)
-_BUILD_TYPES: Final = (provenance.TRAINING_BUILD_TYPE,)
+_BUILD_TYPES: Final = (provenance.TRAINING_BUILD_TYPE, provenance.OWN_TRAINING_BUILD_TYPE)
 _MAX_FILE_BYTES: Final = 1024 * 1024
 
 

@@ -11,6 +11,7 @@ from lamslsa.predicates._common import Digest, Environment, Measurer, WireModel
 
 __all__ = [
     "BUILDER_PREFIX",
+    "OWN_TRAINING_BUILD_TYPE",
     "PREDICATE_TYPE",
     "TRAINING_BUILD_TYPE",
     "BuildDefinition",
@@ -26,6 +27,7 @@ __all__ = [
 
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 TRAINING_BUILD_TYPE: Final = "https://lamslsa.dev/training/v1"
+OWN_TRAINING_BUILD_TYPE: Final = "https://lamslsa.dev/own-training/v1"
 BUILDER_PREFIX: Final = "https://lamslsa.dev/enclave/"
 
 
@@ -70,7 +72,7 @@ class InternalParameters(WireModel, frozen=True, kw_only=True):
 class BuildDefinition(WireModel, frozen=True, kw_only=True):
     """SLSA buildDefinition, with our parameters typed."""
 
-    build_type: Literal["https://lamslsa.dev/training/v1"]
+    build_type: Literal["https://lamslsa.dev/training/v1", "https://lamslsa.dev/own-training/v1"]
     external_parameters: TrainingParameters
     internal_parameters: InternalParameters
     resolved_dependencies: tuple[Dependency, ...]

@@ -89,6 +89,6 @@ MEASURE_VOUCHES: Final = VouchesFor(
 """What the build without user code vouches for: every measurer and declarative training of this release."""
 
 TRAIN_OWN_VOUCHES: Final = VouchesFor(
-    predicate_types=(provenance.PREDICATE_TYPE,), build_types=(provenance.TRAINING_BUILD_TYPE,)
+    predicate_types=(provenance.PREDICATE_TYPE,), build_types=(provenance.OWN_TRAINING_BUILD_TYPE,)
 )
 """What a build with one user's training code vouches for: that training and nothing else."""

@@ -55,6 +55,8 @@ SCHEMA: Final[Mapping[str, Any]] = {
 REMOVED: Final = object()
 """Given to `edited`, takes the field away."""
 
+_GOOD_STANDING: Final = Standing(revoked=False, tcb_evaluation_data_number=17)
+_NO_BOUND: Final = Freshness()
 _ENVIRONMENT: Final = {"python": "CPython 3.11.7", "machine": {"threads": 1}, "variables": {}, "packages": []}
 
 
@@ -296,8 +298,8 @@ class Entry:
     payload: bytes
     signers: frozenset[str]
     claims: tuple[Claims, ...]
-    standing: Standing | None = Standing(revoked=False, tcb_evaluation_data_number=17)
-    freshness: Freshness = Freshness()
+    standing: Standing | None = _GOOD_STANDING
+    freshness: Freshness = _NO_BOUND
 
 
 def entries(*, root: str, manifest: Manifest | None = None) -> dict[str, Entry]:

@@ -15,11 +15,12 @@ test wants to be wrong is passed as a keyword; all else stays valid at ``now``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from lamslsa.evidence import _cbor
 from lamslsa.evidence.interface import Evidence, Root
 from lamslsa.evidence.roots import root_of
 from lamslsa.evidence.simulated.nitro_document import (
@@ -92,10 +93,16 @@ class SimulatedNitroVendor:
         )
 
     def document(
-        self, user_data: bytes | None, *, pcrs: Mapping[int, bytes] = PCRS, members: Mapping[str, Any] | None = None
+        self,
+        user_data: bytes | None,
+        *,
+        pcrs: Mapping[int, bytes] = PCRS,
+        members: Mapping[str, Any] | None = None,
+        dumps: Callable[[Any], bytes] = _cbor.dumps,
     ) -> bytes:
-        """A document over user data; ``members`` replace what it says before it is signed."""
-        return document(self.keys["leaf"], {**self.members(user_data, pcrs=pcrs), **(members or {})})
+        """A document over user data; ``members`` replace what it says before it is signed, ``dumps`` writes them."""
+        said = {**self.members(user_data, pcrs=pcrs), **(members or {})}
+        return document(self.keys["leaf"], said, dumps=dumps)
 
     def evidence(self, report_data: bytes) -> Evidence:
         """A document as an attester hands it on."""

@@ -26,10 +26,6 @@ NSM_EXCHANGE: Final = 0xC0200A00
 """_IOWR(0x0A, 0, struct nsm_raw)."""
 _BUFFERS: Final = struct.Struct("=QQQQ")  # address and length of the request, then of the response
 _MAX_RESPONSE_BYTES: Final = 0x3000
-_BYTES: Final = 2  # CBOR major types, RFC 8949 section 3.1
-_TEXT: Final = 3
-_MAP: Final = 5
-_NULL: Final = b"\xf6"
 _HINT: Final = f"run inside a Nitro enclave, with {DEVICE} and the rights of its administrator"
 
 
@@ -88,14 +84,7 @@ def exchange(kernel: Kernel, request: bytes) -> bytes:
 
 
 def _request(user_data: bytes) -> bytes:
-    """``{"Attestation": {"user_data": …, "nonce": null, "public_key": null}}``."""
-    members = _text("user_data") + _cbor.head(_BYTES, len(user_data)) + user_data
-    members += _text("nonce") + _NULL + _text("public_key") + _NULL
-    return _cbor.head(_MAP, 1) + _text("Attestation") + _cbor.head(_MAP, 3) + members
-
-
-def _text(text: str) -> bytes:
-    return _cbor.head(_TEXT, len(text)) + text.encode("ascii")
+    return _cbor.dumps({"Attestation": {"user_data": user_data, "nonce": None, "public_key": None}})
 
 
 def _document(answer: bytes) -> bytes:

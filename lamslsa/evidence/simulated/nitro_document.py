@@ -10,7 +10,7 @@ Layout: see `lamslsa.evidence.nitro.parse`, which reads what this module writes.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
+from lamslsa.evidence import _cbor
 from lamslsa.evidence.nitro.parse import PROTECTED, signed_bytes
 
 __all__ = [
@@ -124,9 +125,7 @@ def sign(key: Key, data: bytes) -> bytes:
     return r.to_bytes(48, "big") + s.to_bytes(48, "big")
 
 
-def document(key: Key, members: Mapping[str, Any]) -> bytes:
-    """The whole document, signed."""
-    import cbor2
-
-    data = cbor2.dumps(members)
-    return cbor2.dumps([PROTECTED, {}, data, sign(key, signed_bytes(data))])
+def document(key: Key, members: Mapping[str, Any], *, dumps: Callable[[Any], bytes] = _cbor.dumps) -> bytes:
+    """The whole document, signed; ``dumps`` writes its members."""
+    data = dumps(dict(members))
+    return _cbor.dumps([PROTECTED, {}, data, sign(key, signed_bytes(data))])

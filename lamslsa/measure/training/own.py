@@ -35,8 +35,8 @@ from lamslsa.measure.training.tabular import Trained
 from lamslsa.predicates._common import Digest, Measurer
 from lamslsa.predicates.provenance import (
     BUILDER_PREFIX,
+    OWN_TRAINING_BUILD_TYPE,
     PREDICATE_TYPE,
-    TRAINING_BUILD_TYPE,
     BuildDefinition,
     Builder,
     Byproduct,
@@ -174,7 +174,7 @@ def _provenance(artifact: VerifiedArtifact, code: Path, job: OwnTraining, manife
     )
     return Provenance(
         build_definition=BuildDefinition(
-            build_type=TRAINING_BUILD_TYPE,
+            build_type=OWN_TRAINING_BUILD_TYPE,
             external_parameters=TrainingParameters(
                 trainer=_TRAINER, configuration=dict(job.configuration), datasets={"train": job.dataset}
             ),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamslsa.errors import FormatError
-from lamslsa.evidence._cbor import Tagged, head, loads
+from lamslsa.evidence._cbor import Tagged, dumps, head, loads
 
 INTEGERS = st.integers(-(2**64), 2**64 - 1)
 VALUES: Any = st.recursive(
@@ -47,6 +47,23 @@ def refusal(data: str) -> str:
 @given(value=VALUES)
 def test_what_is_written_is_read(value: Any) -> None:
     assert loads(encoded(value), what="a test") == value
+
+
+WRITTEN: Any = st.recursive(
+    st.integers(-(2**63), 2**63 - 1) | st.binary(max_size=300) | st.text(max_size=40) | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=30) | st.dictionaries(st.text(max_size=8) | st.integers(0, 99), inner),
+    max_leaves=12,
+)
+
+
+@given(value=WRITTEN)
+def test_what_we_write_is_what_cbor2_writes(value: Any) -> None:
+    assert dumps(value) == cbor2.dumps(value)
+
+
+def test_what_is_not_written() -> None:
+    with pytest.raises(TypeError, match="float"):
+        dumps({"a": [1.5]})
 
 
 @given(data=st.binary(max_size=60))
