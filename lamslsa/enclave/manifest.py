@@ -78,6 +78,11 @@ _SHOWN: Final = re.compile(
 MAX_MANIFEST_BYTES: Final = 64 * 1024 * 1024
 _MAX_TRUSTED: Final = 100_000
 _KEY: Final = re.compile(r"[A-Za-z0-9_]+")
+_MAX_LEVELS: Final = 16
+# One key of thousands of names costs the TOML parser their square in time and memory, so it never sees one.
+_LONG_KEY: Final = re.compile(
+    rb"(?<![\w-])(?:(?:[\w-]++|'[^'\n]*+'|" + rb'"(?:[^"\\\n]|\\.)*+")[ \t]*+\.[ \t]*+){64}', re.ASCII
+)
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,4}[MG]")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ABSOLUTE_URI: Final = re.compile(r"file:(/[A-Za-z0-9._+@=:,~/()\[\]# -]+)")
@@ -149,13 +154,28 @@ def _refuse(rule: str, expected: str, got: str) -> NoReturn:
 def _toml(final: bytes) -> dict[str, Any]:
     if len(final) > MAX_MANIFEST_BYTES:
         _refuse("syntax", f"at most {MAX_MANIFEST_BYTES} bytes", "more")
+    if _LONG_KEY.search(final):
+        _refuse("syntax", "keys of a few names", "a longer one")
     try:
-        return tomllib.loads(final.decode("ascii"))
+        document = tomllib.loads(final.decode("ascii"))
     except (ValueError, RecursionError) as err:
         raise FormatError(
             f"expected the manifest of an enclave in TOML and ASCII, got {type(err).__name__}",
             reason="enclave-manifest-syntax",
         ) from err
+    _refuse_deep(document)
+    return document
+
+
+def _refuse_deep(document: Mapping[str, Any]) -> None:
+    """Bound the nesting before anything recurses into it, a message that quotes a value included."""
+    level: list[Any] = [document]
+    for _ in range(_MAX_LEVELS):
+        inside = [child for item in level for child in (item.values() if isinstance(item, dict) else item)]
+        level = [child for child in inside if isinstance(child, dict | list)]
+        if not level:
+            return
+    _refuse("syntax", f"at most {_MAX_LEVELS} levels", "more")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

@@ -380,6 +380,36 @@ def test_it_is_plain_toml(data: bytes) -> None:
     assert error.value.reason == "enclave-manifest-syntax"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"a." * 64 + b"a = 1\n",
+        b"[" + b"a . " * 20_000 + b"a]\n",
+        b"'a'." * 20_000 + b"a = 1\n",
+        b'"a\\"".' * 20_000 + b"a = 1\n",
+        b"a = { " + b'"" . ' * 20_000 + b"a = 1 }\n",
+    ],
+)
+def test_a_key_of_very_many_names_never_reaches_the_parser(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tomllib, "loads", None)
+    test_it_is_plain_toml(data)
+
+
+@pytest.mark.parametrize("opening", [b"[", b"{ a = ", b"{ a.a.a.a.a.a.a.a = "])
+@pytest.mark.parametrize("levels", [16, 120])
+def test_the_nesting_is_bounded(opening: bytes, levels: int) -> None:
+    closing = b"]" if opening == b"[" else b" }"
+    test_it_is_plain_toml(b"fs.mounts = " + opening * levels + b"1" + closing * levels)
+
+
+@pytest.mark.parametrize(("levels", "reason"), [(14, "mounts"), (15, "syntax")])
+def test_how_deep_it_may_be(measure: Mapping[str, Any], levels: int, reason: str) -> None:
+    value: Any = "deep"
+    for _ in range(levels):
+        value = [value]
+    refused(put(copy.deepcopy(dict(measure)), "fs.mounts", value), reason)
+
+
 @pytest.mark.parametrize("which", BUILDS)
 def test_the_same_installation_gives_the_same_bytes(which: Build, tiny: Interpreter, code: Path) -> None:
     chosen = code if which == "train-own" else None
