@@ -150,6 +150,17 @@ def test_refused(data: str, reason: str) -> None:
     assert refusal(data) == reason
 
 
+@pytest.mark.parametrize("level", ["81", "a100", "c1"])
+def test_depth_counts_every_level_once(level: str) -> None:
+    loads(bytes.fromhex(level * 24 + "80"), what="a test")
+    assert refusal(level * 25 + "80") == "cbor-depth"
+
+
+def test_a_refusal_names_what_was_read() -> None:
+    with pytest.raises(FormatError, match="in a test, got something else at byte 1"):
+        loads(b"\x82", what="a test")
+
+
 def test_depth_and_size() -> None:
     assert loads(b"\x81" * 24 + b"\x80", what="a test")
     assert refusal("81" * 25 + "80") == "cbor-depth"

@@ -22,6 +22,7 @@ from lamslsa.evidence.roots import (
     is_any_vendor_root,
     is_vendor_root,
     load_root,
+    root_of,
 )
 from lamslsa.testing.simulated import SimulatedVendor
 
@@ -85,6 +86,14 @@ def test_load_der_and_pem(vendor: SimulatedVendor) -> None:
     assert load_root(render_chain([vendor.root.der])) == vendor.root
 
 
+def test_the_fingerprint_is_that_of_the_certificate(vendor: SimulatedVendor) -> None:
+    assert root_of(vendor.root.der).sha256 == hashlib.sha256(vendor.root.der).hexdigest()
+
+
+def test_pem_without_its_last_line_break(vendor: SimulatedVendor) -> None:
+    assert load_root(render_chain([vendor.root.der]).removesuffix(b"\n")) == vendor.root
+
+
 def refusals() -> dict[str, bytes]:
     key = p256()
     return {
@@ -123,8 +132,18 @@ def test_keys_of_the_other_formats(key: Key) -> None:
 
 
 def test_size() -> None:
-    with pytest.raises(FormatError, match="at most 16384 bytes"):
+    with pytest.raises(FormatError, match="at most 16384 bytes") as caught:
         load_root(bytes(16 * 1024 + 1))
+    assert caught.value.reason == "root-certificate"
+    with pytest.raises(FormatError, match="expected a self-signed CA certificate"):
+        load_root(bytes(16 * 1024))
+
+
+def test_two_certificates_are_refused_for_being_two() -> None:
+    key = p256()
+    with pytest.raises(FormatError, match="expected exactly one certificate, got 2") as caught:
+        load_root(render_chain([certificate(key), certificate(key)]))
+    assert caught.value.reason == "root-certificate"
 
 
 def test_an_intermediate_is_no_root(vendor: SimulatedVendor) -> None:
