@@ -3,8 +3,8 @@
 What counts as text:
 
 - a string literal, unless it is the ``reason`` of an error or another slug ("evidence-root");
-- what else an error says: every argument of ``raise …(…)`` and ``…Error(…)`` but its ``reason``, and arguments called
-  ``what`` and ``hint`` anywhere, which are for messages only.
+- what else an error says: every argument of ``raise …(…)`` and ``…Error(…)`` but its ``reason``, and arguments and
+  variables called ``what`` and ``hint`` anywhere, which are for messages only.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 _SLUG = re.compile(r"['\"](?!utf-)[a-z0-9]+(-[a-z0-9]+)+['\"]")
+_MESSAGES = ("what", "hint")
 _KILLED = frozenset({"killed", "timeout", "segfault", "check was interrupted by user"})  # the last: at collection
 
 
@@ -91,7 +92,7 @@ class Texts:
 
     def _is_text(self, argument: Any, *, said: bool) -> bool:
         name = argument.keyword.value if argument.keyword else None
-        if name in ("what", "hint"):
+        if name in _MESSAGES or getattr(argument.value, "value", None) in _MESSAGES:
             return True
         return said and name != "reason" and not _is_slug(argument.value)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -253,7 +254,7 @@ def test_sizes() -> None:
             _x509.load_revocation_list(bytes(size), what="a test")
 
 
-def revocation_list(
+def revocation_der(
     serials: Sequence[int] = (),
     *,
     issuer: int = 0,
@@ -261,7 +262,7 @@ def revocation_list(
     window: Window = (NOW - DAY, NOW + DAY),
     extensions: Extensions = (),
     entry_extensions: Extensions = (),
-) -> x509.CertificateRevocationList:
+) -> bytes:
     builder = (
         x509.CertificateRevocationListBuilder().issuer_name(name(issuer)).last_update(window[0]).next_update(window[1])
     )
@@ -272,8 +273,11 @@ def revocation_list(
         for extension, critical in entry_extensions:
             entry = entry.add_extension(extension, critical=critical)
         builder = builder.add_revoked_certificate(entry.build())
-    made = builder.sign(KEYS[signed_by], hashes.SHA256())
-    return _x509.load_revocation_list(made.public_bytes(Encoding.DER), what="a test")
+    return builder.sign(KEYS[signed_by], hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+def revocation_list(serials: Sequence[int] = (), **made: Any) -> x509.CertificateRevocationList:
+    return _x509.load_revocation_list(revocation_der(serials, **made), what="a test")
 
 
 def revoked(
@@ -320,3 +324,72 @@ def test_windows_of_revocation_lists() -> None:
     assert revoked(revocation_list([5], window=(NOW - DAY, NOW))) == {5}
     for at in (NOW - DAY - second, NOW + DAY + second):
         refused(lambda when=at: revoked(revocation_list(), at=when), "evidence-collateral-window")  # type: ignore[misc]  # a lambda with a default
+
+
+# --- what is read late by the library is read on loading --------------------------------------------------------------
+
+BASIC_CONSTRAINTS = x509.UnrecognizedExtension(x509.BasicConstraints.oid, b"\x05\x00")
+CRL_NUMBER = x509.UnrecognizedExtension(x509.CRLNumber.oid, b"\x05\x00")
+CRL_REASON = x509.UnrecognizedExtension(x509.CRLReason.oid, b"\x05\x00")
+LATE = dt.datetime(2060, 1, 1, tzinfo=dt.UTC)  # its year has four digits in DER: year 0 can be written
+
+
+def changed(der: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in der
+    return der.replace(old, new)
+
+
+def late(*, before: dt.datetime) -> bytes:
+    after = LATE if before == NOW else LATE.replace(year=2061)
+    return certificate(2, 1, LEAF, window=(before, after)).public_bytes(Encoding.DER)
+
+
+def unreadable_certificates() -> dict[str, bytes]:
+    der = END.public_bytes(Encoding.DER)
+    key = bytes.fromhex("06082a8648ce3d030107")  # the curve's name
+    return {
+        "subject": changed(der, b"number 2", b"number \xff"),
+        "issuer": changed(der, b"number 1", b"number \xff"),
+        "not before": changed(late(before=LATE), b"20600101", b"00000101"),
+        "not after": changed(late(before=NOW), b"20600101", b"00000101"),
+        "extension": certificate(2, 1, [(BASIC_CONSTRAINTS, False)]).public_bytes(Encoding.DER),
+        "key": changed(der, key, key[:-1] + b"\x7f"),
+    }
+
+
+@pytest.mark.parametrize("part", unreadable_certificates())
+def test_certificates_that_cannot_be_read_to_their_end(part: str) -> None:
+    with pytest.raises(FormatError, match="expected a certificate in DER in a test") as caught:
+        _x509.load_certificate(unreadable_certificates()[part], what="a test")
+    assert caught.value.reason == "evidence-certificates"
+
+
+def unreadable_lists() -> dict[str, bytes]:
+    return {
+        "issuer": changed(revocation_der(), b"number 0", b"number \xff"),
+        "last update": changed(revocation_der(window=(LATE, LATE + DAY)), b"20600101", b"00000101"),
+        "next update": changed(revocation_der(window=(NOW, LATE)), b"20600101", b"00000101"),
+        "extension": revocation_der(extensions=[(CRL_NUMBER, False)]),
+        "entry": revocation_der([5], entry_extensions=[(CRL_REASON, False)]),
+    }
+
+
+@pytest.mark.parametrize("part", unreadable_lists())
+def test_revocation_lists_that_cannot_be_read_to_their_end(part: str) -> None:
+    with pytest.raises(FormatError, match="expected a revocation list in DER as a test") as caught:
+        _x509.load_revocation_list(unreadable_lists()[part], what="a test")
+    assert caught.value.reason == "evidence-certificates"
+
+
+def test_every_refusal_of_bytes_has_its_reason() -> None:
+    even = next(made for made in iter(lambda: certificate(2, 1, LEAF), None) if not made.signature[-1] & 1)
+    spelled = bytearray(even.public_bytes(Encoding.DER))
+    spelled[-len(even.signature) - 1] = 1
+    for load, data in (
+        (_x509.load_certificate, bytes(16 * 1024 + 1)),
+        (_x509.load_revocation_list, bytes(1024 * 1024 + 1)),
+        (_x509.load_certificate, bytes(spelled)),
+    ):
+        with pytest.raises(FormatError) as caught:
+            load(data, what="a test")
+        assert caught.value.reason == "evidence-certificates"
