@@ -154,6 +154,37 @@ def test_what_is_remembered_is_small(value: dict[str, Any]) -> None:
     assert collateral.parse(large) == collateral.parse(small)
 
 
+def test_what_is_remembered_at_most(value: dict[str, Any]) -> None:
+    text = json.dumps({**value, "more": ""})
+    size = 128 * 1024
+    for length, remembered in ((size, True), (size + 1, False)):
+        data = json.dumps({**value, "more": "x" * (length - len(text))}).encode()
+        assert len(data) == length
+        assert (collateral.parse(data) is collateral.parse(data)) is remembered
+
+
+@pytest.mark.parametrize("key", ["root_ca_crl", "pck_crl", "tcb_info_signature", "qe_identity_signature"])
+def test_a_refusal_names_the_member(value: dict[str, Any], key: str) -> None:
+    with pytest.raises(FormatError, match=f"hexadecimal {key},"):
+        collateral.parse(json.dumps({**value, key: "xx"}).encode())
+
+
+@pytest.mark.parametrize("document", ["tcb_info", "qe_identity"])
+def test_a_refusal_names_the_document_and_its_member(value: dict[str, Any], document: str) -> None:
+    for text, message in (("{", f"JSON in {document},"), ("1", f"{document} of Intel's shape")):
+        with pytest.raises(FormatError, match=message):
+            collateral.parse(json.dumps({**value, document: text}).encode())
+    for member in ("issueDate", "nextUpdate"):
+        with pytest.raises(FormatError, match=f"expected {member} as"):
+            collateral.parse(inner(value, document, **{member: "today"}))
+
+
+@pytest.mark.parametrize("member", ["fmspc", "pceId"])
+def test_a_refusal_names_what_the_collateral_is_about(value: dict[str, Any], member: str) -> None:
+    with pytest.raises(FormatError, match=f"hexadecimal {member},"):
+        collateral.parse(inner(value, "tcb_info", **{member: "xx"}))
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises(LamslsaError):
