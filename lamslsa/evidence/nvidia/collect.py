@@ -198,6 +198,6 @@ def _certificates(pem: bytes) -> list[bytes]:
 
     try:
         certificates = x509.load_pem_x509_certificates(pem[:_MAX_CHAIN_BYTES])
-    except ValueError as err:
+    except Exception as err:  # the library lists no complete set of what malformed certificates raise
         raise FormatError("expected certificates in PEM, got other text", reason="gpu-text") from err
     return [certificate.public_bytes(Encoding.DER) for certificate in certificates[: CHAIN_LENGTH + 1]]

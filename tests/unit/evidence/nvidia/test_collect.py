@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.evidence._pem import render_chain
 from lamslsa.evidence.nvidia.collect import Nvml, NvmlCollector, from_text, why_unavailable
 from lamslsa.evidence.nvidia.parse import parse
 from lamslsa.evidence.nvidia.verify import MEDIA_TYPE, NvidiaVerifier
@@ -238,11 +239,13 @@ def test_from_text(gpu_vendor: SimulatedGpuVendor) -> None:
 
 def test_from_other_text(gpu_vendor: SimulatedGpuVendor) -> None:
     raw, chain = gpu_vendor.raw_report(NONCE).hex(), pem(gpu_vendor).decode()
+    other_version = gpu_vendor.chain[0].replace(bytes.fromhex("a003020102"), bytes.fromhex("a00302010a"))
     for report, certificates, reason in (
         ("0x" + raw, chain, "gpu-text"),
         (raw, "", "gpu-text"),
         (raw[2:], chain, "gpu-spdm"),
         (raw, chain + chain, "gpu-certificates"),
+        (raw, render_chain([other_version]).decode(), "gpu-text"),
     ):
         with pytest.raises(FormatError) as caught:
             from_text(report, certificates)
