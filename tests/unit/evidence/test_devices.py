@@ -34,6 +34,15 @@ def test_a_guest_has_its_devices_answer(tee: str) -> None:
     assert attester.quote(DATA).quote == DATA
 
 
+def test_the_guest_is_asked_for_its_own_over_the_same_nonce() -> None:
+    class Guest(_Guest):
+        def device_evidence(self, nonce: bytes) -> tuple[DeviceEvidence, ...]:
+            return (DeviceEvidence(media_type="own", data=nonce),)
+
+    attester = WithDevices(Guest("tdx"), lambda nonce: (DeviceEvidence(media_type="gpu", data=nonce),))
+    assert [answer.data for answer in attester.device_evidence(b"n" * 32)] == [b"n" * 32] * 2
+
+
 @pytest.mark.parametrize("tee", ["sgx", "nitro", "simulated", "simulated-sgx", "simulated-nitro", "tdx2", ""])
 def test_an_enclave_gets_no_devices(tee: str) -> None:
     with pytest.raises(UnavailableError) as caught:

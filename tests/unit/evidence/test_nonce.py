@@ -41,6 +41,10 @@ def test_the_nonce_of_a_beacon_is_its_digest(data: bytes, media_type: str) -> No
     assert (nonce.beacon.media_type, nonce.beacon.data) == (media_type, data)
 
 
+def test_the_smallest_beacon() -> None:
+    assert Nonce.of_beacon(b"x").beacon is not None
+
+
 def test_the_largest_beacon() -> None:
     assert Nonce.of_beacon(bytes(MAX_BEACON_BYTES)).beacon is not None
 

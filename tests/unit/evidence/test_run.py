@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import DeviceEvidence, Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run, read_run, write_run
+from lamslsa.predicates.tee_evidence import BEACON_CHECKPOINT_MEDIA_TYPE
 
 RUN = Run(
     statements=(NamedPayload(name="01-dataset", payload=b'{"a":1}'), NamedPayload(name="02-more", payload=b"{}")),
@@ -111,3 +113,78 @@ def test_another_folder_is_refused(folder: Path, change: Callable[[Path], None],
     with pytest.raises(FormatError) as caught:
         read_run(folder)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("quote.bin", 64 * 1024),
+        ("device-01.bin", 256 * 1024),
+        ("event-log.bin", 1024 * 1024),
+        ("beacon.bin", 64 * 1024),
+        ("collateral.json", 16 * 1024 * 1024),
+        ("02-more.json", 16 * 1024 * 1024),
+    ],
+)
+def test_the_largest_files(folder: Path, name: str, limit: int) -> None:
+    (folder / name).write_bytes(bytes(limit))
+    assert read_run(folder)
+    (folder / name).write_bytes(bytes(limit + 1))
+    with pytest.raises(FormatError, match=f"expected at most {limit} bytes in .*{name}") as caught:
+        read_run(folder)
+    assert caught.value.reason == "run-file"
+
+
+def test_as_many_devices_as_a_quote_covers(folder: Path) -> None:
+    for number in range(1, 65):
+        (folder / f"device-{number:02d}.bin").write_bytes(bytes([number]))
+    _index(folder, devices=["x/y"] * 64)
+    assert [device.data[0] for device in read_run(folder).devices] == list(range(1, 65))
+
+
+def test_what_is_in_the_index(folder: Path) -> None:
+    assert json.loads((folder / "evidence.json").read_bytes()) == {
+        "mediaType": "application/x",
+        "nonce": base64.b64encode(RUN.nonce.value).decode(),
+        "statements": ["01-dataset", "02-more"],
+        "devices": ["x/y", "x/y"],
+        "quotedAt": "2026-11-22T00:00:00Z",
+        "beacon": BEACON_CHECKPOINT_MEDIA_TYPE,
+    }
+
+
+@pytest.mark.parametrize("changes", [{"nonce": ...}, {"mediaType": 7}, {"quotedAt": 7}, {"statements": "01-dataset"}])
+def test_an_index_with_other_fields(folder: Path, changes: dict[str, object]) -> None:
+    index = json.loads((folder / "evidence.json").read_bytes()) | changes
+    (folder / "evidence.json").write_text(json.dumps({name: value for name, value in index.items() if value != ...}))
+    with pytest.raises(FormatError, match="expected the index of a run") as caught:
+        read_run(folder)
+    assert caught.value.reason == "run-index"
+
+
+@pytest.mark.parametrize(
+    ("statements", "message"),
+    [
+        ([], "names of different statements"),
+        (["01-dataset", "01-dataset"], "names of different statements"),
+        (["1-dataset"], "name of a statement in the index, got '1-dataset'"),
+        (["01-Dataset"], "name of a statement"),
+        (["01-dataset\n"], "name of a statement"),
+        ([None], "name of a statement in the index, got None"),
+    ],
+)
+def test_names_that_no_statement_has(folder: Path, statements: list[object], message: str) -> None:
+    _index(folder, statements=statements)
+    with pytest.raises(FormatError, match=message) as caught:
+        read_run(folder)
+    assert caught.value.reason == "run-index"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="got No such file or directory") as caught:
+        read_run(tmp_path / "nothing")
+    assert caught.value.hint == "name a folder that lamslsa attest wrote"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "evidence.json").mkdir()
+    with pytest.raises(FormatError, match=r"got another kind|got Is a directory"):
+        read_run(tmp_path / "run")
