@@ -81,7 +81,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9_]+")
 _MAX_LEVELS: Final = 16
 # One key of thousands of names costs the TOML parser their square in time and memory, so it never sees one.
 _LONG_KEY: Final = re.compile(
-    rb"(?<![\w-])(?:(?:[\w-]++|'[^'\n]*+'|" + rb'"(?:[^"\\\n]|\\.)*+")[ \t]*+\.[ \t]*+){64}', re.ASCII
+    rb"(?<![\w\\-])(?:(?:[\w-]++|'[^'\n]*+'|" + rb'"(?:[^"\\\n]|\\.)*+")[ \t]*+\.[ \t]*+){64}', re.ASCII
 )
 _SIZE: Final = re.compile(r"[1-9][0-9]{0,4}[MG]")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import runpy
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
@@ -393,6 +394,16 @@ def test_it_is_plain_toml(data: bytes) -> None:
 def test_a_key_of_very_many_names_never_reaches_the_parser(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tomllib, "loads", None)
     test_it_is_plain_toml(data)
+
+
+@pytest.mark.parametrize(
+    "text", [b'\\"', b'"', b"'", b'\\\\"', b'" "', b'"."', b"a", b"a.", b"a\\", b'"a".' * 63 + b"= "]
+)
+def test_the_search_for_long_keys_takes_linear_time(text: bytes) -> None:
+    started = time.thread_time()
+    with pytest.raises(FormatError):
+        parse_manifest(b'"' + text * (200_000 // len(text)))
+    assert time.thread_time() - started < 2
 
 
 @pytest.mark.parametrize("opening", [b"[", b"{ a = ", b"{ a.a.a.a.a.a.a.a = "])
