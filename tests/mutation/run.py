@@ -149,6 +149,7 @@ def _forget_survivors(group: Group, files: Sequence[str]) -> None:
     """Have mutmut try again what is not killed, with the tests as they are now."""
     mutants = group.work / "mutants"
     (mutants / "mutmut-stats.json").unlink(missing_ok=True)
+    shutil.rmtree(mutants / "tests", ignore_errors=True)
     for file in files:
         path = mutants / f"{file}.meta"
         if path.is_file():

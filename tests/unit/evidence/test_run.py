@@ -135,6 +135,14 @@ def test_the_largest_files(folder: Path, name: str, limit: int) -> None:
     assert caught.value.reason == "run-file"
 
 
+def test_the_largest_nonce(folder: Path) -> None:
+    _index(folder, nonce=base64.b64encode(bytes(64)).decode())
+    assert read_run(folder).nonce.value == bytes(64)
+    _index(folder, nonce=base64.b64encode(bytes(65)).decode())
+    with pytest.raises(FormatError):
+        read_run(folder)
+
+
 def test_as_many_devices_as_a_quote_covers(folder: Path) -> None:
     for number in range(1, 65):
         (folder / f"device-{number:02d}.bin").write_bytes(bytes([number]))
