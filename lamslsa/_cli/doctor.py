@@ -152,11 +152,11 @@ def _roots(now: dt.datetime) -> Iterator[Finding]:
     names = {fingerprint: name for roots in VENDOR_ROOTS.values() for fingerprint, name in roots.items()}
     for fingerprint, name in names.items():
         kinds = ", ".join(kind for kind, roots in VENDOR_ROOTS.items() if fingerprint in roots)
-        found = f"{name}, sha256:{fingerprint}"
+        what, found = f"root of {kinds}: {name}", f"sha256:{fingerprint}"
         if fingerprint == INTEL_SGX_ROOT.sha256:
-            yield _certificate(f"root of {kinds}", found, x509.load_der_x509_certificate(INTEL_SGX_ROOT.der), now)
+            yield _certificate(what, found, x509.load_der_x509_certificate(INTEL_SGX_ROOT.der), now)
         else:
-            yield Finding(name=f"root of {kinds}", state="ok", found=f"{found}, comes with the evidence")
+            yield Finding(name=what, state="ok", found=f"{found}, comes with the evidence")
 
 
 def _certificate(name: str, found: str, certificate: x509.Certificate, now: dt.datetime) -> Finding:
