@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # The variable for a CPU-only torch: make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
+# How long make fuzz tries each target.
+FUZZ_SECONDS ?= 60
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STATE := $(VENV)/.state
@@ -10,7 +12,7 @@ SOURCES := $(shell find lamslsa -type f -not -path '*/__pycache__/*') pyproject.
 ADULT := build/demo/data
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test lint format bench fuzz dev docs clean
+.PHONY: help demo test lint format bench fuzz mutation dev docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -39,6 +41,10 @@ $(STATE)/bench: $(STATE)/venv pyproject.toml constraints.txt
 	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --group bench
 	touch $@
 
+$(STATE)/fuzz $(STATE)/mutation: $(STATE)/venv pyproject.toml constraints.txt
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --group $(notdir $@)
+	touch $@
+
 $(ADULT)/adult.test: examples/census/fetch.py $(STATE)/venv
 	$(BIN)/python examples/census/fetch.py $(ADULT)
 
@@ -61,8 +67,12 @@ format: $(STATE)/groups  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-fuzz: $(STATE)/editable $(ADULT)/adult.test  ## every single-byte mutation of the demo's attestations, once
+fuzz: $(STATE)/editable $(STATE)/fuzz $(ADULT)/adult.test  ## every single-byte mutation of the demo's attestations, and every parser
 	$(BIN)/python -m pytest -n 2 tests/fuzz --every-mutation $(TEST_FLAGS)
+	$(BIN)/python tests/fuzz/run_atheris.py all --seconds $(FUZZ_SECONDS)
+
+mutation: $(STATE)/editable $(STATE)/mutation  ## do the tests notice when a line of a verifier changes?
+	$(BIN)/python tests/mutation/run.py
 
 bench: demo $(STATE)/bench  ## benchmarks on the demo's chain, a table each
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/digest.py

@@ -121,7 +121,7 @@ def test_the_readme_names_every_exit_code() -> None:
 
 
 def test_every_command_in_the_readme_exists() -> None:
-    used = set(re.findall(r"^    lamslsa ([a-z]+)(?: ([a-z]+))?", README, flags=re.MULTILINE))
+    used = set(re.findall(r"^    lamslsa ([a-z-]+)(?: ([a-z]+))?", README, flags=re.MULTILINE))
     assert len(used) >= 10
     for first, second in used:
         command = COMMANDS[first,]
