@@ -35,6 +35,13 @@ def _words(chain: Any, tmp_path: Path) -> dict[str, list[str | Path]]:
         "card": ["card", *judged, "--html", tmp_path / "card.html"],
         "enclave measurement": ["enclave", "measurement", "--tee", "simulated", *platform],
         "completion": ["completion", "bash"],
+        "inspect": ["inspect", chain.runs / "evaluation"],
+        "evidence inspect": [
+            *("evidence", "inspect", chain.runs / "evaluation" / "quote.bin"),
+            *("--collateral", chain.runs / "evaluation" / "collateral.json"),
+        ],
+        "tee": ["tee"],
+        "challenge": ["challenge", tmp_path / "challenge.json"],
     }
 
 
@@ -42,11 +49,15 @@ COMMANDS = [
     "attest dataset",
     "attest evaluation",
     "card",
+    "challenge",
     "completion",
     "digest",
     "enclave measurement",
+    "evidence inspect",
+    "inspect",
     "keygen",
     "publish",
+    "tee",
     "verify",
 ]
 
