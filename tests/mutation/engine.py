@@ -30,8 +30,11 @@ def main(files: list[str], children: str) -> None:
 
     def without_texts(*args: Any) -> Any:
         module, mutations, *ignored = everything(*args)
-        texts = Texts(module)
-        return module, [mutation for mutation in mutations if not texts.has(mutation)], *ignored
+        texts, signs = Texts(module), _signs_in_patterns(module)
+        kept = [
+            mutation for mutation in mutations if not texts.has(mutation) and id(mutation.original_node) not in signs
+        ]
+        return module, kept, *ignored
 
     excluded = {file: _count_texts(everything(file, Path(file).read_text(encoding="utf-8"))) for file in files}
     vars(file_mutation)["create_mutations"] = without_texts
@@ -70,6 +73,14 @@ def _verdicts(file: str) -> Iterator[dict[str, str]]:
             "removed": " ".join(line[1:].strip() for line in lines if line.startswith("-")),
             "added": " ".join(line[1:].strip() for line in lines if line.startswith("+")),
         }
+
+
+def _signs_in_patterns(module: Any) -> set[int]:
+    """The signs of numbers in ``case -1:``, of which mutmut makes ``case +1:``, which is no Python."""
+    import libcst as cst
+
+    patterns = [node.value for node in _walk(module) if isinstance(node, cst.MatchValue)]
+    return {id(value) for value in patterns if isinstance(value, cst.UnaryOperation)}
 
 
 class Texts:

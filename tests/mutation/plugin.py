@@ -1,4 +1,4 @@
-"""A pytest plugin for mutation testing: what one test left in a cache is no answer in the next one.
+"""A pytest plugin for mutation testing: what one test left in a cache is no answer in the next one; nothing is drawn.
 
 Parsers remember what they parsed, and every mutant is tried in a fork of the process that ran the tests without it. So
 caches are cleared: those of the package before every test, and those of the tests, which hold minted evidence, before
@@ -8,6 +8,14 @@ every run.
 from __future__ import annotations
 
 import sys
+
+
+def pytest_configure() -> None:
+    """Have hypothesis draw the same few examples for every mutant."""
+    from hypothesis import settings
+
+    settings.register_profile("mutation", derandomize=True, database=None, max_examples=30)
+    settings.load_profile("mutation")
 
 
 def pytest_sessionstart() -> None:
