@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import verifier_for
-from lamslsa.evidence._pem import render_chain
+from lamslsa.evidence._pem import parse_chain, render_chain
 from lamslsa.evidence.interface import EvidenceVerifier, Standing
 from lamslsa.evidence.roots import INTEL_SGX_ROOT
 from lamslsa.evidence.simulated.certificates import Cpu, sign
@@ -195,6 +195,30 @@ def test_the_ca_of_the_pck_certificate(verifier: EvidenceVerifier, own: Vendor) 
 def test_each_chain_ends_in_the_root_of_the_quote(verifier: EvidenceVerifier, own: Vendor, key: str) -> None:
     value = {**json.loads(own.collateral()), key: render_chain([INTEL_SGX_ROOT.der]).decode()}
     assert not verifier.concerns(own.quote(bytes(64)), json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("key", ["pck_crl_issuer_chain", "tcb_info_issuer_chain", "qe_identity_issuer_chain"])
+def test_it_is_the_last_certificate_of_each_chain_that_counts(
+    verifier: EvidenceVerifier, mint: Mint, own: Vendor, key: str
+) -> None:
+    value = json.loads(own.collateral())
+    own_chain = parse_chain(value[key].encode(), what=key)
+    value[key] = render_chain([*own_chain, mint(own.now).root.der]).decode()
+    for roots in ([own.root], [own.root, mint(own.now).root]):
+        with pytest.raises(VerificationError) as caught:
+            verifier.verify(own.quote(bytes(64)), collateral=json.dumps(value).encode(), roots=roots, at=own.now)
+        assert caught.value.reason == "evidence-collateral-root"
+
+
+def test_endorsements_hold_until_their_last_second(verifier: EvidenceVerifier, own: Vendor) -> None:
+    for window in ((own.now - DAY, own.now), (own.now, own.now + DAY)):
+        collateral = own.collateral(window=window, crl_window=(own.now - DAY, own.now + DAY))
+        quote = own.quote(bytes(64))
+        assert verifier.verify(quote, collateral=collateral, roots=[own.root], at=own.now).simulated
+        for at in (window[0] - dt.timedelta(seconds=1), window[1] + dt.timedelta(seconds=1)):
+            with pytest.raises(VerificationError) as caught:
+                verifier.verify(quote, collateral=collateral, roots=[own.root], at=at)
+            assert caught.value.reason == "evidence-collateral-window"
 
 
 def test_a_quote_whose_pck_certificate_is_none(verifier: EvidenceVerifier, own: Vendor) -> None:
