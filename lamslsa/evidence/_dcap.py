@@ -29,7 +29,7 @@ from lamslsa.evidence.roots import root_of
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["SGX", "TDX", "Kind", "PckQuote", "Verified", "authenticate", "concerns", "standing"]
+__all__ = ["SGX", "TDX", "Kind", "PckQuote", "Verified", "authenticate", "concerns", "presented_path", "standing"]
 
 _SECOND: Final = dt.timedelta(seconds=1)
 _COLLATERAL_HINT: Final = "verify as of another time (--at), or pass the collateral of that time (--collateral)"
@@ -184,6 +184,16 @@ def standing(
         advisories=verified.advisories,
         tcb_evaluation_data_number=verified.tcb_evaluation_data_number,
     )
+
+
+def presented_path(quote: PckQuote, collateral: bytes | None) -> tuple[bytes, ...]:
+    """Every certificate that a quote rests on, each once.
+
+    Raises:
+        FormatError: not collateral.
+    """
+    chains = () if collateral is None else endorsements.parse(collateral).chains.values()
+    return tuple(dict.fromkeys((*quote.chain, *(der for chain in chains for der in chain))))
 
 
 def concerns(quote: PckQuote, collateral: bytes, *, kind: Kind) -> bool:

@@ -275,6 +275,16 @@ class EvidenceVerifier(Protocol):
         """
         ...
 
+    def presented_path(self, quote: bytes, collateral: bytes | None) -> tuple[bytes, ...]:
+        """The DER certificates that a quote rests on, its own and those of its endorsements.
+
+        Authentic once `verify` took both; empty where nobody publishes revocations of them that could be held.
+
+        Raises:
+            FormatError: not a quote, or not collateral.
+        """
+        ...
+
     def concerns(self, quote: bytes, collateral: bytes) -> bool:
         """Whether endorsements say of themselves that they are about the platform of this quote.
 

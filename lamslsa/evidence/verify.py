@@ -23,6 +23,7 @@ from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding, device_verifier_for, verifier_for
 from lamslsa.evidence.interface import Claims, DeviceClaims, EvidenceVerifier, Root, Standing
 from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Beacon
+from lamslsa.evidence.revocation import is_revoked, revocation_lists
 from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, Content, TeeEvidence
 
 __all__ = ["BeaconVerifier", "Challenge", "EvidenceTrust", "Freshness", "VerifiedEvidence", "verify_evidence"]
@@ -123,9 +124,10 @@ def verify_evidence(
     5. The report data in the quote is the expected one, over all 64 bytes.
     6. An event log replays to the registers of the quote.
     7. Each device's report is authentic over the nonce that follows from this run, and no device answers twice.
-    8. A beacon is the preimage of the nonce; its time counts if a source that ``trust`` names has signed it.
+    8. A beacon is the preimage of the nonce; its time counts if a source that ``trust`` names has signed it, and no
+       challenge asks for an answer instead.
     9. How the platform stands now, by the endorsements that the verifier holds, or else by the snapshot if that is
-       still valid now.
+       still valid now. Any revocation list that the verifier holds counts, whichever platform it came with.
 
     Args:
         predicate: what the statement says.
@@ -144,7 +146,7 @@ def verify_evidence(
     digests = [_codec.sha256_hex(data) for _, data in devices]
     expected = binding.report_data(nonce, device_evidence=digests, statements=covers)  # (3)
     snapshot = _snapshot(predicate, verifier)
-    claims, root = _verify_quote(verifier, quote, snapshot, trust)  # (4)
+    claims, root, collateral = _verify_quote(verifier, quote, snapshot, trust)  # (4)
     if not hmac.compare_digest(claims.report_data, expected):  # (5)
         raise VerificationError(
             "expected a quote over the nonce and statements of this evidence, got a quote over something else",
@@ -156,6 +158,9 @@ def verify_evidence(
     attached = _verify_devices(devices, asked, trust)  # (7)
     freshness = _freshness(predicate, nonce, trust)  # (8)
     standing, message = _standing(verifier, quote, snapshot, root, trust)  # (9)
+    lists = [item for held in trust.held for item in revocation_lists(held)]
+    if lists and is_revoked(verifier.presented_path(quote, collateral), lists, now=trust.now):
+        standing = dataclasses.replace(standing or Standing(revoked=True), revoked=True)
     return VerifiedEvidence(
         claims=dataclasses.replace(claims, devices=attached) if attached else claims,
         statement=statement,
@@ -208,14 +213,14 @@ def _snapshot(predicate: TeeEvidence, verifier: EvidenceVerifier) -> bytes | Non
 
 def _verify_quote(
     verifier: EvidenceVerifier, quote: bytes, snapshot: bytes | None, trust: EvidenceTrust
-) -> tuple[Claims, Root]:
+) -> tuple[Claims, Root, bytes | None]:
     """The claims under endorsements that were valid then: the verifier's own before those that the prover chose."""
     options: list[bytes | None] = [held for held in trust.held if verifier.concerns(quote, held)]
     options += [snapshot] if snapshot is not None or not options else []
     for number, collateral in enumerate(options, start=1):
         try:
             root = verifier.presented_root(quote, collateral)
-            return verifier.verify(quote, collateral=collateral, roots=(root,), at=trust.at), root
+            return verifier.verify(quote, collateral=collateral, roots=(root,), at=trust.at), root, collateral
         except VerificationError as err:
             if number == len(options) or err.reason not in _OF_ANOTHER_TIME:
                 raise
@@ -268,11 +273,12 @@ def _freshness(predicate: TeeEvidence, nonce: bytes, trust: EvidenceTrust) -> Fr
             raise VerificationError(
                 "expected a nonce that is the SHA-256 of the beacon, got another", reason="evidence-freshness"
             )
-    if trust.challenge is not None and hmac.compare_digest(trust.challenge.nonce, nonce):
-        return Freshness(not_before=trust.challenge.issued_at)
+    if trust.challenge is not None:  # then nothing else counts: an answer is asked for
+        if hmac.compare_digest(trust.challenge.nonce, nonce):
+            return Freshness(not_before=trust.challenge.issued_at)
+        return Freshness(message="the nonce is not that of the challenge")
     if beacon is None:
-        other = "" if trust.challenge is None else ", and it is not that of the challenge"
-        return Freshness(message=f"the nonce is no beacon{other}")
+        return Freshness(message="the nonce is no beacon")
     message = "the policy names no source of beacons"
     for source in trust.beacons:
         try:

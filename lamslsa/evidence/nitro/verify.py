@@ -94,6 +94,10 @@ class NitroVerifier:
         """
         return parse(quote).user_data or b""
 
+    def presented_path(self, quote: bytes, collateral: bytes | None) -> tuple[bytes, ...]:  # noqa: ARG002
+        """Nothing: AWS publishes no revocations of these certificates, which live for hours, that could be held."""
+        return ()
+
     def concerns(self, quote: bytes, collateral: bytes) -> bool:  # noqa: ARG002 - the interface's signature
         """False: no endorsements are about a document."""
         return False

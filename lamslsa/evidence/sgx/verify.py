@@ -78,6 +78,14 @@ class SgxVerifier:
         """
         return parse(quote).report.report_data
 
+    def presented_path(self, quote: bytes, collateral: bytes | None) -> tuple[bytes, ...]:
+        """PCK certificate, its CA, the root, and the certificates that sign the collateral.
+
+        Raises:
+            FormatError: not a quote, or not collateral.
+        """
+        return _dcap.presented_path(parse(quote), collateral)
+
     def concerns(self, quote: bytes, collateral: bytes) -> bool:
         """Whether collateral says that it is about the platform of a quote: not authenticated."""
         try:

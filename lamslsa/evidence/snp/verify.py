@@ -128,6 +128,17 @@ class SnpVerifier:
         """
         return parse(quote).report_data
 
+    def presented_path(self, quote: bytes, collateral: bytes | None) -> tuple[bytes, ...]:
+        """Leaf, issuer and root, as far as they are in the collateral.
+
+        Raises:
+            FormatError: not a report, or not collateral.
+        """
+        parse(quote)
+        found = None if collateral is None else endorsements.parse(collateral)
+        path = () if found is None else (found.leaf, found.issuer, found.root)
+        return tuple(der for der in path if der is not None)
+
     def concerns(self, quote: bytes, collateral: bytes) -> bool:
         """Whether the leaf of the collateral signed the report, or, without a leaf, whether its product line fits.
 

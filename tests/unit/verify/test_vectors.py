@@ -21,6 +21,7 @@ from lamslsa.evidence.interface import Evidence, Standing
 from lamslsa.evidence.nonce import Beacon, Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.evidence.simulated.certificates import Role
 from lamslsa.evidence.verify import BeaconVerifier, Challenge, Freshness, VerifiedEvidence
 from lamslsa.predicates.tee_evidence import (
     BEACON_CHECKPOINT_MEDIA_TYPE,
@@ -647,6 +648,21 @@ def test_the_newest_endorsements_speak_and_one_that_revokes_is_enough(world: Wor
     assert standing.tcb_evaluation_data_number == 19
 
 
+@pytest.mark.parametrize("role", ["pck", "pck-ca", "tcb-signing"])
+def test_a_revocation_counts_whichever_platform_it_came_with(world: World, role: Role) -> None:
+    world.held = (world.vendor.collateral(revoked=[role], tcb_info={"fmspc": "001122334455"}),)
+    standing = evidence_of(world).standing
+    assert standing is not None
+    assert standing.revoked
+    world.now = NOW + dt.timedelta(days=60)
+    assert evidence_of(world).standing == Standing(revoked=True), "also where nothing else says how the platform stands"
+
+
+def test_what_another_vendor_revokes_is_nothing_to_this_platform(world: World) -> None:
+    world.held = (SimulatedVendor(NOW).collateral(revoked=["pck", "pck-ca", "tcb-signing"]),)
+    assert evidence_of(world).standing == Standing(revoked=False, tcb_evaluation_data_number=17)
+
+
 def test_what_the_verifier_holds_is_asked_before_what_the_prover_chose(world: World) -> None:
     world.held = (world.vendor.collateral(tcb_status="OutOfDate", evaluation_data_number=18),)
     assert evidence_of(world).claims.tcb_status == "OutOfDate"
@@ -692,6 +708,15 @@ def test_a_challenge_bounds_the_age_of_what_answers_it(world: World) -> None:
     world.challenge = Challenge(nonce=bytes(32), issued_at=issued)
     assert evidence_of(world).freshness.not_before is None
     assert "not that of the challenge" in evidence_of(world).freshness.message
+
+
+def test_with_a_challenge_no_beacon_counts(world: World) -> None:
+    with_beacon(world)
+    world.beacons = (Source(b"a checkpoint"),)
+    world.challenge = Challenge(nonce=bytes(32), issued_at=NOW)
+    freshness = evidence_of(world).freshness
+    assert freshness.not_before is None
+    assert "not that of the challenge" in freshness.message
 
 
 def test_a_nonce_by_chance_bounds_nothing(world: World) -> None:
