@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import pytest
 
 from lamslsa.errors import FormatError
 from lamslsa.evidence import _dcap_quote
 from lamslsa.evidence._pem import render_chain
+from lamslsa.evidence.sgx import parse as sgx
+from lamslsa.evidence.tdx import parse as tdx
 from lamslsa.testing.simulated import SimulatedVendor
 
 
@@ -30,6 +33,13 @@ def refused(section: bytes) -> tuple[str, str]:
 )
 def test_what_a_quote_says_it_is(version: int, tee: int, kind: str) -> None:
     assert _dcap_quote.describe(struct.pack("<HHI", version, 2, tee)) == f"version {version} of kind {kind}"
+
+
+@pytest.mark.parametrize(("parse", "named"), [(sgx.parse, "an SGX quote"), (tdx.parse, "a TDX quote")])
+def test_a_report_that_carries_a_quote_is_none(parse: Callable[[bytes], object], named: str) -> None:
+    with pytest.raises(FormatError, match=f"expected {named}, got an Azure HCL report") as caught:
+        parse(b"HCLA" + bytes(1000))
+    assert caught.value.reason == "quote-azure-hcl"
 
 
 def test_a_quote_ends_where_its_length_says() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lamslsa import _codec
@@ -25,6 +26,7 @@ from lamslsa.predicates.tee_evidence import (
     CCEL_MEDIA_TYPE,
     COLLATERAL_MEDIA_TYPE,
     NVIDIA_REPORT_MEDIA_TYPE,
+    SNP_COLLATERAL_MEDIA_TYPE,
     Content,
     TeeEvidence,
 )
@@ -144,13 +146,7 @@ def test_an_enclave_vouches_for_no_device(vendor: SimulatedVendor, gpu: Simulate
 def test_number_of_devices(guests: SimulatedTdxVendor, now: dt.datetime, number: int, reason: str) -> None:
     forged = Content(media_type=NVIDIA_REPORT_MEDIA_TYPE, content="AAAA", digest=Digest(sha256="00" * 32))
     predicate = stated(guests.evidence(report_data()))
-    predicate = TeeEvidence(
-        nonce=predicate.nonce,
-        quote=predicate.quote,
-        collateral=predicate.collateral,
-        device_evidence=(forged,) * number,
-    )
-    assert refused(predicate, now).reason == reason
+    assert refused(msgspec.structs.replace(predicate, device_evidence=(forged,) * number), now).reason == reason
 
 
 # --- event logs -------------------------------------------------------------------------------------------------------
@@ -206,6 +202,30 @@ def test_held_ones_of_another_time_or_platform_are_passed_over(vendor: Simulated
     assert "valid at" in found.standing_message
     found = verified(evidence, now, held=(foreign,))
     assert found.standing == Standing(revoked=False, tcb_evaluation_data_number=17)
+
+
+def test_one_of_another_time_is_what_is_said_where_none_travels(vendor: SimulatedVendor, now: dt.datetime) -> None:
+    bare = dataclasses.replace(vendor.evidence(report_data()), collateral=None)
+    old = vendor.collateral(window=(now - 9 * DAY, now - 8 * DAY))
+    assert refused(stated(bare), now, held=(old,)).reason == "evidence-collateral-window"
+
+
+def test_a_chain_that_travels_in_the_endorsements(tmp_path: Path, now: dt.datetime) -> None:
+    evidence = attester_for("simulated-snp", simulated_platform=tmp_path / "platform", now=now).quote(report_data())
+    assert evidence.collateral is not None
+    predicate = stated(dataclasses.replace(evidence, collateral=None))
+    for part, trust in (
+        ({"collateral": content(SNP_COLLATERAL_MEDIA_TYPE, evidence.collateral)}, {}),
+        ({}, {"held": (evidence.collateral,)}),
+    ):
+        found = verified(msgspec.structs.replace(predicate, **part), now, **trust)
+        assert (found.claims.tee, found.standing) == ("snp", Standing(revoked=False))
+
+
+def test_a_nonce_that_is_too_long(vendor: SimulatedVendor, now: dt.datetime) -> None:
+    predicate = stated(vendor.evidence(report_data()))
+    long = msgspec.structs.replace(predicate, nonce=_codec.encode_base64(bytes(65)))
+    assert refused(long, now).reason == "base64-size"
 
 
 def test_held_ones_that_refuse_are_not_passed_over(vendor: SimulatedVendor, now: dt.datetime) -> None:
