@@ -154,8 +154,9 @@ def _text(at: dt.datetime) -> str:
 def command(file: Path, output: ui.Output) -> int:
     """Choose a nonce for evidence to answer, and keep it in FILE.
 
-    Send the nonce to whoever attests. `lamslsa verify --challenge FILE` then knows that what it accepts was measured
-    after this moment, and refuses the same challenge afterwards. It counts for rules with maxAge.
+    Send the nonce to whoever attests. Under `lamslsa verify --challenge FILE` rules with maxAge accept only what
+    answers this challenge, and so was measured after this moment; rules without it ask for no age. An acceptance
+    uses the challenge up.
 
     \b
     Example:

@@ -14,6 +14,7 @@ from lamslsa._cli import enclave_build, ui
 from lamslsa._cli.inputs import NamedPaths, passphrase_option, platform_option, read_capped
 from lamslsa._cli.reference_values import Wanted, pairs
 from lamslsa._files import replace_file
+from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import TEES, Measurement, Tee
 from lamslsa.evidence.simulated.open import SIMULATED, open_platform
 
@@ -109,6 +110,7 @@ def measurement(simulated_platform: Path, root_file: Path | None, output: ui.Out
         platform=simulated_platform,
         root_file=root_file,
     )
+    _refuse_other_build(options["build_name"], found)
     for text in found.notes:
         output.note(text)
     claimed = found.measurement
@@ -124,6 +126,20 @@ def measurement(simulated_platform: Path, root_file: Path | None, output: ui.Out
     lines = [f"  {name:<12} {value}" for name, value in shown.items() if value is not None]
     output.result("\n".join([claimed.digest, *lines]), document)
     return 0
+
+
+def _refuse_other_build(build: str | None, found: _Found) -> None:
+    """A SIGSTRUCT says which of our builds it is of: the other one must not be vouched for in its name."""
+    from lamslsa.enclave.manifest import PRODUCT_IDS
+
+    expected = {str(name): number for name, number in PRODUCT_IDS.items()}.get(build or "")
+    actual = found.facts.get("isvProdId")
+    if expected is not None and actual is not None and actual != expected:
+        raise FormatError(
+            f"expected ISVPRODID {expected} in the SIGSTRUCT of the build {build}, got {actual}",
+            reason="sigstruct-build",
+            hint="name the build that the file is of; a build of your own has a name of its own, and --vouches-for",
+        )
 
 
 def _source(

@@ -21,6 +21,8 @@ from lamslsa.predicates.tee_evidence import (
 )
 
 __all__ = [
+    "DEBUG_WORDS",
+    "NO_POLICY_WORDS",
     "claims_facts",
     "describe_dcap_collateral",
     "describe_device",
@@ -44,7 +46,8 @@ _PARSERS: Final[Mapping[str, str]] = {
     NITRO_DOCUMENT_MEDIA_TYPE: "lamslsa.evidence.nitro.parse",
     NVIDIA_REPORT_MEDIA_TYPE: "lamslsa.evidence.nvidia.parse",
 }
-_NO_POLICY: Final = "whether root, measurement and patch level are acceptable: a policy decides that"
+NO_POLICY_WORDS: Final = "whether root, measurement and patch level are acceptable: a policy decides that"
+DEBUG_WORDS: Final = "anything that this TEE says: it is in DEBUG mode, the host can look inside"
 _NO_BINDING: Final = "what the report data stands for: that takes the statements and the nonce"
 
 
@@ -79,9 +82,9 @@ def describe_quote(data: bytes, media_type: str, around: Surroundings, *, snapsh
         unverified = f"authenticity: {refused}"
         return Description(kind=_KINDS[media_type], facts=plain(parsed), unverified=(unverified, _NO_BINDING))
     verified = [f"authentic as of {plain(around.at)} up to root {root_words(claims.root, claims.tee)}"]
-    unverified_now = [_NO_BINDING, _NO_POLICY]
+    unverified_now = [_NO_BINDING, NO_POLICY_WORDS]
     if claims.debug:
-        unverified_now.insert(0, "anything that this TEE says: it is in DEBUG mode, the host can look inside")
+        unverified_now.insert(0, DEBUG_WORDS)
     standing = _standing(verifier, data, collateral, around)
     (verified if standing[0] else unverified_now).append(standing[1])
     return Description(

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from lamslsa import _codec, predicates, statement
-from lamslsa.describe.evidence import claims_facts, describe_device, describe_quote
+from lamslsa.describe.evidence import (
+    DEBUG_WORDS,
+    NO_POLICY_WORDS,
+    claims_facts,
+    describe_device,
+    describe_quote,
+    root_words,
+)
 from lamslsa.describe.model import Description, Surroundings, plain
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
-from lamslsa.evidence import binding
+from lamslsa.evidence import binding, verifier_for
+from lamslsa.evidence.interface import DeviceClaims
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
@@ -84,22 +93,28 @@ def _describe_evidence(
         return Description(
             kind="TEE evidence", facts=facts, unverified=(f"that a TEE vouches for anything: {err} [{err.reason}]",)
         )
+    root = root_words(found.claims.root, found.claims.tee)
+    authentic = f"a quote of {found.claims.tee}, authentic as of {plain(around.at)} up to root {root}"
     verified = [
-        f"a quote, authentic as of {plain(around.at)}, covers exactly these {len(covers)} statements, in this order",
-        *(
-            f"device {device.device_id[:16]}: {device.architecture}, as its driver reported, golden values "
-            f"{device.golden_values}"
-            for device in found.claims.devices
-        ),
+        f"{authentic}, covers exactly these {len(covers)} statements, in this order",
+        *map(_device_words, found.claims.devices),
     ]
-    unverified = ["whether root, measurement and patch level are acceptable: a policy decides that"]
+    unverified = [DEBUG_WORDS] if found.claims.debug else []
+    unverified.append(NO_POLICY_WORDS)
     (verified if found.standing is not None and not found.standing.revoked else unverified).append(_standing(found))
     unverified.append(f"when it was quoted: {found.freshness.message or 'no lower bound'}")
     return Description(
         kind="TEE evidence",
-        facts={**facts, "claims": claims_facts(found.claims)},
+        facts={"claims": claims_facts(found.claims), **facts},
         verified=tuple(verified),
         unverified=tuple(unverified),
+    )
+
+
+def _device_words(device: DeviceClaims) -> str:
+    return (
+        f"{device.architecture} {device.device_id[:16]}, as its driver reported, up to root "
+        f"{root_words(device.root, 'nvidia-gpu')}, golden values {device.golden_values}"
     )
 
 
@@ -114,15 +129,21 @@ def describe_run(run: Run, around: Surroundings) -> Description:
     digests = [_codec.sha256_hex(item.payload) for item in run.statements]
     answers = [_codec.sha256_hex(device.data) for device in run.devices]
     quote = describe_quote(run.evidence.quote, run.evidence.media_type, around, snapshot=run.evidence.collateral)
-    expected = binding.report_data(run.nonce.value, device_evidence=answers, statements=digests).hex()
-    bound = expected in _values(quote.facts)
+    expected = binding.report_data(run.nonce.value, device_evidence=answers, statements=digests)
+    presented = verifier_for(run.evidence.media_type).presented_report_data(run.evidence.quote)
+    bound = hmac.compare_digest(presented, expected)
     asked = binding.device_nonce(run.nonce.value, statements=digests)
     sentence = "the quote's report data is that of exactly these statements, devices and this nonce"
+    unverified = ["nothing here is signed yet"]
+    if not bound:
+        unverified.insert(0, f"NOT so: {sentence}")
+    elif not quote.verified:
+        unverified.insert(0, f"{sentence}, as far as the quote can be believed: it is not verified")
     return Description(
         kind="run folder",
         facts={"nonce": run.nonce.value.hex(), "nonceOf": _nonce(run.nonce), "quotedAt": run.quoted_at},
-        verified=(sentence,) if bound else (),
-        unverified=("nothing here is signed yet",) if bound else (f"NOT so: {sentence}", "nothing here is signed yet"),
+        verified=(sentence,) if bound and quote.verified else (),
+        unverified=tuple(unverified),
         parts=(
             quote,
             *(describe_device(device.data, around, nonce=asked) for device in run.devices),
@@ -133,12 +154,3 @@ def describe_run(run: Run, around: Surroundings) -> Description:
 
 def _nonce(nonce: Nonce) -> str:
     return "chance or a challenge" if nonce.beacon is None else f"a beacon, {nonce.beacon.media_type}"
-
-
-def _values(value: Any) -> set[str]:
-    """Every string below a JSON value."""
-    if isinstance(value, dict):
-        return set().union(*map(_values, value.values())) if value else set()
-    if isinstance(value, list):
-        return set().union(*map(_values, value)) if value else set()
-    return {value} if isinstance(value, str) else set()

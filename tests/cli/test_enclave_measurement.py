@@ -49,7 +49,7 @@ def sigstruct(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data[at : at + len(text) // 2] = bytes.fromhex(text)
     data[128:512] = modulus.to_bytes(384, "little")
     data[928:960] = bytes.fromhex("04000000000000000300000000000000" + "ff" * 8 + "fb" + "ff" * 7)
-    data[960:992], data[1024:1028] = b"\x11" * 32, bytes.fromhex("07000300")
+    data[960:992], data[1024:1028] = b"\x11" * 32, bytes.fromhex("01000300")
     signature = key.sign(bytes(data[:128] + data[900:1028]), padding.PKCS1v15(), hashes.SHA256())
     number = int.from_bytes(signature, "big")
     first = number * number // modulus
@@ -86,7 +86,7 @@ def test_a_signed_reference_value_from_a_sigstruct(lamslsa: Run, tmp_path: Path,
     measurement, values = values_in(envelope.payload)
     assert measurement.parts == printed["measurement"]
     assert measurement.digest == printed["digest"]
-    assert (printed["isvProdId"], printed["isvSvn"], printed["debug"]) == (7, 3, False)
+    assert (printed["isvProdId"], printed["isvSvn"], printed["debug"]) == (1, 3, False)
     assert printed["referenceValues"]["file"] == str(out)
     assert printed["referenceValues"]["sha256"] == statement.parse(envelope.payload).sha256
     assert printed["referenceValues"]["keyId"] == signer.key_id
@@ -105,7 +105,7 @@ def test_bits_left_open_are_said(lamslsa: Run, sigstruct: Path) -> None:
     assert done.returncode == 0
     assert "leaves the bits 00000000000000000400000000000000 of ATTRIBUTES" in done.stderr
     assert "05000000000000000300000000000000" in done.stdout
-    assert "isvProdId    7" in done.stdout
+    assert "isvProdId    1" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -314,3 +314,15 @@ def test_3_release(lamslsa: Run, tmp_path: Path, release: str) -> None:
     done = lamslsa(*words, f"--release={release}", "--statement", tmp_path / "statement.json")
     assert done.returncode == 3, done.stderr
     assert not (tmp_path / "statement.json").exists()
+
+
+def test_a_sigstruct_of_one_build_is_not_vouched_for_as_the_other(
+    lamslsa: Run, tmp_path: Path, sigstruct: Path
+) -> None:
+    out = tmp_path / "statement.json"
+    words = (*MEASUREMENT, "--sigstruct", sigstruct, "--release", "0.2.0", "--statement", out)
+    done = lamslsa(*words, "--build", "train-own")
+    assert done.returncode == 3
+    assert "sigstruct-build" in done.stderr
+    assert not out.exists()
+    assert lamslsa(*words, "--build", "measure").returncode == 0

@@ -23,10 +23,12 @@ from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.evidence.simulated.quote import Enclave
+from lamslsa.evidence.simulated.snp_report import SnpGuest
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import BundleVerifier, KeySigner, generate
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import DEBUG_ATTRIBUTES, SimulatedVendor
+from lamslsa.testing.simulated_snp import SimulatedSnpVendor
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 
@@ -202,3 +204,48 @@ def test_plain_values() -> None:
         "c": ["x", "y"],
         "d": "0:00:01",
     }
+
+
+def many(vendor: SimulatedSnpVendor, *, debug: bool) -> bytes:
+    payloads = [
+        chain.edited(chain.census()["evaluation"], ("subject", 0, "name"), f"m{number}") for number in range(20)
+    ]
+    digests = [_codec.sha256_hex(payload) for payload in payloads]
+    guest = SnpGuest(measurement=b"\x11" * 48, policy=0x30000 | debug << 19)
+    run = Run(
+        statements=tuple(
+            NamedPayload(name=f"{number:02d}-evaluation", payload=payload) for number, payload in enumerate(payloads)
+        ),
+        nonce=Nonce(value=bytes(32)),
+        evidence=vendor.evidence(binding.report_data(bytes(32), statements=digests), guest=guest),
+        quoted_at="2026-11-22T00:00:00Z",
+    )
+    return evidence_statement(run)
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_what_is_verified_says_simulated_and_what_is_not_says_debug(debug: bool) -> None:
+    found = describe(many(SimulatedSnpVendor(NOW), debug=debug), around())
+    assert "SIMULATED" in found.verified[0]
+    assert ("DEBUG" in words(found)) is debug
+    assert next(iter(found.facts)) == "claims", "before any number of subjects"
+
+
+def test_report_data_elsewhere_in_a_quote_is_no_binding(vendor: SimulatedVendor, run: Run) -> None:
+    expected = vendor_report_data(run)
+    enclave = Enclave(mr_enclave=bytes(32), mr_signer=bytes(32), config_id=expected)
+    forged = dataclasses.replace(run.evidence, quote=vendor.quote(b"\xee" * 64, enclave=enclave))
+    found = describe_run(dataclasses.replace(run, evidence=forged), around())
+    assert found.verified == ()
+    assert found.unverified[0].startswith("NOT so")
+
+
+def test_a_run_whose_quote_is_not_verified_is_not_verified(run: Run) -> None:
+    bare = dataclasses.replace(run, evidence=dataclasses.replace(run.evidence, collateral=None))
+    found = describe_run(bare, around())
+    assert found.verified == ()
+    assert "as far as the quote can be believed" in found.unverified[0]
+
+
+def vendor_report_data(run: Run) -> bytes:
+    return binding.report_data(run.nonce.value, statements=[_codec.sha256_hex(run.statements[0].payload)])
