@@ -195,3 +195,10 @@ def test_any_bytes_inside_a_log(data: bytes, at: int, insert: bool) -> None:
     log = render_event_log(EVENTS, size=600)
     with contextlib.suppress(FormatError):
         replay(parse(log[:at] + data + log[at if insert else at + len(data) :]))
+
+
+def test_a_refusal_says_where_the_event_starts() -> None:
+    first = len(render_event_log(EVENTS[:1], size=0))
+    for events, start in (((dataclasses.replace(EVENTS[0], register=9),), START), ((EVENTS[0], event(7, "x")), first)):
+        with pytest.raises(FormatError, match=f"register 1 to 4 at {start}, got register"):
+            parse(render_event_log(events))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lamslsa.errors import FormatError
 from lamslsa.evidence.simulated.td_quote import TrustDomain
-from lamslsa.evidence.tdx.parse import MAX_QUOTE_BYTES, parse, parse_report
+from lamslsa.evidence.tdx.parse import MAX_QUOTE_BYTES, _parse_certification, parse, parse_report
 from lamslsa.testing.simulated_tdx import SimulatedTdxVendor
 
 DATA = bytes(range(64))
@@ -136,3 +136,30 @@ def test_report_size(size: int) -> None:
     with pytest.raises(FormatError) as caught:
         parse_report(bytes(size))
     assert caught.value.reason == "quote-report"
+
+
+def test_a_header_of_version_5_with_nothing_but_its_body_type(vendor: SimulatedTdxVendor) -> None:
+    header = vendor.quote(DATA, domain=DOMAIN, version=5)[:48]
+    for body, reason in (
+        (bytes(5), "quote-truncated"),
+        (bytes(6), "quote-body"),
+        (b"\x03\x00" + (648).to_bytes(4, "little"), "quote-truncated"),
+    ):
+        with pytest.raises(FormatError) as caught:
+            parse(header + body)
+        assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        (b"", "quote-lengths"),
+        (b"\x05\x00" + bytes(3), "quote-lengths"),
+        (b"\x05\x00" + bytes(4), "quote-certification"),
+        (b"\x06\x00" + bytes(5), "quote-lengths"),
+    ],
+)
+def test_certification_data_from_its_smallest_size(section: bytes, reason: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        _parse_certification(section)
+    assert caught.value.reason == reason
