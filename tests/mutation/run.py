@@ -91,13 +91,22 @@ def _arguments() -> argparse.Namespace:
 def _chosen(groups: Sequence[Group], names: Sequence[str]) -> Iterator[Group]:
     """The groups cut down to the named modules."""
     wanted = {name.removeprefix("lamslsa.") for name in names}
-    unknown = wanted - {module for group in groups for module in group.modules}
-    if unknown:
-        sys.exit(f"expected modules of mutmut.toml, got {', '.join(sorted(unknown))}")
+    listed, there = {module for group in groups for module in group.modules}, _modules()
+    if listed != there:
+        sys.exit(f"expected every module in mutmut.toml and no other, got {', '.join(sorted(listed ^ there))}")
+    if not wanted <= listed:
+        sys.exit(f"expected modules of mutmut.toml, got {', '.join(sorted(wanted - listed))}")
     for group in groups:
         modules = tuple(module for module in group.modules if not wanted or module in wanted)
         if modules:
             yield Group(name=group.name, modules=modules, tests=group.tests)
+
+
+def _modules() -> set[str]:
+    """What is to be tested: every module of the evidence code, and the verification of bundles."""
+    package = ROOT / "lamslsa"
+    files = [path.relative_to(package).with_suffix("") for path in (package / "evidence").rglob("*.py")]
+    return {"verify"} | {".".join(path.parts).removesuffix(".__init__") for path in files}
 
 
 def _run(group: Group, settings: Mapping[str, Any], *, again: bool, children: int) -> None:
