@@ -25,12 +25,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa._files import new_folder, write_file
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError
 from lamslsa.evidence._pem import parse_chain, render_chain
 from lamslsa.evidence.interface import DeviceEvidence, Root
 from lamslsa.evidence.nvidia.parse import CHAIN_LENGTH, NONCE_BYTES, render
 from lamslsa.evidence.roots import root_of
+from lamslsa.evidence.simulated import _folder
 from lamslsa.evidence.simulated.gpu_report import (
     CHAIN,
     Gpu,
@@ -50,7 +50,6 @@ _CERTIFICATE_LIFE: Final = dt.timedelta(days=3650)
 # A verifier's clock may be a little behind that of the platform.
 _BACKDATE: Final = dt.timedelta(minutes=10)
 _ROOT_FILE: Final = "root.pem"
-_MAX_FILE_BYTES: Final = 64 * 1024
 _MAX_GPUS: Final = 16
 _CHAIN_FILE: Final = re.compile(r"gpu-([0-9]{1,2})\.pem")
 
@@ -86,14 +85,9 @@ class SimulatedGpu:
                 certificate.public_bytes(serialization.Encoding.DER) for certificate in (certificates | shared).values()
             ]
             files[f"gpu-{number}.pem"] = render_chain(chain)
-            files[f"gpu-{number}.key"] = _private_pem(keys["report"])
+            files[f"gpu-{number}.key"] = _folder.private_pem(keys["report"])
         files[_ROOT_FILE] = render_chain([shared["root"].public_bytes(serialization.Encoding.DER)])
-        try:
-            with new_folder(directory, mode=0o700) as staging:
-                for name, data in files.items():
-                    write_file(staging / name, data, mode=0o600)
-        except OSError as err:
-            raise _unavailable(directory, err) from err
+        _folder.create(directory, files)
         return cls.open(directory)
 
     @classmethod
@@ -104,11 +98,11 @@ class SimulatedGpu:
             UnavailableError: there are none, or the files cannot be read.
             FormatError: files of another kind, or GPUs of several manufacturers.
         """
-        root = parse_chain(_read(directory / _ROOT_FILE), what=_ROOT_FILE)
+        root = parse_chain(_folder.read(directory / _ROOT_FILE), what=_ROOT_FILE)
         numbers = sorted(int(found[1]) for path in directory.iterdir() if (found := _CHAIN_FILE.fullmatch(path.name)))
         gpus = []
         for number in numbers[:_MAX_GPUS]:
-            chain = parse_chain(_read(directory / f"gpu-{number}.pem"), what=f"gpu-{number}.pem")
+            chain = parse_chain(_folder.read(directory / f"gpu-{number}.pem"), what=f"gpu-{number}.pem")
             if len(chain) != CHAIN_LENGTH or chain[-1:] != root:
                 raise FormatError(
                     f"expected a chain from gpu-{number} to {_ROOT_FILE}, got another", reason="simulated-platform"
@@ -172,36 +166,8 @@ def _answer(chain: tuple[bytes, ...], key: Key, nonce: bytes) -> DeviceEvidence:
     return DeviceEvidence(media_type=NVIDIA_REPORT_MEDIA_TYPE, data=render(said + sign(key, said), chain))
 
 
-def _private_pem(key: Key) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
 def _key(path: Path) -> Key:
-    try:
-        key = serialization.load_pem_private_key(_read(path), password=None)
-    except (ValueError, TypeError) as err:
-        raise FormatError(f"expected a private key in {path}, got other bytes", reason="simulated-platform") from err
+    key = _folder.read_key(path)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP384R1):
         raise FormatError(f"expected a P-384 private key in {path}, got another", reason="simulated-platform")
     return key
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as err:
-        raise _unavailable(path, err) from err
-    if len(data) > _MAX_FILE_BYTES:
-        raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes in {path}, got more", reason="simulated-platform")
-    return data
-
-
-def _unavailable(path: Path, err: OSError) -> UnavailableError:
-    return UnavailableError(
-        f"expected simulated GPUs in {path}, got {err.strerror}",
-        reason="simulated-platform",
-        hint="name a folder that can be read and written; the GPUs are made on first use",
-    )

@@ -25,12 +25,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa._files import new_folder, replace_file, write_file
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError
 from lamslsa.evidence import collateral as endorsements
-from lamslsa.evidence._pem import parse_chain, render_chain
+from lamslsa.evidence._pem import render_chain
 from lamslsa.evidence.interface import Measurement, Root
 from lamslsa.evidence.roots import root_of
+from lamslsa.evidence.simulated import _folder
 from lamslsa.evidence.simulated.certificates import (
     KEYS,
     ROLES,
@@ -55,7 +55,6 @@ _COLLATERAL_LIFE: Final = dt.timedelta(days=30)
 _RENEW_BELOW: Final = dt.timedelta(days=20)
 # A verifier's clock may be a little behind that of the platform.
 _BACKDATE: Final = dt.timedelta(minutes=10)
-_MAX_FILE_BYTES: Final = 1024 * 1024
 _CHAIN: Final[tuple[Role, ...]] = ("pck", "pck-ca", "root")
 
 
@@ -86,16 +85,11 @@ class SimulatedPlatform:
         window = (now - _BACKDATE, now + _CERTIFICATE_LIFE)
         cpu = Cpu(ppid=secrets.token_bytes(16))
         certificates = certify(keys, cpu=cpu, windows=dict.fromkeys(ROLES, window))
-        files = {_key_file(name): _private_pem(key) for name, key in keys.items()}
+        files = {_key_file(name): _folder.private_pem(key) for name, key in keys.items()}
         for role, certificate in certificates.items():
             files[_certificate_file(role)] = render_chain([certificate.public_bytes(serialization.Encoding.DER)])
         files[COLLATERAL_FILE] = endorse(keys, certificates, cpu, _endorsement(form, now))
-        try:
-            with new_folder(directory, mode=0o700) as staging:
-                for name, data in files.items():
-                    write_file(staging / name, data, mode=0o600)
-        except OSError as err:
-            raise _unavailable(directory, err) from err
+        _folder.create(directory, files)
         return cls.open(directory, now=now, form=form)
 
     @classmethod
@@ -108,8 +102,8 @@ class SimulatedPlatform:
         """
         certificates: dict[Role, bytes] = {}
         for role in ROLES:
-            certificates[role] = _certificate(directory / _certificate_file(role))
-        collateral = _read(directory / COLLATERAL_FILE)
+            certificates[role] = _folder.read_certificate(directory / _certificate_file(role))
+        collateral = _folder.read(directory / COLLATERAL_FILE)
         current = endorsements.parse(collateral)
         if current.tcb_info_id != form.upper():
             raise FormatError(
@@ -188,19 +182,11 @@ class SimulatedPlatform:
         keys = {name: self._key(name) for name in KEYS}
         certificates = {role: x509.load_der_x509_certificate(der) for role, der in self._certificates.items()}
         self.collateral = endorse(keys, certificates, Cpu(), _endorsement(self.form, now))
-        try:
-            replace_file(self._directory / COLLATERAL_FILE, self.collateral, mode=0o600)
-        except OSError as err:
-            raise _unavailable(self._directory, err) from err
+        _folder.replace(self._directory / COLLATERAL_FILE, self.collateral)
 
     def _key(self, name: KeyName) -> Key:
         path = self._directory / _key_file(name)
-        try:
-            key = serialization.load_pem_private_key(_read(path), password=None)
-        except (ValueError, TypeError) as err:
-            raise FormatError(
-                f"expected a private key in {path}, got other bytes", reason="simulated-platform"
-            ) from err
+        key = _folder.read_key(path)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise FormatError(f"expected an EC private key in {path}, got another", reason="simulated-platform")
         return key
@@ -216,35 +202,3 @@ def _key_file(name: KeyName) -> str:
 
 def _certificate_file(role: Role) -> str:
     return f"{role}.pem"
-
-
-def _private_pem(key: Key) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _certificate(path: Path) -> bytes:
-    first, *others = parse_chain(_read(path), what=str(path))
-    if others:
-        raise FormatError(f"expected one certificate in {path}, got {1 + len(others)}", reason="simulated-platform")
-    return first
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as err:
-        raise _unavailable(path, err) from err
-    if len(data) > _MAX_FILE_BYTES:
-        raise FormatError(f"expected at most {_MAX_FILE_BYTES} bytes in {path}, got more", reason="simulated-platform")
-    return data
-
-
-def _unavailable(path: Path, err: OSError) -> UnavailableError:
-    return UnavailableError(
-        f"expected the simulated platform in {path}, got {err.strerror}",
-        reason="simulated-platform",
-        hint="name a folder that can be read and written; the platform is made on first use",
-    )
