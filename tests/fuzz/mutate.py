@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import random
 import re
@@ -113,11 +114,10 @@ class Mutator:
 
     def _layered(self, data: bytes, depth: int) -> bytes:
         if depth < _MAX_DEPTH and self._chooser.random() > 0.3:
-            layers = [self._json, self._cbor, self._pem, self._der, self._xml, self._lines]
-            for layer in layers:
-                changed = layer(data, depth + 1)
-                if changed is not None:
-                    return changed
+            layers = (self._json, self._cbor, self._pem, self._der, self._xml, self._lines)
+            with contextlib.suppress(RecursionError):  # input that nests deeper than it can be taken apart
+                opened = (layer(data, depth + 1) for layer in layers)
+                return next((changed for changed in opened if changed is not None), None) or self._flat(data)
         return self._flat(data)
 
     def _flat(self, data: bytes) -> bytes:
@@ -292,23 +292,27 @@ class Mutator:
         from lxml import etree
 
         try:
-            root = etree.fromstring(data, parser=etree.XMLParser(resolve_entities=False, no_network=True))
+            return self._nodes_of_xml(etree.fromstring(data, parser=etree.XMLParser(resolve_entities=False)))
         except (etree.XMLSyntaxError, ValueError):
             return None
+
+    def _nodes_of_xml(self, root: Any) -> bytes:
+        """The elements with one change; some changes wrap what is signed into something that is not."""
+        from lxml import etree
+
         nodes = [node for node in root.iter() if isinstance(node.tag, str)]
         node, other = self._chooser.choice(nodes), self._chooser.choice(nodes)
         match self._chooser.randrange(8):
             case 0 if node is not root:
                 node.getparent().remove(node)
             case 1 | 2:
-                other.insert(self._chooser.randrange(len(other) + 1), etree.fromstring(etree.tostring(node)))
+                copied = etree.fromstring(etree.tostring(node, with_tail=False))
+                other.insert(self._chooser.randrange(len(other) + 1), copied)
             case 3:
-                wrapper = etree.fromstring(etree.tostring(root))
-                wrapper.append(root)
-                root = wrapper
+                inside, root = root, etree.fromstring(etree.tostring(root))
+                root.append(inside)
             case 4 if node.attrib:
-                name = self._chooser.choice(list(node.attrib))
-                del node.attrib[name]
+                del node.attrib[self._chooser.choice(list(node.attrib))]
             case 5 if node.attrib:
                 name = self._chooser.choice(list(node.attrib))
                 node.set(name, _xml_text(self._text(node.get(name), _MAX_DEPTH)))
