@@ -3,7 +3,7 @@
 A profile says what the measurement keys of a vendor mean. Two are read:
 
 - AMD SEV-SNP, draft-deeglaze-amd-sev-snp-corim-profile: keys 2 (POLICY) and 5 (VMPL) as they stand in the report, 641
-  (MEASUREMENT), 642 (HOST_DATA), and 1 (GUEST_SVN) where it is a minimum.
+  (MEASUREMENT) and 642 (HOST_DATA). Key 1 (GUEST_SVN) is left out, since the host sets it.
 - Intel, draft-cds-rats-intel-corim-profile: mrtee is MRENCLAVE where it is a SHA-256 and MRTD where it is a SHA-384;
   mrsigner, attributes, miscselect, isvsvn where it is a minimum. RTMR 0 to 3 of a TD are the integrity registers of
   these numbers (draft-ietf-rats-corim), since the profile has none of its own.
@@ -39,7 +39,7 @@ _SNP_CLASSES: Final = (
 )
 _SHA256: Final = (1, "sha-256")
 _SHA384: Final = (7, "sha-384")
-_SVN, _DIGESTS, _RAW, _RAW_MASK, _REGISTERS = 1, 2, 4, 5, 14
+_DIGESTS, _RAW, _RAW_MASK, _REGISTERS = 2, 4, 5, 14
 _MRTEE: Final = -83
 _POLICY_RESERVED_ONE: Final = 1 << 17
 _MAX_VMPL: Final = 3
@@ -130,9 +130,6 @@ class _Snp(_Reader):
     def _take(self, key: int | None, values: Mapping[Any, Any]) -> tuple[int, ...]:
         """Take one measurement over, and say which of its values that used up."""
         match key:
-            case 1 if _SVN in values:
-                self._minimum("guest", values[_SVN])
-                return (_SVN,)
             case 2:
                 self._policy(*_raw(values, 8, "POLICY"))
             case 5:

@@ -62,11 +62,15 @@ SECURITY_VERSIONS: Final[Mapping[Tee, tuple[str, ...]]] = MappingProxyType(
     {
         "sgx": ("isvSvn",),
         "tdx": ("tdxModule", "tdxModuleMajor", "seamLoader"),
-        "snp": ("bootloader", "tee", "snp", "microcode", "fmc", "guest"),
+        "snp": ("bootloader", "tee", "snp", "microcode", "fmc"),
         "nitro": (),
     }
 )
-"""What a policy can put a minimum on, by kind of TEE: names in `Claims.versions`."""
+"""What a minimum can be put on, by kind of TEE: names in `Claims.versions`.
+
+None that the host sets: GUEST_SVN of SEV-SNP comes from an ID block, which a key of anybody's may sign, and is no part
+of the measurement. Claims have it as ``guest``, for information.
+"""
 
 _HEX: Final = re.compile(r"[0-9a-f]*")
 
@@ -168,7 +172,8 @@ class Claims:
         simulated: true unless the quote chains to a vendor root whose fingerprint is compiled in.
         root: SHA-256 fingerprint of the root certificate that the quote chains to.
         measurement: the complete measurement, wire name to lower-case hexadecimal (`MEASUREMENT_PARTS`).
-        versions: security version numbers, at least those of `SECURITY_VERSIONS` that this platform has.
+        versions: security version numbers, at least those of `SECURITY_VERSIONS` that this platform has; whatever else
+            is there is for information.
         report_data: 64 bytes.
         debug: whether the host may look into the TEE.
         tcb_status: the merged status of platform and quoting enclave, as in Intel's TCB info; None where the
@@ -176,6 +181,10 @@ class Claims:
         tcb_evaluation_data_number: of the collateral; None where there is no such number.
         platform_id: what the manufacturer calls the platform; empty where it keeps that to itself.
         devices: attached devices whose answers the quote covers.
+        product: the product line of the processor where security versions are counted for each line by itself
+            (SEV-SNP: ``Milan``, ``Genoa``, ``Turin``); None elsewhere.
+        signing_key: the kind of key that signed the quote where a platform has several (SEV-SNP: ``vcek``, ``vlek``);
+            None elsewhere.
     """
 
     tee: Tee
@@ -190,6 +199,8 @@ class Claims:
     tcb_evaluation_data_number: int | None
     platform_id: str
     devices: tuple[DeviceClaims, ...] = ()
+    product: str | None = None
+    signing_key: str | None = None
 
     @property
     def measurement_digest(self) -> str:

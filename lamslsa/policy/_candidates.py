@@ -57,6 +57,8 @@ _WEIGHTS: Final = {
     "platform-advisory": 13,
     "platform-advisory-denied": 14,
     "platform-id": 14,
+    "platform-product": 14,
+    "platform-key": 14,
     "platform-measurement": 14,
     "platform-release": 14,
     "platform-vouches": 16,
@@ -204,6 +206,28 @@ class Qualifier:
         return found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a quote is from, in words, and whether any of what was judged is simulated; None where there is no quote.
+
+    Devices count where the platform has terms for them; elsewhere nobody asked whether they are what they say.
+    """
+
+    tee: str | None = None
+    simulated: bool | None = None
+
+    @classmethod
+    def of(cls, head: Head, backing: Backing | None, qualifier: Qualifier) -> _Seen:
+        if backing is None:
+            return cls()
+        claims = backing.evidence.claims
+        judged = qualifier.policy.platforms[head.witness.platform].gpu is not None
+        simulated = claims.simulated or (judged and any(device.simulated for device in claims.devices))
+        gpus = f"{len(claims.devices)} GPU" if judged else f"{len(claims.devices)} GPU not judged"
+        words = [claims.tee, *([gpus] if claims.devices else []), *(["SIMULATED"] if simulated else [])]
+        return cls(tee=", ".join(words), simulated=simulated)
+
+
 def conclude(
     head: Head, candidates: Sequence[Candidate], *, absent: Miss, near: VerifiedAttestation | None, qualifier: Qualifier
 ) -> Finding:
@@ -218,7 +242,7 @@ def conclude(
     best = min(candidates, key=Candidate.distance)
     if best.misses:
         return _refused(head, best, max(best.misses, key=lambda miss: miss.weight), qualifier)
-    backing = qualifier.backing(best.attestation, head.witness)
+    seen = _Seen.of(head, qualifier.backing(best.attestation, head.witness), qualifier)
     result = RuleResult(
         name=head.name,
         kind=head.kind,
@@ -230,8 +254,8 @@ def conclude(
         attestation=best.attestation,
         signer=head.witness.signed_by,
         platform=head.witness.platform,
-        tee=_tee(backing),
-        simulated=_simulated(backing),
+        tee=seen.tee,
+        simulated=seen.simulated,
         authentic=True,
     )
     return Finding(result=result, relied=(best.attestation, *best.relied))
@@ -257,6 +281,7 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
     others = [miss for miss in best.misses if miss is not main] if best else []
     item = best.attestation if best else None
     backing = qualifier.backing(item, head.witness) if item else None
+    seen = _Seen.of(head, backing, qualifier)
     return Finding(
         result=RuleResult(
             name=head.name,
@@ -269,23 +294,11 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
             attestation=item,
             signer=", ".join(sorted(item.signers)) if item else None,
             platform=head.witness.platform if backing is not None and not backing.platform else None,
-            tee=_tee(backing),
-            simulated=_simulated(backing),
+            tee=seen.tee,
+            simulated=seen.simulated,
             reason=main.reason,
             message="; also ".join(miss.message for miss in (main, *others)),
             mend="; ".join(dict.fromkeys(miss.mend for miss in (main, *others))),
             authentic=best is not None and best.authentic,
         )
     )
-
-
-def _tee(backing: Backing | None) -> str | None:
-    if backing is None:
-        return None
-    claims = backing.evidence.claims
-    words = [claims.tee, *([f"{len(claims.devices)} GPU"] if claims.devices else [])]
-    return ", ".join([*words, "SIMULATED"] if claims.simulated else words)
-
-
-def _simulated(backing: Backing | None) -> bool | None:
-    return None if backing is None else backing.evidence.claims.simulated

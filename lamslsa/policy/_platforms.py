@@ -9,14 +9,14 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from lamslsa._yaml import Mapping_, Node
 from lamslsa.evidence.appraise import AdvisoryTerms, Denied, GpuTerms, PlatformTerms
-from lamslsa.evidence.appraise.terms import REQUIRED_SVNS, WITH_TCB_STATUS
-from lamslsa.evidence.interface import SECURITY_VERSIONS, TEES, Tee
+from lamslsa.evidence.appraise.terms import REQUIRED_SNP_VERSIONS, SNP_PRODUCTS, WITH_TCB_STATUS
+from lamslsa.evidence.interface import SECURITY_VERSIONS, TEES
 from lamslsa.evidence.roots import is_any_vendor_root, load_root
 from lamslsa.policy import _values
 from lamslsa.policy._files import Files
@@ -36,6 +36,8 @@ _TCB_STATUSES: Final = (
 
 _DEFAULT_SIMULATED_TCB: Final = frozenset({"UpToDate"})
 _WITH_GPU: Final = frozenset({"tdx", "snp"})
+_SNP: Final = frozenset({"snp"})
+_SNP_KEYS: Final = ("vcek", "vlek")
 _ARCHITECTURES: Final = ("hopper", "blackwell")
 _GOLDEN_VALUES: Final = ("matched", "unsafeNotCompared")
 _ADVISORY: Final = re.compile(r"INTEL-SA-[0-9]{5}")
@@ -62,11 +64,13 @@ class PlatformReader:
         number = node.get("minTcbEvaluationDataNumber")
         gpu = node.get("gpu")
         platform_ids = node.get("platformIds")
-        denied = node.get("deny")
+        snp_keys = node.get("snpKeys")
+        least = _by_tee(node.get("minSvns"), tees)
         as_of_only = node.get("unsafeAsOfOnly")
         for key in ("minTcbEvaluationDataNumber", "advisories"):
             self._only_with(node, key, tees, WITH_TCB_STATUS)
         self._only_with(node, "gpu", tees, _WITH_GPU)
+        self._only_with(node, "snpKeys", tees, _SNP)
         roots = self._roots(node, simulated=simulated)
         code = self.code.read(node, tees=tees, simulated=simulated)
         terms = PlatformTerms(
@@ -79,10 +83,14 @@ class PlatformReader:
             unsafe_any_measurement=not code,
             advisories=_advisories(node.get("advisories")),
             minimum_tcb_evaluation_data_number=None if number is None else number.integer(minimum=1),
-            minimum_svns=_minimum_svns(node, tees, simulated=simulated),
+            minimum_svns={
+                tee: _minimums(least[tee], SECURITY_VERSIONS[tee]) for tee in TEES if tee in least and tee != "snp"
+            },
+            snp_minimum_svns=_snp_minimum_svns(least.get("snp"), node, needed="snp" in tees and not simulated),
+            snp_keys=None if snp_keys is None else _values.choices(snp_keys, _SNP_KEYS),
             gpu=None if gpu is None else self._gpu(gpu.mapping(), simulated=simulated),
             platform_ids=None if platform_ids is None else frozenset(_values.each(platform_ids, _identifier)),
-            denied=Denied() if denied is None else _denied(denied.mapping()),
+            denied=self._denied(node.get("deny"), tees),
             unsafe_as_of_only=as_of_only is not None and _unsafe(as_of_only),
         )
         node.finish()
@@ -95,6 +103,23 @@ class PlatformReader:
             value.refuse(
                 f"expected no {key} without {' or '.join(sorted(kinds))} in tee, got some", reason="policy-platform"
             )
+
+    def _denied(self, value: Node | None, tees: frozenset[str]) -> Denied:
+        if value is None:
+            return Denied()
+        node = value.mapping()
+        self._only_with(node, "deviceIds", tees, _WITH_GPU)
+        readers = {"platformIds": _identifier, "measurements": _digest, "deviceIds": _digest}
+        found = {
+            key: frozenset() if (value := node.get(key)) is None else frozenset(_values.each(value, read))
+            for key, read in readers.items()
+        }
+        node.finish()
+        if not any(found.values()):
+            node.refuse(f"expected {', '.join(readers)} or some of them at {node.where}, got none", reason="yaml-empty")
+        return Denied(
+            platform_ids=found["platformIds"], measurements=found["measurements"], device_ids=found["deviceIds"]
+        )
 
     def _tcb(self, node: Mapping_, tees: frozenset[str], *, simulated: bool) -> frozenset[str]:
         self._only_with(node, "tcb", tees, WITH_TCB_STATUS)
@@ -169,32 +194,45 @@ def _unsafe(node: Node) -> bool:
     return True
 
 
-def _minimum_svns(node: Mapping_, tees: frozenset[str], *, simulated: bool) -> Mapping[str, Mapping[str, int]]:
-    given = node.get("minSvns")
-    result: dict[str, Mapping[str, int]] = {}
-    if given is not None:
-        known: dict[str, Tee] = {tee: tee for tee in TEES if tee in tees and SECURITY_VERSIONS[tee]}
-        for key, value in _entries(given.mapping()):
-            names = SECURITY_VERSIONS[known[given.mapping().entries[key][0].choice(known)]]
-            result[key] = {
-                value.mapping().entries[name][0].choice(names): least.integer(minimum=0)
-                for name, least in _entries(value.mapping())
-            }
-    for tee in tees & set(REQUIRED_SVNS) if not simulated else ():
-        missing = [name for name in REQUIRED_SVNS[tee] if name not in result.get(tee, {})]
-        if missing:
-            (given or node).refuse(
-                f"expected minSvns.{tee} with {', '.join(missing)} at {node.where}, got none",
-                reason="policy-svn",
-                hint="the manufacturer does not say which firmware is good enough, so the policy has to",
-            )
+def _by_tee(given: Node | None, tees: frozenset[str]) -> Mapping[str, Node]:
+    known = [tee for tee in TEES if tee in tees and SECURITY_VERSIONS[tee]]
+    return {} if given is None else dict(_entries(given, known))
+
+
+def _snp_minimum_svns(given: Node | None, node: Node, *, needed: bool) -> Mapping[str, Mapping[str, int]]:
+    """By product line; where they are ``needed`` one of them at least, and each with what AMD leaves open."""
+    if given is None:
+        if needed:
+            _refuse_unset(node, f"minSvns.snp with {', '.join(SNP_PRODUCTS)} or some of them at {node.where}")
+        return {}
+    result = {}
+    for product, value in _entries(given, SNP_PRODUCTS):
+        result[product] = _minimums(value, SNP_PRODUCTS[product])
+        missing = [name for name in REQUIRED_SNP_VERSIONS if name not in result[product]]
+        if missing and needed:
+            _refuse_unset(value, f"{', '.join(missing)} at {value.where}")
     return result
 
 
-def _entries(mapping: Mapping_) -> list[tuple[str, Node]]:
+def _refuse_unset(node: Node, expected: str) -> NoReturn:
+    node.refuse(
+        f"expected {expected}, got none",
+        reason="policy-svn",
+        hint="the manufacturer does not say which firmware is good enough, so the policy has to",
+    )
+
+
+def _minimums(node: Node, names: Collection[str]) -> Mapping[str, int]:
+    return {name: least.integer(minimum=0) for name, least in _entries(node, names)}
+
+
+def _entries(node: Node, names: Collection[str]) -> Iterator[tuple[str, Node]]:
+    """Key and value of a mapping that has one at least, each key one of ``names``."""
+    mapping = node.mapping()
     if not mapping.entries:
         mapping.refuse(f"expected at least one entry at {mapping.where}, got none", reason="yaml-empty")
-    return list(mapping)
+    for key, value in mapping:
+        yield mapping.entries[key][0].choice(names), value
 
 
 def _advisories(value: Node | None) -> AdvisoryTerms:
@@ -217,18 +255,6 @@ def _advisories(value: Node | None) -> AdvisoryTerms:
             item.refuse(f"expected each advisory once, got {name} twice", reason="policy-duplicate")
         accepted[name] = until
     return AdvisoryTerms(deny=denied, accept=accepted)
-
-
-def _denied(node: Mapping_) -> Denied:
-    readers = {"platformIds": _identifier, "measurements": _digest, "deviceIds": _digest}
-    found = {
-        key: frozenset() if (value := node.get(key)) is None else frozenset(_values.each(value, read))
-        for key, read in readers.items()
-    }
-    node.finish()
-    if not any(found.values()):
-        node.refuse(f"expected {', '.join(readers)} or some of them at {node.where}, got none", reason="yaml-empty")
-    return Denied(platform_ids=found["platformIds"], measurements=found["measurements"], device_ids=found["deviceIds"])
 
 
 def _versions(node: Node | None) -> frozenset[str] | None:

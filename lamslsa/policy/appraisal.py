@@ -26,7 +26,9 @@ class RuleResult:
         threshold: what the policy asks for, in words.
         attestation: the attestation that satisfied the rule, or came nearest to it.
         signer: who signed it, by the policy's names; None when nothing did.
-        tee: the TEE, in words, simulation in plain sight: ``sgx, SIMULATED``; None when there is none.
+        tee: the TEE, in words, simulation in plain sight: ``sgx, SIMULATED``; None when there is none. GPUs are ``not
+            judged`` where the platform has no terms for them.
+        simulated: whether anything that was judged is simulated, the TEE or a GPU; None when there is none.
         reason: stable kebab-case word; None when satisfied.
         message: why it was refused, in words; empty when satisfied.
         mend: what would mend it; empty when satisfied.

@@ -237,6 +237,12 @@ def _unsafe(policy: Policy) -> tuple[str, ...]:
             if terms.unsafe_any_measurement
         ),
         *(
+            f"platform {terms.name} asks nothing of the firmware of SEV-SNP on {product}: every minimum is 0"
+            for terms in platforms
+            for product, minimums in sorted(terms.snp_minimum_svns.items())
+            if not any(minimums.values())
+        ),
+        *(
             f"platform {terms.name} is not judged as of now: what was revoked since goes unnoticed"
             for terms in platforms
             if terms.unsafe_as_of_only

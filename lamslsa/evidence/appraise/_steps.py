@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from lamslsa.evidence.appraise._gpus import gpus
 from lamslsa.evidence.appraise.terms import (
-    REQUIRED_SVNS,
+    REQUIRED_SNP_VERSIONS,
     WITH_TCB_STATUS,
     AcceptedCode,
     PlatformTerms,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["STEPS", "appraise"]
 
 _VMPL_0: Final = "00000000"
+_ENCLAVE: Final = "-enc"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +122,7 @@ def _denied(case: _Case) -> Iterator[Refusal]:
     found = [f"measurement {claims.measurement_digest}"] if claims.measurement_digest in denied.measurements else []
     if denied.platform_ids and not claims.platform_id:
         found.append("a platform that keeps its id to itself")
-    elif claims.platform_id in denied.platform_ids:
-        found.append(f"platform id {claims.platform_id}")
+    found += [f"platform id {item}" for item in sorted(_ids(claims) & denied.platform_ids)]
     found += [f"device {item.device_id}" for item in claims.devices if item.device_id in denied.device_ids]
     for words in found:
         yield Refusal(
@@ -235,16 +235,42 @@ def _number(case: _Case) -> Iterator[Refusal]:
 
 
 def _svns(case: _Case) -> Iterator[Refusal]:
-    tee, terms = case.claims.tee, case.terms
-    minimums = terms.minimum_svns.get(tee, {})
-    unset = [name for name in REQUIRED_SVNS.get(tee, ()) if name not in minimums]
-    if unset and not terms.simulated:
+    yield from _minimums(case, case.terms.minimum_svns.get(case.claims.tee, {}), of=case.named)
+
+
+def _product(case: _Case) -> Iterator[Refusal]:
+    """SEV-SNP by product line; one that is not listed is accepted only by a rehearsal that lists none."""
+    if case.claims.tee != "snp":
+        return
+    listed, product = case.terms.snp_minimum_svns, case.claims.product
+    minimums = listed.get((product or "").lower())
+    if minimums is None:
+        if listed or not case.terms.simulated:
+            yield Refusal(
+                reason="platform-product",
+                message=f"expected a processor of product line {_words(listed)} {case.named}, got {product or 'none'}",
+                mend="attest on a processor that is listed, or name minimums for this one under minSvns.snp",
+            )
+        return
+    unset = [name for name in REQUIRED_SNP_VERSIONS if name not in minimums]
+    if unset and not case.terms.simulated:
         yield Refusal(
             reason="platform-svn",
-            message=f"expected minimums of {', '.join(unset)} {case.named}, got none in the policy",
-            mend=f"name them under minSvns.{tee}: nobody else says which firmware is good enough",
+            message=f"expected minimums of {', '.join(unset)} on {product} {case.named}, got none in the policy",
+            mend="name them under minSvns.snp: nobody else says which firmware is good enough",
         )
-    yield from _minimums(case, minimums, of=case.named)
+    yield from _minimums(case, minimums, of=f"on {product} {case.named}")
+
+
+def _key(case: _Case) -> Iterator[Refusal]:
+    accepted, claims = case.terms.snp_keys, case.claims
+    if claims.tee == "snp" and accepted is not None and claims.signing_key not in accepted:
+        yield Refusal(
+            reason="platform-key",
+            message=f"expected a report signed by a key of kind {_words(accepted)} {case.named}, "
+            f"got {claims.signing_key or 'none'}",
+            mend="attest where such a key signs, or list this kind under snpKeys",
+        )
 
 
 def _minimums(case: _Case, minimums: Mapping[str, int], *, of: str) -> Iterator[Refusal]:
@@ -260,12 +286,20 @@ def _minimums(case: _Case, minimums: Mapping[str, int], *, of: str) -> Iterator[
 
 def _id(case: _Case) -> Iterator[Refusal]:
     accepted = case.terms.platform_ids
-    if accepted is not None and case.claims.platform_id not in accepted:
+    if accepted is not None and not _ids(case.claims) & accepted:
         yield Refusal(
             reason="platform-id",
             message=f"expected a platform that is listed {case.named}, got {case.claims.platform_id or 'no id'}",
             mend="attest on a platform that is listed, or list this one",
         )
+
+
+def _ids(claims: Claims) -> frozenset[str]:
+    """What lists may call the platform: its id, and for Nitro, where that is new with every launch, the instance."""
+    names = {claims.platform_id}
+    if claims.tee == "nitro":
+        names.add(claims.platform_id.partition(_ENCLAVE)[0])
+    return frozenset(names)
 
 
 def _now(case: _Case) -> Iterator[Refusal]:
@@ -303,6 +337,8 @@ STEPS: Final[tuple[Callable[[_Case], Iterable[Refusal]], ...]] = (
     _advisories,
     _number,
     _svns,
+    _product,
+    _key,
     _id,
     _now,
     _gpu,

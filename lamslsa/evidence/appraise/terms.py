@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 __all__ = [
-    "REQUIRED_SVNS",
+    "REQUIRED_SNP_VERSIONS",
+    "SNP_PRODUCTS",
     "WITH_TCB_STATUS",
     "AcceptedCode",
     "AdvisoryTerms",
@@ -24,10 +25,20 @@ __all__ = [
 WITH_TCB_STATUS: Final = frozenset({"sgx", "tdx"})
 """Kinds of TEE whose manufacturer states a TCB status, advisories and a number of the evaluation."""
 
-REQUIRED_SVNS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {"snp": ("bootloader", "tee", "snp", "microcode")}
+REQUIRED_SNP_VERSIONS: Final = ("bootloader", "tee", "snp", "microcode")
+"""Security versions of SEV-SNP that a policy has to put a minimum on, since AMD does not say which are good enough."""
+
+SNP_PRODUCTS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "milan": REQUIRED_SNP_VERSIONS,
+        "genoa": REQUIRED_SNP_VERSIONS,
+        "turin": (*REQUIRED_SNP_VERSIONS, "fmc"),
+    }
 )
-"""Security versions that a policy has to put a minimum on, since no manufacturer says which of them are good enough."""
+"""Product lines of SEV-SNP, `Claims.product` in lower case, and the security versions of each.
+
+AMD counts these for each line by itself: a number that is good enough on one says nothing of another.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +146,11 @@ class PlatformTerms:
         code: accepted measurements; empty accepts none.
         unsafe_any_measurement: with ``code`` empty, any code is accepted, and vouches for everything.
         minimum_tcb_evaluation_data_number: of the endorsements as of the quote, and of those of now.
-        minimum_svns: by kind of TEE and name (`SECURITY_VERSIONS`).
-        platform_ids: accepted platforms; None accepts all.
+        minimum_svns: by kind of TEE and name (`SECURITY_VERSIONS`); for SEV-SNP there is `snp_minimum_svns`.
+        snp_minimum_svns: by product line and name (`SNP_PRODUCTS`). Other product lines are not accepted; with none at
+            all every one is on a simulated platform, and none as hardware.
+        snp_keys: accepted values of `Claims.signing_key` of SEV-SNP; None accepts all.
+        platform_ids: accepted platforms; None accepts all. The instance of a Nitro enclave stands for all its enclaves.
         unsafe_as_of_only: how the platform stands now is not asked.
     """
 
@@ -150,6 +164,8 @@ class PlatformTerms:
     advisories: AdvisoryTerms = AdvisoryTerms()
     minimum_tcb_evaluation_data_number: int | None = None
     minimum_svns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    snp_minimum_svns: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    snp_keys: frozenset[str] | None = None
     gpu: GpuTerms | None = None
     platform_ids: frozenset[str] | None = None
     denied: Denied = Denied()

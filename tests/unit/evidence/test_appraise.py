@@ -10,8 +10,10 @@ import pytest
 
 from lamslsa.evidence import Claims, Measurement, PlatformTerms, Standing, Vouched, appraise
 from lamslsa.evidence.appraise import AcceptedCode, AdvisoryTerms, Denied, GpuTerms, Vouches
-from lamslsa.evidence.interface import DeviceClaims
+from lamslsa.evidence.appraise.terms import SNP_PRODUCTS
+from lamslsa.evidence.interface import SECURITY_VERSIONS, DeviceClaims
 from lamslsa.evidence.roots import INTEL_SGX_ROOT
+from lamslsa.evidence.snp.parse import PRODUCTS
 from lamslsa.evidence.verify import VerifiedEvidence
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
@@ -65,9 +67,11 @@ SNP = dataclasses.replace(
     CLAIMS,
     tee="snp",
     measurement={"measurement": "aa" * 48, "hostData": "00" * 32, "policy": "00" * 8, "vmpl": "00" * 4},
-    versions=SNP_VERSIONS,
+    versions={**SNP_VERSIONS, "guest": 7},
     tcb_status=None,
     tcb_evaluation_data_number=None,
+    product="Milan",
+    signing_key="vcek",
 )
 GUESTS = dataclasses.replace(
     REHEARSAL,
@@ -345,23 +349,143 @@ class TestSecurityVersions:
             assert look(CLAIMS, terms) == expected
 
     def test_an_absent_version_is_below_every_minimum(self) -> None:
-        assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": {"fmc": 0}})) == ["platform-svn"]
+        turin = dataclasses.replace(SNP, product="Turin")
+        terms = dataclasses.replace(GUESTS, snp_minimum_svns={"turin": {"fmc": 0}})
+        assert look(turin, terms) == ["platform-svn"]
+        assert look(dataclasses.replace(turin, versions={**SNP_VERSIONS, "fmc": 0}), terms) == []
 
     def test_each_version_counts(self) -> None:
         for name, version in SNP_VERSIONS.items():
             minimums = {**SNP_VERSIONS, name: version + 1}
-            assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": minimums})) == ["platform-svn"]
-        assert look(SNP, dataclasses.replace(GUESTS, minimum_svns={"snp": SNP_VERSIONS})) == []
+            assert look(SNP, dataclasses.replace(GUESTS, snp_minimum_svns={"milan": minimums})) == ["platform-svn"]
+        assert look(SNP, dataclasses.replace(GUESTS, snp_minimum_svns={"milan": SNP_VERSIONS})) == []
 
-    def test_genuine_snp_needs_minimums(self) -> None:
-        genuine = dataclasses.replace(SNP, simulated=False)
+    def test_minimums_of_the_kind_hold_beside_those_of_the_product_line(self) -> None:
+        terms = dataclasses.replace(GUESTS, snp_minimum_svns={"milan": SNP_VERSIONS}, minimum_svns={"snp": {"snp": 23}})
+        assert look(SNP, terms) == ["platform-svn"]
+
+
+class TestProductLines:
+    """Versions of SEV-SNP are counted for each product line by itself."""
+
+    @pytest.fixture
+    def genuine(self) -> PlatformTerms:
         code = dataclasses.replace(SPELLED_OUT, measurement=SNP.measurement_digest, tee="snp")
-        terms = dataclasses.replace(GUESTS, simulated=False, roots=frozenset(), code=(code,))
-        assert look(genuine, dataclasses.replace(terms, minimum_svns={"snp": SNP_VERSIONS})) == []
-        assert look(genuine, terms) == ["platform-svn"]
+        return dataclasses.replace(GUESTS, simulated=False, roots=frozenset(), code=(code,))
+
+    def test_spelled_as_claims_are(self) -> None:
+        assert tuple(SNP_PRODUCTS) == tuple(product.lower() for product in PRODUCTS)
+        assert {name for names in SNP_PRODUCTS.values() for name in names} == set(SECURITY_VERSIONS["snp"])
+
+    def test_what_holds_for_one_does_not_for_another(self) -> None:
+        listed = {"milan": SNP_VERSIONS, "genoa": {**SNP_VERSIONS, "microcode": 1}}
+        terms = dataclasses.replace(GUESTS, snp_minimum_svns=listed)
+        old = dataclasses.replace(SNP, versions={**SNP_VERSIONS, "microcode": 1})
+        assert look(old, terms) == ["platform-svn"]
+        assert look(dataclasses.replace(old, product="Genoa"), terms) == []
+
+    @pytest.mark.parametrize("product", ["Turin", "milan ", "", None])
+    def test_only_those_that_are_listed(self, genuine: PlatformTerms, product: str | None) -> None:
+        claims = dataclasses.replace(SNP, product=product)
+        listed = dataclasses.replace(GUESTS, snp_minimum_svns={"milan": SNP_VERSIONS, "genoa": SNP_VERSIONS})
+        assert look(claims, listed) == ["platform-product"]
+        assert look(claims, GUESTS) == [], "a rehearsal that lists none"
+        hardware = dataclasses.replace(claims, simulated=False)
+        assert look(hardware, dataclasses.replace(genuine, snp_minimum_svns=listed.snp_minimum_svns)) == [
+            "platform-product"
+        ]
+        assert look(hardware, genuine) == ["platform-product"]
+
+    def test_genuine_ones_need_minimums(self, genuine: PlatformTerms) -> None:
+        claims = dataclasses.replace(SNP, simulated=False)
+        assert look(claims, dataclasses.replace(genuine, snp_minimum_svns={"milan": SNP_VERSIONS})) == []
+        assert look(claims, dataclasses.replace(genuine, minimum_svns={"snp": SNP_VERSIONS})) == ["platform-product"]
+        assert look(claims, genuine) == ["platform-product"]
         for name in SNP_VERSIONS:
             some = {key: value for key, value in SNP_VERSIONS.items() if key != name}
-            assert look(genuine, dataclasses.replace(terms, minimum_svns={"snp": some})) == ["platform-svn"]
+            listed = {"milan": some, "genoa": SNP_VERSIONS}
+            assert look(claims, dataclasses.replace(genuine, snp_minimum_svns=listed)) == ["platform-svn"]
+            assert look(SNP, dataclasses.replace(GUESTS, snp_minimum_svns=listed)) == [], "a rehearsal"
+
+    def test_no_other_kind_of_tee_has_them(self) -> None:
+        assert look(CLAIMS, dataclasses.replace(REHEARSAL, snp_minimum_svns={"milan": SNP_VERSIONS})) == []
+
+    def test_what_is_said(self, genuine: PlatformTerms) -> None:
+        listed = dataclasses.replace(GUESTS, snp_minimum_svns={"turin": {}, "genoa": {}})
+        words = "expected a processor of product line genoa or turin for platform rehearsal, got "
+        assert said(SNP, listed).startswith(f"{words}Milan | attest on")
+        assert said(dataclasses.replace(SNP, product=None), listed).startswith(f"{words}none |")
+        claims = dataclasses.replace(SNP, simulated=False)
+        assert "of product line none at all for platform rehearsal, got Milan |" in said(claims, genuine)
+        some = dataclasses.replace(genuine, snp_minimum_svns={"milan": {"bootloader": 0, "snp": 0}})
+        assert "expected minimums of tee, microcode on Milan for platform rehearsal, got none in" in said(claims, some)
+        high = dataclasses.replace(GUESTS, snp_minimum_svns={"milan": {"snp": 23}})
+        assert said(SNP, high).startswith("expected snp 23 or more on Milan for platform rehearsal, got 22 |")
+
+
+def test_kinds_of_key() -> None:
+    chip, both = frozenset({"vcek"}), frozenset({"vcek", "vlek"})
+    by_provider = dataclasses.replace(SNP, signing_key="vlek")
+    assert look(SNP, dataclasses.replace(GUESTS, snp_keys=chip)) == []
+    assert look(by_provider, GUESTS) == look(by_provider, dataclasses.replace(GUESTS, snp_keys=both)) == []
+    assert look(CLAIMS, dataclasses.replace(REHEARSAL, snp_keys=chip)) == [], "no other kind of TEE has them"
+    terms = dataclasses.replace(GUESTS, snp_keys=chip)
+    words = "expected a report signed by a key of kind vcek for platform rehearsal, got "
+    for claims, got in ((by_provider, "vlek"), (dataclasses.replace(SNP, signing_key=None), "none")):
+        assert look(claims, terms) == ["platform-key"]
+        assert said(claims, terms).startswith(f"{words}{got} | attest where such a key signs")
+
+
+class TestInstances:
+    """What AWS calls a Nitro enclave is new with every launch."""
+
+    INSTANCE = "i-020b6af9246d90e92"
+    CLAIMS = dataclasses.replace(
+        CLAIMS,
+        tee="nitro",
+        measurement=dict.fromkeys(("pcr0", "pcr1", "pcr2", "pcr8"), "00" * 48),
+        versions={},
+        platform_id=f"{INSTANCE}-enc0183d09086c24190",
+    )
+    TERMS = dataclasses.replace(
+        REHEARSAL, tee=frozenset({"nitro"}), code=(AcceptedCode(measurement=CLAIMS.measurement_digest),)
+    )
+
+    @pytest.mark.parametrize(
+        ("listed", "matches"),
+        [
+            (INSTANCE, True),
+            (f"{INSTANCE}-enc0183d09086c24190", True),
+            (f"{INSTANCE}-enc0183d09086c24191", False),
+            (f"{INSTANCE}-enc", False),
+            (INSTANCE[:-1], False),
+            ("i-1", False),
+        ],
+    )
+    def test_listed(self, listed: str, matches: bool) -> None:
+        ids = frozenset({listed})
+        expected = [] if matches else ["platform-id"]
+        assert look(self.CLAIMS, dataclasses.replace(self.TERMS, platform_ids=ids)) == expected
+        expected = ["platform-denied"] if matches else []
+        assert look(self.CLAIMS, dataclasses.replace(self.TERMS, denied=Denied(platform_ids=ids))) == expected
+
+    def test_an_instance_of_no_enclave(self) -> None:
+        claims = dataclasses.replace(self.CLAIMS, platform_id=self.INSTANCE)
+        assert look(claims, dataclasses.replace(self.TERMS, platform_ids=frozenset({self.INSTANCE}))) == []
+        nameless = dataclasses.replace(self.CLAIMS, platform_id="-enc1")
+        assert look(nameless, dataclasses.replace(self.TERMS, platform_ids=frozenset({"i"}))) == ["platform-id"]
+
+    def test_denied_by_both_names(self) -> None:
+        ids = frozenset({self.INSTANCE, self.CLAIMS.platform_id})
+        terms = dataclasses.replace(self.TERMS, denied=Denied(platform_ids=ids))
+        assert look(self.CLAIMS, terms) == ["platform-denied"] * 2
+        one = dataclasses.replace(self.TERMS, denied=Denied(platform_ids=frozenset({self.INSTANCE})))
+        assert f"got platform id {self.INSTANCE} |" in said(self.CLAIMS, one)
+
+    def test_of_nitro_only(self) -> None:
+        claims = dataclasses.replace(CLAIMS, platform_id=self.CLAIMS.platform_id)
+        terms = dataclasses.replace(REHEARSAL, platform_ids=frozenset({self.INSTANCE}))
+        assert look(claims, terms) == ["platform-id"]
 
 
 def test_platform_ids() -> None:
@@ -464,7 +588,7 @@ class TestGpus:
             simulated=False,
             roots=frozenset(),
             code=(code,),
-            minimum_svns={"snp": SNP_VERSIONS},
+            snp_minimum_svns={"milan": SNP_VERSIONS},
             gpu=GPU_TERMS,
         )
         assert look(genuine, terms) == ["gpu-simulated"]

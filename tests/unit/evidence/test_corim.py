@@ -180,20 +180,26 @@ def test_what_is_missing_comes_from_elsewhere_and_agrees_with_the_mask() -> None
 
 
 @pytest.mark.parametrize(
-    ("value", "minimum", "left_out"),
+    ("value", "minimum"),
     [
-        ({1: Tag(553, 4)}, {"guest": 4}, ()),
-        ({1: Tag(60010, [2, 4])}, {"guest": 4}, ()),
-        ({1: Tag(552, 4)}, {}, ("guest, which is no minimum",)),
-        ({1: 4}, {}, ("guest, which is no minimum",)),
-        ({1: Tag(553, True)}, {}, ("guest, which is no minimum",)),
-        ({1: Tag(553, -1)}, {}, ("guest, which is no minimum",)),
-        ({4: Tag(560, bytes(4))}, {}, ("measurement 1, value 4",)),
+        (Tag(553, 4), {"isvSvn": 4}),
+        (Tag(60010, [2, 4]), {"isvSvn": 4}),
+        (Tag(60010, [2, 0]), {"isvSvn": 0}),
+        (Tag(552, 4), {}),
+        (4, {}),
+        (Tag(553, True), {}),
+        (Tag(553, -1), {}),
     ],
 )
-def test_snp_guest_svn(value: Any, minimum: dict[str, int], left_out: tuple[str, ...]) -> None:
-    proposal = take(corim(SNP, comid(snp({1: value})))).proposal
+def test_minimums(value: Any, minimum: dict[str, int]) -> None:
+    proposal = take(corim(INTEL, comid([triple(SGX_VALUES | {-73: value})]))).proposal
+    left_out = () if minimum else ("isvSvn, which is no minimum",)
     assert (proposal.minimum_svns, proposal.left_out) == (minimum, left_out)
+
+
+def test_no_minimum_of_what_the_host_sets() -> None:
+    proposal = take(corim(SNP, comid(snp({1: {1: Tag(553, 4)}})))).proposal
+    assert (proposal.minimum_svns, proposal.left_out) == ({}, ("measurement 1, value 1",))
 
 
 def test_what_has_no_place_is_listed() -> None:
@@ -235,8 +241,9 @@ def test_several_measurements() -> None:
     masked = [comid(snp({2: {4: Tag(563, [POLICY, bytes(7) + mask])}})) for mask in (b"\0", b"\1")]
     assert take(corim(SNP, masked[0], masked[0]))
     assert refusal(corim(SNP, *masked)) == "corim-several"
-    svns = [comid(snp({1: {1: Tag(553, number)}})) for number in (1, 2)]
-    assert refusal(corim(SNP, *svns)) == "corim-several"
+    svns = [comid([triple(SGX_VALUES | {-73: Tag(553, number)})]) for number in (1, 2)]
+    assert take(corim(INTEL, svns[0], svns[0]))
+    assert refusal(corim(INTEL, *svns)) == "corim-several"
 
 
 def test_sgx() -> None:

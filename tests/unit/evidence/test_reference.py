@@ -109,7 +109,7 @@ def test_parts() -> None:
 
 @pytest.mark.parametrize("tee", TEES)
 def test_security_versions_are_known(tee: Tee) -> None:
-    for name in ("isvProdId", "x", *(set(sum(SECURITY_VERSIONS.values(), ())) - set(SECURITY_VERSIONS[tee]))):
+    for name in ("isvProdId", "guest", "x", *(set(sum(SECURITY_VERSIONS.values(), ())) - set(SECURITY_VERSIONS[tee]))):
         with pytest.raises(FormatError) as caught:
             made(tee, minimum_svns={name: 0})
         assert caught.value.reason == "reference-values-svn"

@@ -607,10 +607,53 @@ def test_what_a_platform_gives_up_is_a_warning(
     assert appraisal.warnings == ("platform rehearsal is not judged as of now: what was revoked since goes unnoticed",)
 
 
-def test_devices_stand_beside_the_tee(entries: dict[str, Entry], judge: Judge, root: str) -> None:
+def test_minimums_that_ask_nothing_are_a_warning(
+    entries: dict[str, Entry], judge: Judge, load: Callable[[str], Policy], policy_text: str
+) -> None:
+    zeros = "{bootloader: 0, tee: 0, snp: 0, microcode: 0}"
+    for minimums, lines in (
+        (f"{{turin: {zeros}, genoa: {zeros}}}", ["genoa", "turin"]),
+        (f"{{milan: {zeros}, genoa: {zeros.replace('snp: 0', 'snp: 1')}}}", ["milan"]),
+        (f"{{turin: {zeros.replace('{', '{fmc: 1, ')}}}", []),
+    ):
+        text = policy_text.replace("tee: [sgx], simulated", f"tee: [sgx, snp], minSvns: {{snp: {minimums}}}, simulated")
+        appraisal = judge(entries.values(), policy=load(text))
+        assert appraisal.accepted
+        assert appraisal.warnings == tuple(
+            f"platform rehearsal asks nothing of the firmware of SEV-SNP on {line}: every minimum is 0"
+            for line in lines
+        )
+
+
+GPU_TERMS = "gpu: {architectures: [hopper], goldenValues: unsafeNotCompared"
+
+
+@pytest.mark.parametrize(
+    ("simulated", "terms", "expected"),
+    [
+        ((True, True), "", ("tdx, 2 GPU not judged, SIMULATED", True)),
+        ((True, True), f"{GPU_TERMS}, roots: [simulated-root.pem]}}", ("tdx, 2 GPU, SIMULATED", True)),
+        ((True, False), f"{GPU_TERMS}, roots: [simulated-root.pem]}}", ("tdx, 2 GPU, SIMULATED", True)),
+        ((False, True), "", ("tdx, 2 GPU not judged", False)),
+        ((False, True), f"{GPU_TERMS}}}", ("tdx, 2 GPU, SIMULATED", True)),
+        ((False, False), "", ("tdx, 2 GPU not judged", False)),
+        ((False, False), f"{GPU_TERMS}}}", ("tdx, 2 GPU", False)),
+    ],
+)
+def test_devices_stand_beside_the_tee(
+    entries: dict[str, Entry],
+    judge: Judge,
+    load: Callable[[str], Policy],
+    policy_text: str,
+    root: str,
+    simulated: tuple[bool, bool],
+    terms: str,
+    expected: tuple[str, bool],
+) -> None:
+    """Devices count where the platform has terms for them: whoever reads "1 GPU" takes it for judged."""
     gpu = DeviceClaims(
         kind="nvidia-gpu",
-        simulated=True,
+        simulated=simulated[1],
         root=root,
         device_id="ab" * 32,
         architecture="hopper",
@@ -618,11 +661,20 @@ def test_devices_stand_beside_the_tee(entries: dict[str, Entry], judge: Judge, r
         vbios_version="2",
         golden_values="not compared",
     )
-    entries["evaluation"] = dataclasses.replace(
-        entries["evaluation"], claims=(chain.claims(root=root, devices=(gpu,)),)
-    )
-    appraisal = judge(entries.values())
-    assert _rule(appraisal, "accurate").tee == "sgx, 1 GPU, SIMULATED"
+    devices = (dataclasses.replace(gpu, simulated=False), gpu)
+    parts = {**dict.fromkeys(("mrTd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrConfigId"), "0" * 96),
+             "tdAttributes": "0" * 16, "xfam": "0" * 16}  # fmt: skip
+    claims = chain.claims(root=root, tee="tdx", simulated=simulated[0], measurement=parts, devices=devices)
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], claims=(claims,))
+    rooted = "simulated: true, roots: [simulated-root.pem], " if simulated[0] else ""
+    tried = f"    tried: {{tee: [tdx], tcb: [UpToDate], {rooted}unsafeAnyMeasurement: true, {terms}}}\n"
+    text = policy_text.replace("  platforms:\n", f"  platforms:\n{tried}")
+    text = text.replace("signedBy: auditor\n    platform: rehearsal", "signedBy: auditor\n    platform: tried")
+    appraisal = judge(entries.values(), policy=load(text))
+    rule = _rule(appraisal, "accurate")
+    assert (rule.tee, rule.simulated) == expected
+    refused = simulated[1] and not simulated[0] and terms
+    assert rule.reason == ("gpu-simulated" if refused else None)
     document = report.document(appraisal)
     (evidence,) = next(item["evidence"] for item in document["attestations"] if item["evidence"][0]["devices"])
     assert evidence["devices"][0]["goldenValues"] == "not compared"

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,7 @@ from lamslsa.evidence.appraise import AcceptedCode, AdvisoryTerms, Denied, GpuTe
 from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog
 from lamslsa.evidence.interface import Measurement
 from lamslsa.evidence.reference import make_statement
+from lamslsa.evidence.snp.parse import SigningKey
 from lamslsa.policy import Policy, load_policy
 from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES, EnclaveBuild
 from lamslsa.sign import KeySigner, generate
@@ -25,7 +27,7 @@ DIGEST = chain.claims(root="0" * 64).measurement_digest
 SPELLED = (
     f'{{digest: "{DIGEST}", release: 0.1.0, predicateTypes: [https://lamslsa.dev/evaluation/v1], measurers: [a/1]}}'
 )
-SNP_MINIMUMS = "minSvns: {snp: {bootloader: 4, tee: 0, snp: 22, microcode: 213}}"
+SNP_MINIMUMS = "minSvns: {snp: {milan: {bootloader: 4, tee: 0, snp: 22, microcode: 213}}}"
 PRODUCTION = next(line for line in TEXT.splitlines() if line.startswith("    production:"))
 
 Edit = Callable[[str], Policy]
@@ -51,7 +53,9 @@ def refused(terms: str, reason: str, words: str = "", *, more: str = "") -> None
 
 def test_everything_of_a_guest() -> None:
     terms = tried(
-        f"tee: [tdx, snp], tcb: [UpToDate], minTcbEvaluationDataNumber: 17, {SNP_MINIMUMS}, measurements: [{SPELLED}], "
+        "tee: [tdx, snp], tcb: [UpToDate], minTcbEvaluationDataNumber: 17, minSvns: {tdx: {tdxModule: 5}, snp: {milan: "
+        "{bootloader: 4, tee: 0, snp: 22, microcode: 213}, turin: {fmc: 1, bootloader: 1, tee: 1, snp: 4, microcode: "
+        f"72}}}}}}, snpKeys: [vcek], measurements: [{SPELLED}], "
         "advisories: {deny: [INTEL-SA-00615], accept: [{id: INTEL-SA-00657, until: 2027-01-01T00:00:00Z}]}, "
         "gpu: {architectures: [hopper, blackwell], min: 8, goldenValues: unsafeNotCompared, drivers: ['570.1'], "
         f"vbios: ['96.0'], deviceIds: ['{'ab' * 32}']}}, platformIds: [00ff, i-0ab-enc1], "
@@ -70,7 +74,12 @@ def test_everything_of_a_guest() -> None:
             deny=frozenset({"INTEL-SA-00615"}), accept={"INTEL-SA-00657": dt.datetime(2027, 1, 1, tzinfo=dt.UTC)}
         ),
         minimum_tcb_evaluation_data_number=17,
-        minimum_svns={"snp": {"bootloader": 4, "tee": 0, "snp": 22, "microcode": 213}},
+        minimum_svns={"tdx": {"tdxModule": 5}},
+        snp_minimum_svns={
+            "milan": {"bootloader": 4, "tee": 0, "snp": 22, "microcode": 213},
+            "turin": {"bootloader": 1, "tee": 1, "snp": 4, "microcode": 72, "fmc": 1},
+        },
+        snp_keys=frozenset({"vcek"}),
         gpu=GpuTerms(
             architectures=frozenset({"hopper", "blackwell"}),
             minimum=8,
@@ -109,7 +118,14 @@ def test_simulated_guests(root: str) -> None:
         "tee: [snp], simulated: true, roots: [simulated-root.pem], unsafeAnyMeasurement: true, gpu: {architectures: "
         "[hopper], roots: [other-root.pem], goldenValues: unsafeNotCompared}"
     )
-    assert (terms.tcb, terms.roots, terms.minimum_svns) == (frozenset(), frozenset({root}), {})
+    assert (terms.tcb, terms.roots, terms.snp_minimum_svns) == (frozenset(), frozenset({root}), {})
+    assert terms.snp_keys is None
+    some = tried(
+        "tee: [snp], simulated: true, roots: [simulated-root.pem], unsafeAnyMeasurement: true, minSvns: {snp: {genoa: "
+        "{snp: 1}}}, snpKeys: [vlek, vcek]"
+    )
+    assert (some.minimum_svns, some.snp_minimum_svns) == ({}, {"genoa": {"snp": 1}})
+    assert some.snp_keys == frozenset(get_args(SigningKey)), "spelled as claims are"
     assert terms.gpu is not None
     assert len(terms.gpu.roots) == 1
     assert terms.gpu.roots != terms.roots
@@ -134,6 +150,9 @@ REFUSALS = [
     (f"tee: [nitro], advisories: {{deny: [INTEL-SA-00615]}}, {ANY}", "policy-platform", ""),
     (f"tee: [nitro], gpu: {{{GPU}}}, {ANY}", "policy-platform", "tdx"),
     (f"{SGX}, gpu: {{{GPU}}}, {ANY}", "policy-platform", "no gpu"),
+    (f"{SGX}, snpKeys: [vcek], {ANY}", "policy-platform", "no snpKeys without snp"),
+    (f"tee: [snp], {SNP_MINIMUMS}, snpKeys: [], {ANY}", "yaml-empty", ""),
+    (f"tee: [snp], {SNP_MINIMUMS}, snpKeys: [VCEK], {ANY}", "yaml-choice", ""),
     (f"{SGX}, minTcbEvaluationDataNumber: 0, {ANY}", "yaml-range", ""),
     (f"{SGX}, minTcbEvaluationDataNumber: '17', {ANY}", "yaml-type", ""),
     (f"{SGX}, unsafeAsOfOnly: false, {ANY}", "policy-platform", "expected true"),
@@ -158,8 +177,26 @@ REFUSALS = [
     (f"{SGX}, advisories: {{accept: [{DATED}, {DATED}]}}, {ANY}", "policy-duplicate", ""),
     (f"{SGX}, advisories: {{denied: [INTEL-SA-00615]}}, {ANY}", "yaml-unknown-key", ""),
     # security versions
-    (f"tee: [snp], {ANY}", "policy-svn", "bootloader, tee, snp, microcode"),
-    (f"tee: [snp], minSvns: {{snp: {{bootloader: 4, tee: 0, snp: 22}}}}, {ANY}", "policy-svn", "with microcode"),
+    (f"tee: [snp], {ANY}", "policy-svn", "minSvns.snp with milan, genoa, turin or some of them"),
+    (f"tee: [snp, tdx], tcb: [UpToDate], minSvns: {{tdx: {{tdxModule: 1}}}}, {ANY}", "policy-svn", "minSvns.snp with"),
+    (
+        f"tee: [snp], minSvns: {{snp: {{milan: {{bootloader: 4, snp: 22}}}}}}, {ANY}",
+        "policy-svn",
+        "expected tee, microcode at trust.platforms.tried.minSvns.snp.milan, got none",
+    ),
+    (f"tee: [snp], {SNP_MINIMUMS[:-2]}, turin: {{fmc: 1}}}}}}, {ANY}", "policy-svn", "minSvns.snp.turin"),
+    (
+        f"tee: [snp], minSvns: {{snp: {{bootloader: 4, tee: 0, snp: 22, microcode: 213}}}}, {ANY}",
+        "yaml-choice",
+        "milan",
+    ),
+    (f"tee: [snp], {SNP_MINIMUMS.replace('milan', 'Milan')}, {ANY}", "yaml-choice", "'Milan'"),
+    (f"tee: [snp], {SNP_MINIMUMS.replace('tee', 'fmc: 0, tee')}, {ANY}", "yaml-choice", "'fmc'"),
+    (f"tee: [snp], {SNP_MINIMUMS.replace('tee', 'guest: 0, tee')}, {ANY}", "yaml-choice", "'guest'"),
+    (f"tee: [snp], minSvns: {{snp: {{}}}}, {ANY}", "yaml-empty", ""),
+    (f"tee: [snp], minSvns: {{snp: {{milan: {{}}}}}}, {ANY}", "yaml-empty", ""),
+    (f"tee: [snp], minSvns: {{snp: {{milan: 1}}}}, {ANY}", "yaml-type", ""),
+    (f"{SGX}, {SNP_MINIMUMS}, {ANY}", "yaml-choice", "'snp'"),
     (f"{SGX}, minSvns: {{}}, {ANY}", "yaml-empty", ""),
     (f"{SGX}, minSvns: {{sgx: {{}}}}, {ANY}", "yaml-empty", ""),
     (f"{SGX}, minSvns: {{tdx: {{tdxModule: 1}}}}, {ANY}", "yaml-choice", ""),
@@ -212,7 +249,10 @@ REFUSALS = [
     (f"{SGX}, {ANY}, deny: {{}}", "yaml-empty", ""),
     (f"{SGX}, {ANY}, deny: {{platformIds: [00FF]}}", "policy-identifier", ""),
     (f"{SGX}, {ANY}, deny: {{measurements: [abc]}}", "policy-identifier", ""),
-    (f"{SGX}, {ANY}, deny: {{deviceIds: []}}", "yaml-empty", ""),
+    (f"{SGX}, {ANY}, deny: {{platformIds: []}}", "yaml-empty", ""),
+    (f"{TDX}, deny: {{deviceIds: []}}", "yaml-empty", ""),
+    (f"{SGX}, {ANY}, deny: {{deviceIds: ['{'ab' * 32}']}}", "policy-platform", "no deviceIds without snp or tdx"),
+    (f"tee: [nitro], {ANY}, deny: {{deviceIds: ['{'ab' * 32}']}}", "policy-platform", "no deviceIds"),
     (f"{SGX}, {ANY}, deny: {{keys: [x]}}", "yaml-unknown-key", ""),
     (f"{SIMULATED}, measurements: [abc]", "policy-measurement", ""),
 ]

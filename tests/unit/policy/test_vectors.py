@@ -150,6 +150,8 @@ def test_vector(
     assert appraisal.accepted == (expected["exitCode"] == 0)
     for name, words in expected.get("message", {}).items():
         assert words in rules[name].message
+    for name, words in expected.get("tee", {}).items():
+        assert rules[name].tee == words
     assert len(appraisal.warnings) == len(expected.get("warnings", []))
     for warning, start in zip(appraisal.warnings, expected.get("warnings", []), strict=True):
         assert warning.startswith(start)
