@@ -30,6 +30,7 @@ def test_nothing_is_no_element() -> None:
         "0401",  # no content
         "040200",  # less content
         "0480",  # indefinite
+        "0480" + "00" * 128,
         "04800000",
         "0481",  # a length that does not come
         "048200",

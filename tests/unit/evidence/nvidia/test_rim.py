@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import sys
+from typing import Any
 
 import pytest
+from signxml.algorithms import DigestAlgorithm, SignatureMethod
+from signxml.signer import XMLSigner
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError, VerificationError
 from lamslsa.evidence.nvidia import rim
@@ -123,3 +127,47 @@ def test_any_byte_of_it_counts(gpu_vendor: SimulatedGpuVendor, manifest: bytes) 
         except (FormatError, VerificationError):
             continue
         assert content == signed
+
+
+def test_nesting_is_limited(manifest: bytes) -> None:
+    """Before anything is read of it."""
+    deep = b"<a>" * 300 + b"</a>" * 300
+    with pytest.raises(FormatError, match="Excessive depth") as caught:
+        rim.parse(manifest.replace(b"</SoftwareIdentity>", deep + b"</SoftwareIdentity>"))
+    assert caught.value.reason == "manifest-xml"
+
+
+def test_one_certificate_is_a_chain(manifest: bytes) -> None:
+    parts = manifest.decode().split("<ds:X509Certificate>")
+    rest = parts[-1].partition("</ds:X509Certificate>")[2]
+    single = parts[0] + "<ds:X509Certificate>" + parts[1].strip() + rest
+    assert rim.parse(single.encode()).chain == rim.parse(manifest).chain[:1]
+    with pytest.raises(FormatError) as caught:
+        rim.parse((parts[0] + rest).encode())
+    assert (caught.value.reason, "got 0" in str(caught.value)) == ("manifest-certificates", True)
+
+
+@pytest.mark.parametrize("name", ["index", "size", "alternatives", "type", "active", "Hash0"])
+def test_a_measurement_without_one_of_its_members(manifest: bytes, name: str) -> None:
+    without = re.sub(rf' (?:[a-zA-Z0-9]+:)?{name}="[^"]*"'.encode(), b"", manifest, count=0)
+    assert without != manifest
+    with pytest.raises(FormatError) as caught:
+        rim.parse(without)
+    assert caught.value.reason == "manifest-measurements"
+
+
+@pytest.mark.parametrize(
+    "weak", [{"signature_algorithm": SignatureMethod.ECDSA_SHA256}, {"digest_algorithm": DigestAlgorithm.SHA256}]
+)
+def test_other_algorithms_than_the_makers(
+    gpu_vendor: SimulatedGpuVendor, monkeypatch: pytest.MonkeyPatch, weak: dict[str, Any]
+) -> None:
+    class Weak(XMLSigner):
+        def __init__(self, **arguments: Any) -> None:
+            super().__init__(**{**arguments, **weak})
+
+    monkeypatch.setattr("signxml.signer.XMLSigner", Weak)
+    presented = rim.parse(gpu_vendor.manifest("driver"))
+    with pytest.raises(VerificationError) as caught:
+        rim.verify(presented, roots=[gpu_vendor.root.sha256], at=gpu_vendor.now)
+    assert caught.value.reason == "evidence-manifest-signature"

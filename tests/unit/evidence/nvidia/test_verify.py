@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence import device_verifier_for
 from lamslsa.evidence.nvidia import rim
-from lamslsa.evidence.nvidia.parse import render
-from lamslsa.evidence.nvidia.verify import MEDIA_TYPE, NvidiaVerifier
+from lamslsa.evidence.nvidia.parse import parse, render
+from lamslsa.evidence.nvidia.verify import MEDIA_TYPE, NvidiaVerifier, _identify
 from lamslsa.evidence.roots import VENDOR_ROOTS
 from lamslsa.evidence.simulated.gpu_report import Gpu, generate_key
 from lamslsa.testing.simulated_gpu import SimulatedGpuVendor
@@ -140,3 +142,41 @@ def test_a_broken_path_of_a_manifest_is_refused(gpu_vendor: SimulatedGpuVendor) 
         verify(gpu_vendor, manifests=["<ds:X509Certificate>".join(certificates).encode()])
     assert caught.value.reason == "evidence-chain"
     assert rim.parse(signed.encode()).content.version == "550.54.15"
+
+
+def test_of_several_that_fit_the_closest_is_told(gpu_vendor: SimulatedGpuVendor) -> None:
+    """One manifest that differs in two early measurements, one that differs in a late one."""
+    early = gpu_vendor.manifest("vbios", measurements={0: [bytes(48)], 1: [bytes(48)]})
+    late = gpu_vendor.manifest("vbios", measurements={9: [bytes(48)]})
+    for manifests in ([early, late], [late, early]):
+        claims = verify(gpu_vendor, manifests=manifests)
+        assert (claims.golden_values, claims.differing) == ("different", (9,))
+
+
+@pytest.mark.parametrize(
+    ("names", "identified"),
+    [
+        (["GH100 A01 GSP BROM"], ("GH100", "hopper")),
+        (["GB202"], ("GB202", "blackwell")),
+        ([], None),
+        (["GH100", "GH100"], None),
+        (["GH100\tA01"], None),
+        (["GA100 A01"], None),
+        (["A01 GH100"], None),
+    ],
+)
+def test_the_chip_that_the_device_certificate_names(
+    gpu_vendor: SimulatedGpuVendor, names: list[str], identified: tuple[str, str] | None
+) -> None:
+    key = generate_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text) for text in names])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(gpu_vendor.now).not_valid_after(gpu_vendor.now + DAY)
+    device, report = builder.sign(key, hashes.SHA384()), parse(gpu_vendor.report(NONCE)).report
+    assert report.chip is None
+    if identified is None:
+        with pytest.raises(VerificationError) as caught:
+            _identify(report, device)
+        assert caught.value.reason == "evidence-device-architecture"
+    else:
+        assert _identify(report, device) == identified
