@@ -3,6 +3,8 @@
 Rules:
 - ``https`` with the certificate verified; ``http`` to this machine alone. No redirect is followed, no credential sent.
 - Sizes are capped before and while a body is read; an encoding is neither asked for nor undone.
+- An attempt has one deadline, from the connection to the last byte (`lamslsa.fetch._deadline`), whatever of its answer
+  a server lets drip; within it a server may be silent for a while, and no longer.
 - Tried again, with growing pauses of random length: connections that fail, 408, 429 and 5xx. A server that says when
   to come back (``Retry-After``, RFC 9110 section 10.2.3) is believed up to a minute. Any other answer is final.
 
@@ -28,7 +30,8 @@ from urllib.parse import urlsplit
 import urllib3
 
 from lamslsa import __version__
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
+from lamslsa.fetch._deadline import POOLS, Deadline
 from lamslsa.fetch.interface import Notify, Response
 
 __all__ = ["MAX_ATTEMPTS", "MAX_PAUSE_S", "HttpClient", "refuse_url"]
@@ -38,7 +41,7 @@ MAX_PAUSE_S: Final = 60.0
 _FIRST_PAUSE_S: Final = 1.0
 _CONNECT_S: Final = 10.0
 _READ_S: Final = 30.0
-_BODY_S: Final = 120.0
+_ATTEMPT_S: Final = 120.0
 _BLOCK: Final = 64 * 1024
 _MAX_URL: Final = 2048
 _HEADERS: Final = {"User-Agent": f"lamslsa/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
@@ -97,6 +100,7 @@ class HttpClient:
         sleep: pauses, in seconds.
         clock: for a ``Retry-After`` that is a date.
         read_timeout: how long the server may be silent, in seconds.
+        attempt_timeout: how long an attempt may take, in seconds.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class HttpClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
         read_timeout: float = _READ_S,
+        attempt_timeout: float = _ATTEMPT_S,
     ) -> None:
         context = ssl.create_default_context()
         if authorities is not None:
@@ -117,6 +122,8 @@ class HttpClient:
             retries=False,
             timeout=urllib3.Timeout(connect=_CONNECT_S, read=read_timeout),
         )
+        self._pool.pool_classes_by_scheme = POOLS
+        self._attempt_timeout = attempt_timeout
         self._notify = notify
         self._sleep = sleep
         self._clock = clock
@@ -145,6 +152,19 @@ class HttpClient:
         raise AssertionError("unreachable")
 
     def _attempt(self, url: str, limit: int) -> Response:
+        deadline = Deadline(self._attempt_timeout)
+        try:
+            with deadline:
+                answer = self._answer(url, limit)
+        except (LamslsaError, _TryAgainError):
+            if not deadline.passed:
+                raise
+        else:
+            if not deadline.passed:  # or else what was read ends where the connection was shut down
+                return answer
+        raise _TryAgainError(f"no whole answer in {self._attempt_timeout:g} s")
+
+    def _answer(self, url: str, limit: int) -> Response:
         try:
             response = self._pool.request("GET", url, redirect=False, preload_content=False, decode_content=False)
             try:
@@ -208,16 +228,13 @@ def _pause(attempt: int) -> float:
 
 
 def _read(url: str, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
-    deadline = time.monotonic() + _BODY_S
     body = bytearray()
     declared = response.headers.get("Content-Length", "")
     while not (declared.isdigit() and int(declared[:18]) > limit):
-        block = response.read1(_BLOCK)  # what is there, so that a server that trickles meets the deadline
+        block = response.read1(_BLOCK)
         if not block:
             return bytes(body)
         body += block
         if len(body) > limit:
             break
-        if time.monotonic() > deadline:
-            raise _TryAgainError(f"{len(body)} bytes in {_BODY_S:.0f} s")
     raise FormatError(f"expected at most {limit} bytes from {url}, got more", reason="fetch-size")

@@ -19,17 +19,24 @@ import ssl
 import struct
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 from lamslsa.evidence._pem import parse_chain, render_chain
 
-__all__ = ["Answer", "FakeKds", "FakePccs", "FakeServer", "Fault", "Instead", "Reset", "Silence", "Truncated"]
+__all__ = ["Answer", "Drip", "FakeKds", "FakePccs", "FakeServer", "Fault", "Instead", "Reset", "Silence", "Truncated"]
 
 _CERTIFICATION: Final = "/certification/v4/"
+_DRIP_S: Final = 0.01
+_BEFORE_DRIPS: Final = {
+    "header": b"HTTP/1.1 200 OK\r\nContent-Type: ",
+    "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "body": b"HTTP/1.1 200 OK\r\n\r\n",
+}
 _TEES: Final = {"SGX": "sgx", "TDX": "tdx"}
 
 
@@ -68,7 +75,15 @@ class Silence:
     """No answer, and the connection kept open until the server is closed."""
 
 
-Fault = Instead | Truncated | Reset | Silence
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """A status of 200, then one part of the answer byte after byte, for ``seconds`` or until the client hangs up."""
+
+    part: Literal["header", "chunk", "body"]
+    seconds: float = 3.0
+
+
+Fault = Instead | Truncated | Reset | Silence | Drip
 
 
 class FakeServer:
@@ -128,6 +143,12 @@ class FakeServer:
             case Silence():
                 self._closed.wait()
                 request.close_connection = True
+            case Drip(part, seconds):
+                request.close_connection = True
+                request.wfile.write(_BEFORE_DRIPS[part])
+                end = time.monotonic() + seconds
+                while time.monotonic() < end and not self._closed.wait(_DRIP_S):
+                    request.wfile.write(b"0")  # goes for a header, for a length in hexadecimal, and for content
 
 
 class FakePccs(FakeServer):

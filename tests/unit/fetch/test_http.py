@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import socket
 import ssl
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.fetch.http import MAX_ATTEMPTS, MAX_PAUSE_S, HttpClient, refuse_url
-from lamslsa.testing.provisioning import Answer, FakeServer, Fault, Instead, Reset, Silence, Truncated
+from lamslsa.testing.provisioning import Answer, Drip, FakeServer, Fault, Instead, Reset, Silence, Truncated
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 BODY = b"x" * 1000
@@ -141,6 +145,64 @@ def test_a_server_that_says_nothing(server: Echo, pauses: Pauses) -> None:
     assert "ReadTimeoutError" in pauses.notes[0]
 
 
+DEADLINE_S = 0.3
+
+
+@pytest.mark.parametrize("fault", [Drip("header"), Drip("chunk"), Drip("body"), Silence()], ids=str)
+def test_an_attempt_has_one_deadline(server: Echo, pauses: Pauses, fault: Fault) -> None:
+    client = pauses.client(attempt_timeout=DEADLINE_S)
+    server.faults = [fault]
+    assert client.get(server.url + "/", limit=2000).body == BODY
+    assert [note.partition("; ")[0] for note in pauses.notes] == [f"{server.url}/: no whole answer in 0.3 s"]
+
+
+def test_the_deadline_holds_for_a_connection_that_was_kept(server: Echo, pauses: Pauses) -> None:
+    client = pauses.client(attempt_timeout=DEADLINE_S)
+    assert client.get(server.url + "/", limit=2000).body == BODY
+    server.faults = [Drip("header")]
+    assert client.get(server.url + "/", limit=2000).body == BODY
+    assert len(pauses.notes) == 1
+
+
+def test_an_attempt_that_ends_in_time_is_left_alone(server: Echo, pauses: Pauses) -> None:
+    server.faults = [Drip("body", seconds=0.1)]
+    assert set(pauses.client(attempt_timeout=20).get(server.url + "/", limit=2000).body) == set(b"0")
+    assert pauses.notes == []
+
+
+def test_a_server_that_always_drips_is_given_up(server: Echo, pauses: Pauses) -> None:
+    server.faults = [Drip("header")] * MAX_ATTEMPTS
+    error = refused(pauses.client(attempt_timeout=0.05), server.url + "/")
+    assert (type(error), error.reason) == (UnavailableError, "fetch-connection")
+    assert len(server.requests) == MAX_ATTEMPTS
+
+
+def test_a_handshake_has_the_same_deadline(pauses: Pauses) -> None:
+    """The record that a TLS server begins with, byte after byte."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(MAX_ATTEMPTS):
+                    _drip_record(listener.accept()[0])
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        error = refused(pauses.client(attempt_timeout=0.1), f"https://127.0.0.1:{listener.getsockname()[1]}/")
+        thread.join(10)
+    assert (type(error), error.reason) == (UnavailableError, "fetch-connection")
+    assert all("no whole answer in 0.1 s" in note for note in pauses.notes)
+
+
+def _drip_record(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.sendall(b"\x16\x03\x03\x40\x00")
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            connection.sendall(b"\2")
+            time.sleep(0.01)
+
+
 def test_no_server(pauses: Pauses) -> None:
     with FakeServer() as gone:
         url = gone.url
@@ -255,6 +317,16 @@ def test_tls_is_verified(authority: tuple[Path, ssl.SSLContext], pauses: Pauses)
         assert pauses.client(authorities=path).get(server.url + "/", limit=2000).body == BODY
         other = server.url.replace("127.0.0.1", "localhost")
         assert refused(pauses.client(authorities=path), other + "/").reason == "fetch-tls"
+
+
+def test_the_deadline_holds_under_tls(authority: tuple[Path, ssl.SSLContext], pauses: Pauses) -> None:
+    path, context = authority
+    with Echo(tls=context) as server:
+        client = pauses.client(authorities=path, attempt_timeout=1)
+        assert client.get(server.url + "/", limit=2000).body == BODY
+        server.faults = [Drip("header")]
+        assert client.get(server.url + "/", limit=2000).body == BODY
+        assert "no whole answer in 1 s" in pauses.notes[0]
 
 
 def test_authorities_that_are_none(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""One deadline for an attempt, from the connection to the last byte of the answer.
+
+The timeouts of a socket start anew with each byte, so a server that lets its handshake, its headers or the length of a
+chunk drip is never given up on. When a deadline passes, the connections that are watched are shut down: whoever waits
+for them reads their end. That may look like the end of an answer, so whoever reads asks `Deadline.passed` at the end.
+
+The search for an address, and the connection to each address found, have limits of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, Final, Self
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+__all__ = ["POOLS", "Deadline"]
+
+
+class Deadline:
+    """For the block of a ``with``: every connection that is made or taken up in it is shut down ``seconds`` later.
+
+    Attributes:
+        passed: whether it passed before the block ended.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._lock = threading.Lock()
+        self._watched: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._token = _CURRENT.set(self)
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _CURRENT.reset(self._token)
+        self._timer.cancel()
+        with self._lock:
+            for line in self._watched:
+                line.close()
+            self._watched.clear()
+
+    def watch(self, connection: socket.socket) -> None:
+        """Watch a connection by a handle of its own, which outlives the wrapping of the connection in TLS."""
+        line = socket.fromfd(connection.fileno(), connection.family, connection.type)
+        with self._lock:
+            self._watched.append(line)
+            if self.passed:
+                _shut_down(line)
+
+    def _pass(self) -> None:
+        with self._lock:
+            self.passed = True
+            for line in self._watched:
+                _shut_down(line)
+
+
+def _shut_down(line: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has gone already
+        line.shutdown(socket.SHUT_RDWR)
+
+
+_CURRENT: Final[ContextVar[Deadline]] = ContextVar("deadline")
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        made = super()._new_conn()
+        _CURRENT.get().watch(made)
+        return made
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request, if need be over the connection of an earlier one."""
+        if self.sock is not None:
+            _CURRENT.get().watch(self.sock)
+        super().request(*args, **options)
+
+
+class _TlsConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+POOLS: Final[dict[str, type]] = {"http": _Pool, "https": _TlsPool}
+"""By scheme, what `urllib3.PoolManager` takes; requests have to be made in the block of a `Deadline`."""
