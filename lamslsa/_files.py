@@ -1,21 +1,27 @@
-"""Output that is complete or absent, whatever interrupts the writing.
+"""Output that is complete or absent, whatever interrupts the writing; input that never keeps one waiting.
 
 A folder is filled under a hidden neighbour's name, flushed to the disk, and renamed into place. What a killed process
 leaves is such a neighbour, which nobody reads.
+
+A path may have been made by an adversary, and the wait for the other end of a pipe has no end: only regular files are
+read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lamslsa.errors import FormatError
 
-__all__ = ["new_folder", "refuse_existing", "replace_file", "sync_folder", "write_file"]
+__all__ = ["new_folder", "open_regular", "refuse_existing", "replace_file", "sync_folder", "write_file"]
 
 
 def refuse_existing(path: Path) -> None:
@@ -95,3 +101,40 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_regular(path: Path, *, what: str, writing: bool = False) -> BinaryIO:
+    """Open a regular file, or what a link to one leads to; anything else is refused, without waiting for it.
+
+    Args:
+        path: the file.
+        what: what it is to hold, for the message.
+        writing: open it for reading and writing, unbuffered, as it is.
+
+    Raises:
+        FormatError: a pipe, a device, a socket or a folder (input-kind).
+        OSError: it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, (os.O_RDWR if writing else os.O_RDONLY) | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as err:
+        if err.errno == errno.ENXIO:  # a socket, or a device without its driver
+            raise _other_kind(path, what) from err
+        raise
+    try:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    if not regular:
+        os.close(descriptor)
+        raise _other_kind(path, what)
+    return os.fdopen(descriptor, "r+b" if writing else "rb", buffering=0 if writing else -1)
+
+
+def _other_kind(path: Path, what: str) -> FormatError:
+    return FormatError(
+        f"expected {what} in a regular file, got another kind at {path}",
+        reason="input-kind",
+        hint="name a file; what a pipe gives, as in <(…), has to be written to one first",
+    )

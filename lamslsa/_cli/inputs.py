@@ -6,10 +6,11 @@ import datetime as dt
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from lamslsa._files import open_regular
 from lamslsa.errors import FormatError
 
 __all__ = [
@@ -24,33 +25,47 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_FILE_BYTES = 16 * 1024 * 1024
+_MAX_PASSPHRASE_BYTES = 4096
 
 
 def read_capped(path: Path, *, what: str, limit: int = _MAX_FILE_BYTES) -> bytes:
-    """Read a small file that the user named.
+    """Read a small file that the user named, or that lies in a folder that the user named.
+
+    A pipe is refused even where the user means it, as in ``--policy <(…)``: it could keep one waiting for ever, and
+    nobody can look later at what was read.
 
     Raises:
-        FormatError: larger than ``limit`` bytes.
+        FormatError: no regular file (input-kind), or larger than ``limit`` bytes (input-size).
+        OSError: it cannot be read.
     """
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise FormatError(f"expected at most {limit} bytes of {what}, got more in {path}", reason="input-size")
-    return data
+    with open_regular(path, what=what) as file:
+        return _capped(file, path, what, limit)
 
 
 def read_passphrase(path: Path | None) -> bytes | None:
     """The first line of a passphrase file, without its line end.
 
+    This one may be a pipe, as in ``--passphrase-file <(…)``: the user alone names it, and it need not lie on a disk.
+
     Raises:
         FormatError: an empty passphrase, which would only look like protection.
+        OSError: it cannot be read.
     """
     if path is None:
         return None
-    passphrase = read_capped(path, what="passphrase", limit=4096).split(b"\n", 1)[0].removesuffix(b"\r")
+    with path.open("rb") as file:
+        data = _capped(file, path, "passphrase", _MAX_PASSPHRASE_BYTES)
+    passphrase = data.split(b"\n", 1)[0].removesuffix(b"\r")
     if not passphrase:
         raise FormatError(f"expected a passphrase in the first line of {path}, got none", reason="key-passphrase")
     return passphrase
+
+
+def _capped(file: BinaryIO, path: Path, what: str, limit: int) -> bytes:
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise FormatError(f"expected at most {limit} bytes of {what}, got more in {path}", reason="input-size")
+    return data
 
 
 def passphrase_option(command: F) -> F:

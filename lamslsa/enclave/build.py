@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lamslsa._files import new_folder, refuse_existing, sync_folder, write_file
+from lamslsa._files import new_folder, open_regular, refuse_existing, sync_folder, write_file
 from lamslsa.enclave.files import Interpreter, gather
 from lamslsa.enclave.manifest import BUILDS, MAX_MANIFEST_BYTES, Build, FinalManifest, parse_manifest
 from lamslsa.enclave.programs import find_program, run_program
@@ -160,7 +160,7 @@ def read_final(folder: Path) -> FinalManifest:
 
 
 def _parse(path: Path, which: Build) -> FinalManifest:
-    with path.open("rb") as file:
+    with open_regular(path, what="manifest") as file:
         parsed = parse_manifest(file.read(MAX_MANIFEST_BYTES + 1))
     if parsed.build != which:
         raise FormatError(f"expected the manifest of the build {which}, got {parsed.build}", reason="enclave-build")

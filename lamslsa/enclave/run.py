@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO, Final, Literal
 
 from lamslsa import _codec, statement
-from lamslsa._files import refuse_existing, sync_folder, write_file
+from lamslsa._files import open_regular, refuse_existing, sync_folder, write_file
 from lamslsa.artifact import hash_artifact, materialize
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS
 from lamslsa.enclave.build import find_build, read_final
@@ -235,7 +235,7 @@ def _pass_on(stream: IO[bytes], say: Callable[[str], None]) -> None:
 def _failure(root: Path, runner: Runner, code: int) -> LamslsaError:
     """The error that the enclave wrote, if it did; hostile, but it can only name another reason to fail."""
     with contextlib.suppress(FormatError, OSError):
-        with (root / ERROR).open("rb") as file:
+        with open_regular(root / ERROR, what="error") as file:
             document = _codec.loads(file.read(_MAX_ERROR_BYTES + 1), max_bytes=_MAX_ERROR_BYTES)
         match document:
             case {"class": str(name), "reason": str(reason), "message": str(text), "hint": str() | None as hint} if (

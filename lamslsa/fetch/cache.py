@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from lamslsa import _codec
-from lamslsa._files import replace_file
+from lamslsa._files import open_regular, replace_file
 from lamslsa.errors import FormatError
 from lamslsa.fetch.interface import Client, Notify, Response
 
@@ -35,7 +35,7 @@ class Cache:
     def load(self, url: str) -> Response | None:
         """The answer kept for a URL; None where there is none that can be read."""
         try:
-            with self._path(url).open("rb") as file:
+            with open_regular(self._path(url), what="cache") as file:
                 data = file.read(_MAX_ENTRY_BYTES + 1)
             match _codec.loads(data, max_bytes=_MAX_ENTRY_BYTES):
                 case {"url": found, "headers": {**headers}, "body": str(body)} if found == url:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from lamslsa import _codec, statement
+from lamslsa._files import open_regular
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.evidence.run import read_run
 from lamslsa.evidence.snp import collateral as endorsements
@@ -88,7 +89,7 @@ def read_quotes(path: Path, *, notify: Notify = lambda _: None) -> tuple[Quote, 
         if not quotes:
             raise FormatError(f"expected TEE evidence in {path}, got none", reason="fetch-no-quote", hint=_QUOTE_HINT)
         return quotes
-    with path.open("rb") as file:
+    with open_regular(path, what="quote") as file:
         data = file.read(_MAX_QUOTE_BYTES + 1)
     if len(data) > _MAX_QUOTE_BYTES:
         raise FormatError(

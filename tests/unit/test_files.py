@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from lamslsa._files import new_folder, refuse_existing, write_file
+from lamslsa._files import new_folder, open_regular, refuse_existing, write_file
 from lamslsa.errors import FormatError
 
 
@@ -73,3 +75,56 @@ def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         write_file(tmp_path / "a", b"2")
     assert (tmp_path / "a").read_bytes() == b"1"
+
+
+def _refused(path: Path, *, writing: bool = False) -> FormatError:
+    with pytest.raises(FormatError) as caught:
+        open_regular(path, what="a policy", writing=writing)
+    assert caught.value.reason == "input-kind"
+    assert str(path) in str(caught.value)
+    return caught.value
+
+
+def test_a_regular_file_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("file", "link"):
+        with open_regular(tmp_path / name, what="a policy") as file:
+            assert (file.read(), file.writable()) == (b"abc", False)
+    with open_regular(tmp_path / "link", what="a policy", writing=True) as file:
+        assert file.read() == b"abc"
+        file.seek(1)
+        file.write(b"x")
+        assert (tmp_path / "file").read_bytes() == b"axc", "nothing is kept back"
+
+
+@pytest.mark.parametrize("writing", [False, True])
+def test_nothing_that_keeps_one_waiting_is_opened(tmp_path: Path, writing: bool) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "socket"))
+    for name in ("pipe", "link", "socket"):
+        assert "pipe" in str(_refused(tmp_path / name, writing=writing).hint)
+    _refused(Path("/dev/null"), writing=writing)
+
+
+def test_a_pipe_that_was_named_on_purpose_is_refused(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    with os.fdopen(ours), os.fdopen(theirs, "wb", buffering=0) as writer:
+        writer.write(b"content")
+        _refused(Path(f"/dev/fd/{ours}"))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    _refused(tmp_path)
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path, what="a policy", writing=True)
+
+
+def test_what_is_refused_is_closed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(10):
+        _refused(tmp_path / "pipe")
+    assert len(list(Path("/dev/fd").iterdir())) == before

@@ -220,6 +220,22 @@ def test_a_failure_without_a_word(go: Go, vendor: SimulatedVendor, tmp_path: Pat
     refused(go, script, UnavailableError, "enclave-failed")
 
 
+def test_an_error_that_nobody_can_read_is_a_failure(go: Go) -> None:
+    for leave in (
+        "os.mkfifo('out/error.json')",
+        "os.mkdir('out/error.json')",
+        "os.symlink('/dev/zero', 'out/error.json')",
+    ):
+        refused(go, f"import os\n{leave}\nraise SystemExit(3)", UnavailableError, "enclave-failed", timeout_s=60)
+
+
+@pytest.mark.parametrize("file", ["evidence.json", "quote.bin", "01-dataset.json"])
+def test_a_pipe_in_a_run_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path, file: str) -> None:
+    made = make_run(vendor, tmp_path / "made")
+    script = f"{copy((made, 'out/run'))}\nimport os\nos.remove('out/run/{file}')\nos.mkfifo('out/run/{file}')"
+    refused(go, script, FormatError, "run-file", timeout_s=60)
+
+
 def test_no_run(go: Go) -> None:
     refused(go, "pass", FormatError, "run-file")
 
@@ -330,6 +346,9 @@ def test_another_model_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Pat
     (model / ".git").rmdir()
     (model / "more").write_bytes(b"")
     refuse((made, "out/run"), (model, "out/model"))
+    (model / "more").unlink()
+    script = copy((made, "out/run"), (model, "out/model")) + "\nimport os\nos.mkfifo('out/model/pipe')"
+    refused(go, script, FormatError, "artifact-special", asked=asked)
     plain = make_run(vendor, tmp_path / "plain")
     refused(go, copy((plain, "out/run"), (model, "out/model")), VerificationError, "enclave-output-model")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -109,6 +110,16 @@ def test_an_entry_that_cannot_be_read_is_asked_for_anew(tmp_path: Path, entry: b
     path.write_bytes(entry)
     assert numbers(client, tmp_path) == 2
     assert numbers(client, tmp_path, at=NOW + DAY) == 2
+
+
+def test_an_entry_that_keeps_one_waiting_is_asked_for_anew(tmp_path: Path) -> None:
+    client = Counting()
+    numbers(client, tmp_path)
+    (path,) = tmp_path.iterdir()
+    path.unlink()
+    os.mkfifo(path)
+    assert numbers(client, tmp_path) == 2
+    assert numbers(client, tmp_path) == 2
 
 
 def test_what_was_refused_is_not_kept(tmp_path: Path) -> None:
