@@ -69,12 +69,16 @@ SERVICE = {
 }
 
 
+ASSERTED = ("AssertPathIsReadWrite", "AssertPathIsMountPoint")
+
+
 def test_the_service_can_do_its_job_and_nothing_else() -> None:
     sections = unit("lamslsa-attest.service")
     assert sections["Unit"] == [
         ("Description", "Do the job in /job inside this guest, and power off"),
         ("RequiresMountsFor", "/job /data /out"),
         ("ConditionPathExists", "/job/job.json"),
+        *((key, f"!{path}") for key in ASSERTED for path in ("/packages", "/usr", "/etc")),
         ("SuccessAction", "poweroff-immediate"),
         ("FailureAction", "poweroff-immediate"),
     ]
@@ -141,6 +145,30 @@ def test_the_image_comes_from_a_digest_and_no_network() -> None:
             assert source in ("wheels/", "nvidia/") or (GUEST / source).is_file()
 
 
+MASKED = {
+    "logins": "getty@ autovt@ serial-getty@ console-getty container-getty@ ssh ssh.socket ssh@ sshd sshd.socket sshd@",
+    "shells where something goes wrong": "emergency emergency.target rescue rescue.target debug-shell",
+    "questions and keys on a console": "systemd-firstboot systemd-ask-password-console.path "
+    "systemd-ask-password-wall.path ctrl-alt-del.target",
+    "networks": "systemd-networkd systemd-networkd.socket systemd-resolved systemd-timesyncd",
+    "what other disks hold": "systemd-repart systemd-sysext systemd-confext",
+    "would allow keys on the serial line again": "systemd-sysctl",
+    "runs what the host sends": "qemu-guest-agent",
+    "runs what a cloud or a disk says": "cloud-init cloud-init-local cloud-init-main cloud-init-network cloud-config "
+    "cloud-final",
+}
+
+
+def test_nothing_gives_a_shell_or_does_what_the_host_says() -> None:
+    (run,) = [rest for word, rest in instructions() if word == "RUN" and "systemctl mask" in rest]
+    (command,) = [part.split() for part in run.split("&&") if "systemctl mask" in part]
+    names = [name for line in MASKED.values() for name in line.split()]
+    assert command[:2] == ["systemctl", "mask"]
+    assert sorted(command[2:]) == sorted(name if "." in name else f"{name}.service" for name in names)
+    enabled = [part.split()[2:] for part in run.split("&&") if "systemctl enable" in part]
+    assert enabled == [["lamslsa-attest.service"]]
+
+
 def test_every_file_is_used() -> None:
     used = (GUEST / "Containerfile").read_text(encoding="ascii") + (GUEST / "build.sh").read_text(encoding="ascii")
     for path in GUEST.iterdir():
@@ -161,7 +189,7 @@ def script(tmp_path: Path) -> Script:
         path.write_text(
             f'#!/bin/sh\nprintf "%s\\n" {name} "$@" "" >> {log}\n'
             'case "$1" in create) echo container ;; export) : > "$3" ;;\n'
-            'format) echo "Root hash:      $ROOTHASH" ;; esac\n',
+            'run) echo "$SYSTEMD" ;; format) echo "Root hash:      $ROOTHASH" ;; esac\n',
             encoding="ascii",
         )
         path.chmod(0o755)
@@ -171,6 +199,7 @@ def script(tmp_path: Path) -> Script:
             "PATH": f"{tools}:{os.environ['PATH']}",
             "SOURCE_DATE_EPOCH": "1700000000",
             "ROOTHASH": "ab" * 32,
+            "SYSTEMD": "systemd 254 (254.1-3)\n+PAM +AUDIT",
         }
         return subprocess.run(
             ["sh", str(GUEST / name), *map(str, words)],
@@ -188,6 +217,30 @@ def calls(folder: Path) -> list[list[str]]:
     return [call.split("\n") for call in (folder / "log").read_text(encoding="ascii").split("\n\n") if call]
 
 
+CMDLINE = {
+    "console=ttyS0": "what the service says",
+    "panic=-1": "a guest that fails is gone",
+    "ro": "the root is not written",
+    "systemd.verity=yes": "the root is what its hash says",
+    f"roothash={'ab' * 32}": "and the hash is measured",
+    "systemd.verity_root_data=/dev/disk/by-id/virtio-root": "where the root lies",
+    "systemd.verity_root_hash=/dev/disk/by-id/virtio-hash": "and its tree of hashes",
+    "systemd.verity_root_options=panic-on-corruption": "no reading on after a wrong block",
+    "systemd.volatile=state": "/var in memory, and nothing over the rest, as with overlay",
+    "rd.shell=0": "no shell in the initrd",
+    "rd.emergency=poweroff": "whatever goes wrong there",
+    "systemd.import_credentials=no": "no files, units, keys or passwords from SMBIOS and fw_cfg",
+    "systemd.gpt_auto=0": "no other partition is mounted or swapped to",
+    "efi=noruntime": "no variables of the firmware: SystemdOptions is read like a command line",
+    "noresume": "no memory image from a disk",
+    "systemd.getty_auto=no": "no login on consoles that the host adds",
+    "systemd.ssh_auto=no": "no SSH over vsock",
+    "systemd.firstboot=no": "no questions",
+    "sysctl.kernel.sysrq=0": "no commands to the kernel over the serial line",
+    "cloud-init=disabled": "no scripts from a disk of the host",
+}
+
+
 def test_build(script: Script, tmp_path: Path) -> None:
     (tmp_path / "context").mkdir()
     done = script("build.sh", "cpu", f"debian@{DIGEST}", "context", "out")
@@ -195,6 +248,7 @@ def test_build(script: Script, tmp_path: Path) -> None:
     made = calls(tmp_path)
     assert [call[:2] for call in made] == [
         ["podman", "build"],
+        ["podman", "run"],
         ["podman", "create"],
         ["podman", "export"],
         ["mkfs.erofs", "--quiet"],
@@ -203,11 +257,11 @@ def test_build(script: Script, tmp_path: Path) -> None:
     ]
     assert {"--network=none", "--pull=never", f"BASE=debian@{DIGEST}", "1700000000"} <= set(made[0])
     assert made[0][made[0].index("--target") + 1] == "cpu"
-    assert {"-T", "1700000000", "-U"} <= set(made[3])
-    assert "--salt=-" in made[4]
-    cmdline = (tmp_path / "out" / "cmdline").read_text(encoding="ascii").split(" ")
-    assert f"roothash={'ab' * 32}" in cmdline
-    assert {"ro", "systemd.verity=yes", "rd.shell=0", "systemd.verity_root_options=panic-on-corruption"} <= set(cmdline)
+    assert {"--network=none", "systemctl", "lamslsa-guest-cpu", "--version"} <= set(made[1])
+    assert {"-T", "1700000000", "-U"} <= set(made[4])
+    assert "--salt=-" in made[5]
+    cmdline = (tmp_path / "out" / "cmdline").read_text(encoding="ascii")
+    assert sorted(cmdline.split(" ")) == sorted(CMDLINE)
     assert (tmp_path / "context" / "lamslsa-attest.service").is_file()
 
 
@@ -218,6 +272,23 @@ def test_a_base_without_a_digest_is_refused(script: Script, tmp_path: Path, base
     assert done.returncode == 2
     assert "by digest" in done.stderr
     assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.parametrize("version", ["systemd 253 (253.5-1)", "systemd 99 (99)", "", "no such program 300"])
+def test_a_systemd_that_listens_to_the_host_is_refused(script: Script, tmp_path: Path, version: str) -> None:
+    (tmp_path / "context").mkdir()
+    done = script("build.sh", "cpu", f"debian@{DIGEST}", "context", "out", SYSTEMD=version)
+    assert done.returncode == 1
+    assert "systemd 254 or later" in done.stderr
+    assert [call[:2] for call in calls(tmp_path)] == [["podman", "build"], ["podman", "run"]]
+    assert not (tmp_path / "out" / "cmdline").exists()
+
+
+def test_a_later_systemd(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "context").mkdir()
+    version = "systemd 257~rc2 (257~rc2-1)"
+    done = script("build.sh", "cpu", f"debian@{DIGEST}", "context", "out", SYSTEMD=version)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_a_build_needs(script: Script, tmp_path: Path) -> None:
