@@ -14,13 +14,14 @@ import click
 from lamslsa import _codec
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
+from lamslsa._cli.nonce import nonce_options, read_nonce
 from lamslsa._files import refuse_existing
 from lamslsa.errors import FormatError
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.attesters import HARDWARE, SIMULATED
 from lamslsa.evidence.collateral import parse as parse_collateral
 from lamslsa.evidence.detect import choose_auto
-from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
+from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run, staged_run
 from lamslsa.measure.job import Job, load_job
 from lamslsa.publish import with_collateral
@@ -33,6 +34,7 @@ __all__ = ["command"]
 F = TypeVar("F", bound=Callable[..., Any])
 _DIRECT: Final = "gramine-direct"
 _HOST: Final = "sgx-host"
+_TEES: Final = {"simulated": "sgx", _DIRECT: "sgx", _HOST: "sgx"}
 _SETUP: Final = ("config", "tee", "gpu", "enclave", "nonce", "beacon", "out", "collateral")
 
 
@@ -91,7 +93,7 @@ class _Setup:
         declared = read_capped(config, what="job")
         job = load_job(declared, source=str(config))
         held = None if collateral is None else read_capped(collateral, what="collateral")
-        asked = _nonce(nonce, beacon)
+        asked = read_nonce(nonce, beacon)
         if tee == "auto":
             tee = choose_auto()
         inside = enclave is not None or tee in (_DIRECT, _HOST)
@@ -104,8 +106,8 @@ class _Setup:
                 "expected --gpu with a confidential guest, got an enclave, which cannot vouch for it"
             )
         attester = None if inside else attester_for(tee, simulated_platform=platform, gpu=gpu)
-        if held is not None and attester is not None:
-            _parse_collateral(held)
+        if held is not None:
+            _refuse_other_collateral(held, _TEES.get(tee, tee.removeprefix("simulated-")))
         return cls(
             job=job,
             config=declared,
@@ -162,30 +164,20 @@ class _Setup:
         return 0
 
 
-def _nonce(challenge: str | None, beacon: Path | None) -> Nonce:
-    if challenge is not None and beacon is not None:
-        raise click.UsageError("expected --nonce or --beacon, got both")
-    if beacon is not None:
-        return Nonce.of_beacon(read_capped(beacon, what="beacon", limit=MAX_BEACON_BYTES))
-    if challenge is None:
-        return Nonce.random()
-    try:
-        return Nonce.of_challenge(bytes.fromhex(challenge))
-    except ValueError as err:
-        raise click.UsageError(f"expected --nonce in hexadecimal, got {challenge[:80]!r}") from err
+def _refuse_other_collateral(data: bytes, tee: str) -> None:
+    """Refuse what no verifier would take with this TEE's evidence, before anything long begins."""
+    match tee:
+        case "nitro":
+            raise FormatError(
+                "expected no collateral with nitro, whose evidence carries its endorsements, got some",
+                reason="evidence-media-type",
+            )
+        case "snp":
+            from lamslsa.evidence.snp.collateral import parse as parse_snp
 
-
-def _parse_collateral(data: bytes) -> None:
-    """Refuse what no verifier would take, before anything long begins."""
-    from lamslsa.evidence.snp import collateral as snp
-
-    try:
-        parse_collateral(data)
-    except FormatError as dcap:
-        try:
-            snp.parse(data)
-        except FormatError:
-            raise dcap from None
+            parse_snp(data)
+        case _:
+            parse_collateral(data)
 
 
 def _common(command: F) -> F:
@@ -214,12 +206,7 @@ def _common(command: F) -> F:
             type=click.Path(path_type=Path),
             help="Enclave build to measure in, with --tee sgx on a host or --tee gramine-direct.",
         ),
-        click.option("--nonce", metavar="HEX", help="Challenge of the relying party (lamslsa challenge)."),
-        click.option(
-            "--beacon",
-            type=click.Path(path_type=Path),
-            help="Timestamp response or log checkpoint of which the nonce is to be the digest.",
-        ),
+        nonce_options,
         click.option(
             "--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist."
         ),

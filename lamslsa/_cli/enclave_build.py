@@ -12,18 +12,19 @@ import click
 from lamslsa import _codec
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import platform_option, read_capped
+from lamslsa._cli.nonce import nonce_options, read_nonce
 from lamslsa._files import refuse_existing
 from lamslsa.errors import FormatError
 
 if TYPE_CHECKING:
     from lamslsa.enclave.run import Request, Runner
+    from lamslsa.evidence.nonce import Nonce
 
 __all__ = ["COMMANDS"]
 
 _RUNNERS: Final[Mapping[str, Runner]] = {"sgx": "gramine-sgx", "gramine-direct": "gramine-direct"}
 _FEATURES: Final = click.Choice(["required", "disabled"])
 _REQUEST_KEYS: Final = frozenset({"kind", "config", "inputs", "name", "others"})
-_MAX_BEACON_BYTES: Final = 64 * 1024
 
 
 @click.command("build")
@@ -130,12 +131,13 @@ def sign_command(folder: Path, key: Path, output: ui.Output) -> int:
 
 @click.command("run")
 @click.argument("job", metavar="JOB", type=click.Path(path_type=Path))
-@click.option("--build", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the enclave build.")
+@click.option(
+    "--enclave", "folder", required=True, type=click.Path(path_type=Path), help="Folder of the enclave build."
+)
 @click.option("--tee", required=True, type=click.Choice(list(_RUNNERS)), help="With SGX, or simulated without.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist.")
 @click.option("--model-out", type=click.Path(path_type=Path), help="Training: folder of the model; must not exist.")
-@click.option("--nonce", metavar="HEX", help="Challenge of the relying party.")
-@click.option("--beacon", type=click.Path(path_type=Path), help="File of which the nonce is to be the digest.")
+@nonce_options
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="How long it may take.")
 @platform_option
 @ui.options
@@ -158,14 +160,12 @@ def run_command(
 
     \b
     Example:
-      lamslsa enclave run job.json --build build/measure --tee sgx --out build/evaluation
+      lamslsa enclave run job.json --enclave build/measure --tee sgx --out build/evaluation
     """
     from lamslsa.enclave.run import run_job
     from lamslsa.evidence.run import staged_run
 
-    if nonce is not None and beacon is not None:
-        raise click.UsageError("expected --nonce or --beacon, got both")
-    request = _request(job, nonce=nonce, beacon=beacon)
+    request = _request(job, read_nonce(nonce, beacon))
     if (model_out is None) == (request.kind == "training"):
         raise click.UsageError("expected --model-out with a training and only there")
     for target in (out, model_out):
@@ -200,7 +200,7 @@ def run_command(
     return 0
 
 
-def _request(job: Path, *, nonce: str | None, beacon: Path | None) -> Request:
+def _request(job: Path, nonce: Nonce) -> Request:
     from lamslsa.enclave.job import INPUTS
     from lamslsa.enclave.run import Request
 
@@ -220,8 +220,8 @@ def _request(job: Path, *, nonce: str | None, beacon: Path | None) -> Request:
         inputs=_paths(inputs, job),
         name=name,
         others=_paths(others, job),
-        challenge=None if nonce is None else _challenge(nonce),
-        beacon=None if beacon is None else read_capped(beacon, what="beacon", limit=_MAX_BEACON_BYTES),
+        challenge=nonce.value if nonce.beacon is None else None,
+        beacon=None if nonce.beacon is None else nonce.beacon.data,
     )
 
 
@@ -229,13 +229,6 @@ def _paths(named: Mapping[str, Any], job: Path) -> dict[str, Path]:
     if not all(isinstance(path, str) and path for path in named.values()):
         _refuse(job)
     return {name: job.parent / path for name, path in named.items()}
-
-
-def _challenge(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError as err:
-        raise click.UsageError(f"expected a challenge in hexadecimal, got {text[:80]!a}") from err
 
 
 def _refuse(job: Path) -> NoReturn:

@@ -47,10 +47,10 @@ def _text(appraisal: Appraisal) -> str:
         lines.append(f"refused: {ui.plain(', '.join(names))} [{rule.reason}]: {ui.plain(rule.message)}")
         if rule.mend:
             lines.append(f"   mend: {ui.plain(rule.mend)}")
-    lines += [
-        f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}"
-        for item in appraisal.set_aside[:_SHOWN]
-    ]
+    for item in appraisal.set_aside[:_SHOWN]:
+        lines.append(f"set aside: {ui.plain(item.source)} [{item.reason}]: {ui.plain(item.message)}")
+        if item.hint:
+            lines.append(f"   mend: {ui.plain(item.hint)}")
     if len(appraisal.set_aside) > _SHOWN:
         lines.append(f"set aside: {len(appraisal.set_aside) - _SHOWN} more; --format json lists them")
     lines += [f"warning: {ui.plain(warning)}" for warning in appraisal.warnings]

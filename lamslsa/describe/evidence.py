@@ -24,9 +24,11 @@ __all__ = [
     "DEBUG_WORDS",
     "NO_POLICY_WORDS",
     "claims_facts",
+    "describe_bare_report",
     "describe_dcap_collateral",
     "describe_device",
     "describe_event_log",
+    "describe_manifest",
     "describe_quote",
     "describe_sigstruct",
     "describe_snp_collateral",
@@ -61,7 +63,7 @@ def claims_facts(claims: Claims) -> dict[str, Any]:
     """Claims as JSON, with the digest of the measurement."""
     facts: dict[str, Any] = plain(claims)
     digest = Measurement(tee=claims.tee, parts=claims.measurement).digest
-    return {**facts, "root": root_words(claims.root, claims.tee), "measurement_digest": digest}
+    return {**facts, "root": root_words(claims.root, claims.tee), "measurementDigest": digest}
 
 
 def describe_quote(data: bytes, media_type: str, around: Surroundings, *, snapshot: bytes | None = None) -> Description:
@@ -160,6 +162,43 @@ def device_facts(claims: DeviceClaims) -> dict[str, Any]:
     return {**plain(claims), "root": root_words(claims.root, "nvidia-gpu")}
 
 
+def describe_bare_report(data: bytes) -> Description:
+    """The messages of a GPU without the certificates of the key that signed them.
+
+    Raises:
+        FormatError: not a report.
+    """
+    from lamslsa.evidence.nvidia.parse import parse_report
+
+    return Description(
+        kind="NVIDIA GPU report, bare",
+        facts=plain(parse_report(data)),
+        unverified=("anything: the certificates of the GPU are not in it",),
+    )
+
+
+def describe_manifest(data: bytes, around: Surroundings) -> Description:
+    """A reference integrity manifest of a GPU's driver or VBIOS.
+
+    Raises:
+        FormatError: not a manifest.
+    """
+    from lamslsa.evidence.nvidia import rim
+
+    presented = rim.parse(data)
+    kind = "NVIDIA reference integrity manifest"
+    try:
+        found = rim.verify(presented, roots=VENDOR_ROOTS["nvidia-rim"], at=around.at)
+    except VerificationError as err:
+        return Description(kind=kind, facts={}, unverified=(f"its signature: {err} [{err.reason}]",))
+    return Description(
+        kind=kind,
+        facts=plain(found),
+        verified=(f"signed by NVIDIA, as of {plain(around.at)}",),
+        unverified=("that any GPU measures this: reports say so",),
+    )
+
+
 def describe_dcap_collateral(data: bytes) -> Description:
     """Intel's endorsements.
 
@@ -169,10 +208,15 @@ def describe_dcap_collateral(data: bytes) -> Description:
     from lamslsa.evidence.collateral import parse
 
     found = parse(data)
-    names = ("fmspc", "pce_id", "tcb_evaluation_data_number", "issued", "expires")
     return Description(
         kind="DCAP quote collateral",
-        facts={name: plain(getattr(found, name)) for name in names},
+        facts={
+            "fmspc": found.fmspc,
+            "pceId": found.pce_id,
+            "tcbEvaluationDataNumber": found.tcb_evaluation_data_number,
+            "issued": plain(found.issued),
+            "expires": plain(found.expires),
+        },
         unverified=("its signatures: they are verified together with a quote",),
     )
 

@@ -59,8 +59,13 @@ class Description:
         }
 
 
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def plain(value: Any) -> Any:
-    """A parsed value as JSON: bytes in hexadecimal, times in RFC 3339, dataclasses by their fields."""
+    """A parsed value as JSON: bytes in hexadecimal, times in RFC 3339, dataclasses with names in lowerCamelCase."""
     match value:
         case bytes():
             result: Any = value.hex()
@@ -75,7 +80,7 @@ def plain(value: Any) -> Any:
         case frozenset() | set():
             result = sorted(str(item) for item in value)
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            result = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            result = {_camel(field.name): plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         case _:
             result = str(value)
     return result

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from lamslsa import _codec
 from lamslsa.describe.evidence import (
+    describe_bare_report,
     describe_dcap_collateral,
     describe_device,
     describe_event_log,
+    describe_manifest,
     describe_quote,
     describe_sigstruct,
     describe_snp_collateral,
@@ -32,7 +35,11 @@ __all__ = ["describe", "describe_evidence"]
 _SNP_REPORT_BYTES: Final = 1184
 _SIGSTRUCT_BYTES: Final = 1808
 _SIGSTRUCT_HEADER: Final = bytes.fromhex("06000000e10000000000010000000000")
-_EV_NO_ACTION: Final = bytes.fromhex("0000000003000000")
+_EV_NO_ACTION: Final = bytes.fromhex("03000000")
+_EVENT_TYPE: Final = slice(4, 8)
+_SPDM_REQUEST: Final = b"11e0"
+_HEX_TEXT: Final = re.compile(rb"[0-9a-fA-F\s]+")
+_XML: Final = (b"<?xml", b"<SoftwareIdentity", b"<ns0:SoftwareIdentity")
 _COSE_SIGN1: Final = (b"\x84", b"\xd2")
 _HCL: Final = b"HCLA"
 _KEY_TYPES: Final = (2, 3)
@@ -71,8 +78,12 @@ def describe(data: bytes, around: Surroundings) -> Description:
 def _binary(data: bytes, around: Surroundings) -> Description | None:
     if len(data) == _SIGSTRUCT_BYTES and data.startswith(_SIGSTRUCT_HEADER):
         return describe_sigstruct(data)
-    if data.startswith(_EV_NO_ACTION):
+    if data[_EVENT_TYPE] == _EV_NO_ACTION:
         return describe_event_log(data)
+    if data.lstrip().startswith(_XML):
+        return describe_manifest(data, around)
+    if data.lstrip().lower().startswith(_SPDM_REQUEST) and _HEX_TEXT.fullmatch(data):
+        return describe_bare_report(bytes.fromhex(data.decode("ascii")))
     media_type = _quote_type(data)
     return None if media_type is None else describe_quote(data, media_type, around)
 

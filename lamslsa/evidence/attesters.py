@@ -21,6 +21,7 @@ __all__ = ["HARDWARE", "SIMULATED", "attester_for"]
 HARDWARE: Final = ("sgx", "tdx", "snp", "nitro")
 _GPU: Final = "simulated-gpu"
 _HOST: Final = "sgx-host"
+_ENCLAVE_HINT: Final = "on a host with SGX name the enclave build to measure in: --enclave DIR"
 
 
 def attester_for(
@@ -74,10 +75,11 @@ def _refuse_missing(tee: str, machine: Machine | None) -> None:
     """Say at once what would fail after hours of measuring."""
     for offer in available(machine):
         if offer.kind == tee and not offer.usable:
+            mend = _ENCLAVE_HINT if tee == "sgx" else offer.hint
             raise UnavailableError(
                 f"expected {tee} on this machine, got none: {offer.why}",
                 reason="tee-missing",
-                hint=f"{offer.hint}; to rehearse without hardware, ask for it by name: --tee simulated",
+                hint=f"{mend}; to rehearse without hardware, ask for it by name: --tee simulated",
             )
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from rfc3161_client import TimeStampResponse
 
-__all__ = ["TimestampAuthority", "WitnessedLog"]
+__all__ = ["TimestampAuthority", "WitnessedLog", "refuse_other_than_beacon"]
 
 T = TypeVar("T")
 
@@ -90,8 +90,7 @@ class TimestampAuthority:
             VerificationError: not one of this authority.
         """
         response = _decode_response(_of_type(beacon, BEACON_TIMESTAMP_MEDIA_TYPE))  # (1)
-        if _rust(lambda: response.status, _no_response) != 0:  # (2)
-            raise VerificationError("expected a granted timestamp, got another status", reason="beacon-status")
+        _refuse_status(response)  # (2)
         earliest = _rust(lambda: _earliest(response), _no_response)  # (4)
         self._verify(response)  # (3)
         return earliest
@@ -108,6 +107,26 @@ class TimestampAuthority:
             verifier.verify(response, response.tst_info.message_imprint.message)
 
         _rust(verify, _not_ours)
+
+
+def refuse_other_than_beacon(beacon: Beacon) -> None:
+    """Return if the bytes are a granted timestamp or a checkpoint, whoever signed it; for those who make nonces of it.
+
+    Raises:
+        FormatError: neither.
+        VerificationError: a timestamp that was not granted.
+    """
+    if beacon.media_type != BEACON_TIMESTAMP_MEDIA_TYPE:
+        parse_checkpoint(beacon.data)
+        return
+    response = _decode_response(beacon.data)
+    _refuse_status(response)
+    _rust(lambda: _earliest(response), _no_response)
+
+
+def _refuse_status(response: TimeStampResponse) -> None:
+    if _rust(lambda: response.status, _no_response) != 0:
+        raise VerificationError("expected a granted timestamp, got another status", reason="beacon-status")
 
 
 def _read_certificate(der: bytes) -> tuple[Certificate, bool, bool]:

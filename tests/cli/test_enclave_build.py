@@ -89,7 +89,7 @@ def test_without_gramine(lamslsa: Run, tmp_path: Path, job: Path, folder: Path) 
     words = ["enclave", "build", "measure", "--out", tmp_path / "new", "--format", "json"]
     failed(lamslsa(*words, PATH="/usr/bin:/bin"), 6, "enclave-program")
     assert not (tmp_path / "new").exists()
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
     document = failed(lamslsa(*words, "--format", "json", PATH="/usr/bin:/bin"), 6, "enclave-program")
     assert "enclave/README.md" in document["error"]["hint"]
 
@@ -97,7 +97,7 @@ def test_without_gramine(lamslsa: Run, tmp_path: Path, job: Path, folder: Path) 
 def test_a_job_reaches_the_enclave_and_its_error_the_user(
     lamslsa: Run, gramine: dict[str, str], tmp_path: Path, job: Path, folder: Path
 ) -> None:
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
     done = lamslsa(*words, "--nonce", "00" * 16, "--format", "json", **gramine)
     document = failed(done, 3, "echo")
     assert document["error"]["message"] == "dataset simulated"
@@ -128,7 +128,7 @@ def test_another_job_file_is_refused(
     lamslsa: Run, gramine: dict[str, str], tmp_path: Path, job: Path, folder: Path, text: str
 ) -> None:
     job.write_text(text, encoding="ascii")
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
     failed(lamslsa(*words, "--format", "json", **gramine), 3, "enclave-request")
 
 
@@ -142,7 +142,7 @@ def test_another_job_file_is_refused(
     ],
 )
 def test_usage_of_run(lamslsa: Run, tmp_path: Path, job: Path, folder: Path, more: list[str]) -> None:
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
     assert lamslsa(*words, *more).returncode == 2
 
 
@@ -150,7 +150,7 @@ def test_a_training_needs_a_place_for_its_model(lamslsa: Run, tmp_path: Path, jo
     job.write_text(
         '{"kind": "training", "config": "people.yaml", "inputs": {"dataset": "people.csv"}}', encoding="ascii"
     )
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
     assert lamslsa(*words).returncode == 2
 
 
@@ -162,7 +162,7 @@ def test_usage_of_build(lamslsa: Run, tmp_path: Path, words: list[str]) -> None:
 def test_outputs_are_refused_before_anything_runs(
     lamslsa: Run, gramine: dict[str, str], tmp_path: Path, job: Path, folder: Path
 ) -> None:
-    words = ["enclave", "run", job, "--build", folder, "--tee", "gramine-direct", "--out", tmp_path]
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path]
     failed(lamslsa(*words, "--format", "json", **gramine), 3, "output-exists")
 
 

@@ -70,7 +70,7 @@ def test_a_quote_alone_is_what_its_bytes_say(vendor: SimulatedVendor) -> None:
     assert found.kind == "SGX quote"
     assert found.verified == ()
     assert "no endorsements at hand" in found.unverified[0]
-    assert found.facts["report"]["mr_enclave"] == "11" * 32
+    assert found.facts["report"]["mrEnclave"] == "11" * 32
 
 
 def test_a_quote_with_its_endorsements_is_verified_and_says_simulated(vendor: SimulatedVendor) -> None:
@@ -78,7 +78,7 @@ def test_a_quote_with_its_endorsements_is_verified_and_says_simulated(vendor: Si
     assert "SIMULATED" in found.verified[0]
     assert found.verified[1] == "not revoked as of 2026-11-22T06:00:00Z, advisories INTEL-SA-1"
     assert found.facts["root"].startswith(vendor.root.sha256)
-    assert found.facts["tcb_status"] == "UpToDate"
+    assert found.facts["tcbStatus"] == "UpToDate"
     assert "a policy decides" in words(found)
 
 
@@ -112,7 +112,7 @@ def test_a_platform_that_is_revoked_now(vendor: SimulatedVendor) -> None:
 def test_collateral(vendor: SimulatedVendor, kind: str) -> None:
     found = describe_evidence(vendor.collateral(), around())
     assert (found.kind, found.verified) == (kind, ())
-    assert found.facts["tcb_evaluation_data_number"] == 17
+    assert found.facts["tcbEvaluationDataNumber"] == 17
 
 
 def test_a_bare_statement_is_nobodys_word() -> None:

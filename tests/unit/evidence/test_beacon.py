@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence._note import COSIGNATURE, ED25519, Key
 from lamslsa.evidence._pem import render_chain
-from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog
+from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog, refuse_other_than_beacon
 from lamslsa.evidence.nonce import Beacon, Nonce
 from lamslsa.evidence.verify import BeaconVerifier
 from lamslsa.predicates.tee_evidence import BEACON_CHECKPOINT_MEDIA_TYPE, BEACON_TIMESTAMP_MEDIA_TYPE
@@ -416,3 +416,19 @@ class TestWitnessedLog:
         assert len(padded) == 64 * 1024
         assert WitnessedLog.load(padded)
         unreadable(WitnessedLog.load, b"#" + padded, "beacon-witnesses")
+
+
+class TestWhatNoncesAreMadeOf:
+    def test_a_beacon_whoever_signed_it(self, server: TimestampServer) -> None:
+        refuse_other_than_beacon(stamped(server.stamp(NOW)))
+        refuse_other_than_beacon(noted(Log(witnesses=1).checkpoint({0: NOW})))
+
+    @pytest.mark.parametrize("beacon", [stamped(b"0"), noted(b""), noted(b"a text\n"), stamped(b"a checkpoint")])
+    def test_other_bytes(self, beacon: Beacon) -> None:
+        with pytest.raises(FormatError):
+            refuse_other_than_beacon(beacon)
+
+    def test_a_timestamp_that_was_not_granted(self, server: TimestampServer) -> None:
+        with pytest.raises(LamslsaError) as caught:
+            refuse_other_than_beacon(stamped(server.stamp(NOW, status=2)))
+        assert caught.value.reason == "beacon-status"
