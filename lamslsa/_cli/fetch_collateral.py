@@ -15,8 +15,10 @@ from lamslsa._cli import ui
 from lamslsa._cli.inputs import read_capped
 from lamslsa._files import replace_file
 from lamslsa.errors import FormatError
+from lamslsa.evidence import verifier_for
 from lamslsa.evidence._pem import parse_chain
 from lamslsa.evidence._x509 import MAX_CERTIFICATE_BYTES, load_certificate
+from lamslsa.evidence.roots import is_vendor_root
 from lamslsa.evidence.snp.parse import PRODUCTS, Product
 from lamslsa.fetch.cache import Cache, Fetcher
 from lamslsa.fetch.collect import Fetched, collect
@@ -109,6 +111,8 @@ def command(
     wanted = _wanted(files, tee=tee, fmspc=fmspc, ca=ca, product=product, leaf=leaf, output=output)
     if out is not None and len(wanted) != 1:
         raise click.UsageError(f"expected one platform with --out, got {len(wanted)}: name a folder with --to")
+    if pcs == INTEL_PCS:
+        _refuse_simulated(wanted)
     fetcher = Fetcher(
         HttpClient(authorities=tls_ca, notify=output.note),
         cache=None if no_cache else Cache(cache),
@@ -129,6 +133,19 @@ def command(
         output.note("some of it may have been kept from an earlier call: --refresh asks anew")
     output.result(_table(written), {"collateral": [item.document for item in written]})
     return 0
+
+
+def _refuse_simulated(wanted: Sequence[Request]) -> None:
+    """Intel has no collateral for quotes under another root: say so before its servers are asked six times."""
+    for request in wanted:
+        for quote in request.quotes if isinstance(request.platform, IntelPlatform) else ():
+            root = verifier_for(quote.media_type).presented_root(quote.data, None)
+            if not is_vendor_root(root.sha256, of=request.platform.tee):
+                raise FormatError(
+                    f"expected a quote that Intel endorses, got one under root {root.sha256} in {quote.source}",
+                    reason="fetch-simulated",
+                    hint="a simulated platform writes its collateral into the run; of another service name the --pcs",
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

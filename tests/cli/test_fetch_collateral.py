@@ -200,3 +200,10 @@ def test_plain_http_leaves_this_machine_for_nobody(lamslsa: Run, quote: Path, tm
 def test_a_folder_without_evidence(lamslsa: Run, tmp_path: Path) -> None:
     done = lamslsa("fetch-collateral", tmp_path, "--out", tmp_path / "a")
     assert (done.returncode, "error[fetch-no-quote]" in done.stderr) == (3, True)
+
+
+def test_intel_is_not_asked_about_simulated_platforms(lamslsa: Run, quote: Path, tmp_path: Path) -> None:
+    done = lamslsa("fetch-collateral", quote, "--out", tmp_path / "out.json")
+    assert done.returncode == 3
+    assert "fetch-simulated" in done.stderr
+    assert not (tmp_path / "out.json").exists()
