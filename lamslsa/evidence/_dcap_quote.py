@@ -11,6 +11,7 @@ Verification Library, appendix A.3. Integers are little-endian.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Final
 
 from lamslsa.errors import FormatError
@@ -133,9 +134,15 @@ def parse_certification(section: bytes) -> tuple[bytes, ...]:
             f"expected certification data to end the quote, got {size} bytes of {len(section) - chain}",
             reason="quote-lengths",
         )
-    certificates = parse_chain(section[chain:].removesuffix(b"\0"), what="the quote")
+    certificates = _parse_chain(section[chain:].removesuffix(b"\0"))
     if len(certificates) != _CHAIN_LENGTH:
         raise FormatError(
             f"expected {_CHAIN_LENGTH} certificates in the quote, got {len(certificates)}", reason="quote-certification"
         )
     return certificates
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parse_chain(text: bytes) -> tuple[bytes, ...]:
+    """The chain of a platform, which stands in each of its quotes."""
+    return parse_chain(text, what="the quote")
