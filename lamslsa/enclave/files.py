@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -124,7 +125,8 @@ def gather(interpreter: Interpreter, *, code: Path | None = None) -> Files:
     if code is not None:
         found += read_code(code)
     everything = sorted({*found, *libraries.values()})
-    return Files(mounts=tuple(mounts), trusted=tuple(_trusted(path) for path in everything))
+    with ThreadPoolExecutor() as pool:  # a gigabyte, mostly of torch
+        return Files(mounts=tuple(mounts), trusted=tuple(pool.map(_trusted, everything)))
 
 
 def read_code(code: Path) -> list[Path]:

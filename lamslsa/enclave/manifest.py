@@ -28,6 +28,7 @@ from lamslsa.errors import FormatError
 __all__ = [
     "BUILDS",
     "CODE",
+    "ENCLAVE_SIZE",
     "ENTRIES",
     "ENVIRONMENT",
     "FLAGS",
@@ -83,7 +84,7 @@ _MAX_LEVELS: Final = 16
 _LONG_KEY: Final = re.compile(
     rb"(?<![\w\\-])(?:(?:[\w-]++|'[^'\n]*+'|" + rb'"(?:[^"\\\n]|\\.)*+")[ \t]*+\.[ \t]*+){64}', re.ASCII
 )
-_SIZE: Final = re.compile(r"[1-9][0-9]{0,4}[MG]")
+ENCLAVE_SIZE: Final = re.compile(r"[1-9][0-9]{0,4}[MG]")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _ABSOLUTE_URI: Final = re.compile(r"file:(/[A-Za-z0-9._+@=:,~/()\[\]# -]+)")
 
@@ -213,7 +214,7 @@ _RULES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
         "loader.argv": _is_list,
         "loader.log_level": _equals("error", "none"),
         "libos.entrypoint": _matches(re.compile(rf"{PYTHON}/bin/python3\.[0-9]+")),
-        "sys.stack.size": _matches(_SIZE),
+        "sys.stack.size": _matches(ENCLAVE_SIZE),
         "sys.disallow_subprocesses": _equals(True),  # noqa: FBT003 - a value of the manifest
         "fs.root.type": _equals("tmpfs"),
         "fs.start_dir": _equals("/run/lamslsa"),
@@ -224,7 +225,7 @@ _RULES: Final[Mapping[str, Callable[[Any], bool]]] = MappingProxyType(
         "sgx.isvprodid": _equals(*PRODUCT_IDS.values()),
         "sgx.isvsvn": _within(0, 0xFFFF),
         "sgx.max_threads": _within(4, 1024),
-        "sgx.enclave_size": _matches(_SIZE),
+        "sgx.enclave_size": _matches(ENCLAVE_SIZE),
         "sgx.edmm_enable": _equals(True, False),  # noqa: FBT003 - values of the manifest
         "sgx.cpu_features.avx": _equals("required"),
         "sgx.cpu_features.avx512": _equals("required", "disabled"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
-from lamslsa.enclave.manifest import ENTRIES, ENVIRONMENT, FLAGS, PRODUCT_IDS, Build
+from lamslsa.enclave.manifest import ENCLAVE_SIZE, ENTRIES, ENVIRONMENT, FLAGS, PRODUCT_IDS, Build
 from lamslsa.errors import FormatError, UnavailableError
 
 __all__ = ["Feature", "Mount", "Settings", "TrustedFile", "render"]
@@ -56,6 +56,12 @@ class Settings:
     avx512: Feature = "required"
     amx: Feature = "disabled"
     svn: int = 1
+
+    def __post_init__(self) -> None:
+        if not ENCLAVE_SIZE.fullmatch(self.enclave_size):
+            raise FormatError(
+                f"expected a size such as 512M or 16G, got {self.enclave_size[:40]!r}", reason="enclave-size"
+            )
 
 
 def _templates() -> Path:

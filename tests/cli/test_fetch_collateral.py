@@ -192,8 +192,8 @@ def test_usage(lamslsa: Run, words: tuple[str, ...]) -> None:
 
 
 def test_plain_http_leaves_this_machine_for_nobody(lamslsa: Run, quote: Path, tmp_path: Path) -> None:
-    for option in ("--pcs", "--kds"):
-        done = lamslsa("fetch-collateral", quote, "--out", tmp_path / "a", option, "http://192.0.2.1")
+    for words in (("--pcs", "http://192.0.2.1"), ("--pcs", "http://127.0.0.1:9", "--kds", "http://192.0.2.1")):
+        done = lamslsa("fetch-collateral", quote, "--out", tmp_path / "a", *words)
         assert (done.returncode, "error[fetch-url]" in done.stderr) == (3, True)
 
 

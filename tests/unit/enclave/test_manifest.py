@@ -450,3 +450,10 @@ def test_code_goes_into_its_build_only(which: Build, code: PurePosixPath | None)
     with pytest.raises(FormatError) as error:
         render(which, python=PurePosixPath("/python"), mounts=(), trusted=(), code=code)
     assert error.value.reason == "enclave-code"
+
+
+@pytest.mark.parametrize("size", ["", "3X", "16", "0G", "16GB", "G", "-1G", "123456G", "16G\n"])
+def test_a_size_that_no_manifest_may_have(size: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        Settings(enclave_size=size)
+    assert caught.value.reason == "enclave-size"
