@@ -617,3 +617,99 @@ def test_keys() -> None:
     pem = public(KEYS[-7])
     for key in (b"", pem * 2, private, other_curve, pem.replace(b"M", b"N"), b" " * 20000 + pem):
         assert refusal(document, key=key) == "corim-key"
+
+
+# --- what a refusal says, and what is optional ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        (corim(SNP, more={6: 0}), "the fields of a CoRIM"),
+        (Tag(501, {0: "id", 1: {}, 3: SNP}), "a list of tags"),
+        (corim(SNP, Tag(506, {4: {}})), "the fields of a CoMID"),
+        (corim(SNP, Tag(506, INNER | {4: {0: {}}})), "a list of reference triples"),
+        (corim(SNP, comid([[{3: 0}, []]])), "the fields of a environment"),
+        (corim(SNP, comid([[{0: {5: 0}}, []]])), "the fields of a class"),
+        (corim(SNP, comid([[{0: {0: BY_CHIP}}, [{}]]])), "the fields of a measurement"),
+        (corim(SNP, more={4: {2: Tag(1, 0)}}), "the fields of a validity"),
+        (signed(corim(SNP), header={8: cbor2.dumps({})}), "the fields of a metadata"),
+        (corim(SNP, comid(snp({2: {4: "x"}}))), "8 bytes as POLICY"),
+        (corim(SNP, comid(snp({5: {4: "x"}}))), "4 bytes as VMPL"),
+        (corim(SNP, comid(snp({641: {2: [[1, LAUNCH]]}}))), "48 bytes of sha-384 as MEASUREMENT"),
+        (corim(SNP, comid(snp({642: {2: [[7, LAUNCH]]}}))), "32 bytes of sha-384 as HOST_DATA"),
+        (corim(SNP, comid(snp({642: {4: LAUNCH}}))), "32 bytes as HOST_DATA"),
+        (corim(INTEL, comid([triple({-83: []})])), "exactly one digest as mrtee"),
+        (corim(INTEL, comid([triple(SGX_VALUES | {-83: [1, b""]})])), "32 bytes of sha-256 as mrtee"),
+        (corim(INTEL, comid([triple(SGX_VALUES | {-84: [1, b""]})])), "32 bytes of sha-256 as mrsigner"),
+        (corim(INTEL, comid([triple(SGX_VALUES | {-82: b""})])), "16 bytes as attributes"),
+        (corim(INTEL, comid([triple(TDX_VALUES | {-82: b""})])), "8 bytes as attributes"),
+        (corim(INTEL, comid([triple(SGX_VALUES | {-81: b""})])), "4 bytes as miscselect"),
+        (corim(INTEL, comid([triple(TDX_VALUES | {14: {2: [[7, b""]]}})])), "as integrity register 2"),
+    ],
+)
+def test_a_refusal_names_what_it_is_about(document: Any, named: str) -> None:
+    with pytest.raises(FormatError, match=f"{named} in the CoRIM") as caught:
+        take(document)
+    assert caught.value.reason == "corim-value"
+
+
+@pytest.mark.parametrize(
+    ("profile", "named"),
+    [(Tag(32, "https://example.com"), "profile 'https://example.com'$"), (Tag(111, b"\x2a\x0b"), "profile 2a0b$")],
+)
+def test_a_refusal_names_the_profile(profile: Any, named: str) -> None:
+    with pytest.raises(FormatError, match=named):
+        take(corim(profile, comid(snp())))
+
+
+def test_triples_of_other_kinds_alone() -> None:
+    beside = Tag(506, cbor2.dumps({1: {0: "an id"}, 4: {3: []}}))
+    found = take(corim(SNP, beside, comid(snp()))).proposal
+    assert (found.parts, found.left_out) == (SNP_PARTS, ("attestation keys",))
+
+
+def test_an_environment_without_a_class() -> None:
+    assert refusal(corim(SNP, comid(snp(environment={1: Tag(560, bytes(64))})))) == "corim-class"
+    proposal = take(corim(INTEL, comid([triple(SGX_VALUES, environment={2: Tag(37, bytes(16))})]))).proposal
+    assert (proposal.tee, proposal.left_out) == ("sgx", ("the environment's group",))
+
+
+def test_all_of_a_class_is_listed() -> None:
+    environment = {0: {0: BY_CHIP, 1: "AMD", 2: "Milan", 3: 0, 4: 1}}
+    found = take(corim(SNP, comid(snp(environment=environment)))).proposal.left_out
+    assert found == tuple(f"the environment's {name}" for name in ("vendor", "model", "layer", "index"))
+
+
+def test_a_mask_of_the_vmpl_turns_with_its_value() -> None:
+    """Bytes stand as in the report, the first one lowest; a part is written with the highest one first."""
+    proposal = take(corim(SNP, comid(snp({5: {4: Tag(563, [b"\1\0\0\0", b"\xff\xff\0\0"])}})))).proposal
+    assert proposal.complete({"vmpl": "ffff0001"}).parts["vmpl"] == "ffff0001"
+    for other in ("ffff0000", "ffff0101", "01000000"):
+        with pytest.raises(FormatError) as caught:
+            proposal.complete({"vmpl": other})
+        assert caught.value.reason == "measurement-part-mask"
+
+
+@pytest.mark.parametrize("tag", [563, 60010])
+def test_a_value_with_its_mask(tag: int) -> None:
+    value, mask = bytes([5, *bytes(15)]), bytes([255, *bytes(15)])
+    spelled = Tag(tag, [value, mask] if tag == 563 else [1, value, mask])
+    proposal = take(corim(INTEL, comid([triple(SGX_VALUES | {-82: spelled})]))).proposal
+    given_ = {"configId": "00" * 64, "attributes": "05" + "ff" * 15}
+    assert proposal.complete(given_).parts["attributes"] == "05" + "ff" * 15
+    with pytest.raises(FormatError) as caught:
+        proposal.complete(given_ | {"attributes": "04" + "ff" * 15})
+    assert caught.value.reason == "measurement-part-mask"
+
+
+def test_no_window_hides_the_next_one() -> None:
+    """The metadata states none; the claims beside them do."""
+    header = {8: cbor2.dumps({0: {0: "signer"}}), 15: {4: EPOCH - 1}}
+    assert refusal(signed(corim(SNP, comid(snp())), header=header)) == "evidence-corim-window"
+
+
+def test_the_largest_key() -> None:
+    pem, document = public(KEYS[-7]), signed(corim(SNP, comid(snp())))
+    assert take(document, key=pem.ljust(16 * 1024, b"\n")).signature == "verified"
+    assert refusal(document, key=pem.ljust(16 * 1024 + 1, b"\n")) == "corim-key"

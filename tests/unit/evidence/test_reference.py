@@ -191,3 +191,17 @@ def test_a_given_part_of_another_size_is_no_match_for_a_mask() -> None:
         with pytest.raises(FormatError) as caught:
             proposal.complete(parts | {"vmpl": vmpl})
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("given", "reason", "hint"),
+    [
+        ({"mrTd": "00" * 48}, "measurement-part-unknown", None),
+        ({"mrEnclave": "00" * 32}, "measurement-part-twice", "leave it out: the file has it"),
+        ({}, "measurement-part-missing", "pass --part mrSigner=HEX for each"),
+    ],
+)
+def test_a_proposal_that_is_not_complete(given: dict[str, str], reason: str, hint: str | None) -> None:
+    with pytest.raises(FormatError) as caught:
+        Proposal(tee="sgx", parts={"mrEnclave": "00" * 32}).complete(given)
+    assert (caught.value.reason, caught.value.hint) == (reason, hint)
