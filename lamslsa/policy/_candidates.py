@@ -188,7 +188,7 @@ class Qualifier:
                 Miss(
                     reason="evidence-missing",
                     message="expected a quote that covers these very bytes, got none",
-                    mend="publish the run with its quote, or see why the quote was set aside; bytes changed since have none",
+                    mend="publish the run with its quote, or see why that was set aside; bytes changed since have none",
                     authentic=False,
                 )
             )
