@@ -79,14 +79,14 @@ def guest(vendor: SimulatedTdxVendor, devices: Sequence[bytes] = (), **more: Any
     return stated(vendor.evidence(report_data(devices), domain=domain), devices, **more)
 
 
-def verified(predicate: TeeEvidence, now: dt.datetime, **trust: Any) -> VerifiedEvidence:
-    surroundings = EvidenceTrust(**{"at": now, "now": now, **trust})
+def verified(predicate: TeeEvidence, at: dt.datetime, **trust: Any) -> VerifiedEvidence:
+    surroundings = EvidenceTrust(**{"at": at, "now": at, **trust})
     return verify_evidence(predicate, statement="33" * 32, covers=COVERS, trust=surroundings)
 
 
-def refused(predicate: TeeEvidence, now: dt.datetime, **trust: Any) -> LamslsaError:
+def refused(predicate: TeeEvidence, at: dt.datetime, **trust: Any) -> LamslsaError:
     with pytest.raises(LamslsaError) as caught:
-        verified(predicate, now, **trust)
+        verified(predicate, at, **trust)
     return caught.value
 
 
@@ -232,6 +232,23 @@ def test_held_ones_that_refuse_are_not_passed_over(vendor: SimulatedVendor, now:
     evidence = stated(vendor.evidence(report_data()))
     assert refused(evidence, now, held=(vendor.collateral(revoked=["pck"]),)).reason == "evidence-revoked"
     assert refused(evidence, now, held=(vendor.collateral(tcb_status="Revoked"),)).reason == "evidence-revoked"
+
+
+def test_a_revocation_that_came_with_another_platform_counts(vendor: SimulatedVendor, now: dt.datetime) -> None:
+    """Held endorsements are of another family, so they are not about this platform, and their lists still are."""
+    evidence = stated(vendor.evidence(report_data()))
+    other = {"fmspc": "000000000000"}
+    found = verified(evidence, now, held=(vendor.collateral(tcb_info=other),))
+    assert found.standing == Standing(revoked=False, tcb_evaluation_data_number=17)
+    for role in ("pck", "pck-ca", "tcb-signing"):
+        found = verified(evidence, now, held=(vendor.collateral(tcb_info=other, revoked=[role]),))
+        assert found.standing == Standing(revoked=True, tcb_evaluation_data_number=17)
+    late = now + 60 * DAY
+    found = verified(evidence, now, now=late, held=(vendor.collateral(tcb_info=other, revoked=["pck"]),))
+    assert found.standing == Standing(revoked=True)
+    early = (now + DAY, now + 9 * DAY)
+    found = verified(evidence, now, held=(vendor.collateral(tcb_info=other, revoked=["pck"], window=early),))
+    assert found.standing == Standing(revoked=False, tcb_evaluation_data_number=17)
 
 
 def test_of_several_the_newest_speak(vendor: SimulatedVendor, now: dt.datetime) -> None:

@@ -22,6 +22,7 @@ from lamslsa.evidence.snp.collateral import (
     parse_certificate_table,
     render,
 )
+from lamslsa.testing.simulated import SimulatedVendor
 
 GUIDS = {
     "vcek": "63da758d-e664-4564-adc5-f4b93be8accd",
@@ -180,3 +181,12 @@ def test_any_bytes_inside_a_table(data: bytes, at: int) -> None:
     whole = table(("vcek", b"leaf"), ("issuer", b"issuer"), ("root", b"root"))
     with contextlib.suppress(FormatError):
         parse_certificate_table(whole[:at] + data + whole[at + len(data) :])
+
+
+def test_a_refusal_names_the_certificate(vendor: SimulatedVendor) -> None:
+    two = render_chain(vendor.chain[:2])
+    with pytest.raises(FormatError, match="expected one certificate as leaf, got 2"):
+        from_certificates(two, two)
+    for name in ("vcek", "vlek", "issuer", "root"):
+        with pytest.raises(FormatError, match=f"expected one certificate as {name}, got 2"):
+            parse_certificate_table(table((name, two)))

@@ -205,3 +205,20 @@ def test_the_simulated_chip_writes_what_is_read(report: bytes) -> None:
     assert parsed.chip_id == SnpChip().chip_id
     assert parsed.reported_tcb == parsed.current_tcb == raw_tcb(SnpChip().tcb)
     assert parsed.author_key
+
+
+@pytest.mark.parametrize(("product", "offset"), [("Milan", 2), ("Genoa", 5), ("Turin", 4), ("Turin", 6)])
+def test_a_refusal_names_the_patch_level(product: Product, offset: int) -> None:
+    raw = bytes(offset) + b"\1" + bytes(7 - offset)
+    with pytest.raises(FormatError, match=f"reserved bytes of a patch level of {product},") as caught:
+        parse_tcb(raw, product)
+    assert caught.value.reason == "snp-reserved"
+
+
+def test_a_refusal_names_the_signature(report: bytes) -> None:
+    for offset in (SIGNED_BYTES + 48, SIGNED_BYTES + 120, REPORT_BYTES - 1):
+        changed = bytearray(report)
+        changed[offset] = 1
+        with pytest.raises(FormatError, match="reserved bytes of a signature,") as caught:
+            parse(bytes(changed))
+        assert caught.value.reason == "snp-reserved"
