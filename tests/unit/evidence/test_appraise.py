@@ -475,6 +475,11 @@ class TestInstances:
         nameless = dataclasses.replace(self.CLAIMS, platform_id="-enc1")
         assert look(nameless, dataclasses.replace(self.TERMS, platform_ids=frozenset({"i"}))) == ["platform-id"]
 
+    def test_the_instance_ends_at_the_first_mark(self) -> None:
+        claims = dataclasses.replace(self.CLAIMS, platform_id="i-1-enc2-enc3")
+        for listed, expected in (("i-1", []), ("i-1-enc2-enc3", []), ("i-1-enc2", ["platform-id"])):
+            assert look(claims, dataclasses.replace(self.TERMS, platform_ids=frozenset({listed}))) == expected
+
     def test_denied_by_both_names(self) -> None:
         ids = frozenset({self.INSTANCE, self.CLAIMS.platform_id})
         terms = dataclasses.replace(self.TERMS, denied=Denied(platform_ids=ids))
@@ -660,3 +665,34 @@ def test_what_is_said_of_gpus() -> None:
     assert "with driver none at all for platform rehearsal, got '570.1' |" in look_at(GPU, drivers=frozenset())
     assert "of architecture ampere or blackwell for" in look_at(GPU, architectures=frozenset({"blackwell", "ampere"}))
     assert f"got '{'x' * 80}' |" in look_at(dataclasses.replace(GPU, driver_version="x" * 81), drivers=frozenset())
+
+
+def test_what_is_said_of_lists() -> None:
+    nameless = dataclasses.replace(CLAIMS, platform_id="")
+    denying = dataclasses.replace(REHEARSAL, denied=Denied(platform_ids=frozenset({"11"})))
+    assert "got a platform that keeps its id to itself |" in said(nameless, denying)
+    several = dataclasses.replace(CLAIMS, advisories=("B", "A", "C"))
+    denied = AdvisoryTerms(deny=frozenset({"A", "B"}), accept=None)
+    words = said(several, dataclasses.replace(REHEARSAL, advisories=denied))
+    assert "without A or B for platform rehearsal, got A and B |" in words
+    accepted = AdvisoryTerms(accept={"A": NOW, "B": NOW})
+    words = said(several, dataclasses.replace(REHEARSAL, advisories=accepted))
+    assert "got A and B and C, of which the time is up for A and B |" in words
+    absent = dataclasses.replace(REHEARSAL, minimum_svns={"sgx": {"more": 1}})
+    assert said(CLAIMS, absent).startswith("expected more 1 or more for platform rehearsal, got none |")
+
+
+def test_what_is_said_of_a_statement() -> None:
+    other = dataclasses.replace(PROVENANCE, builder="https://example.com/b")
+    assert "got 'https://example.com/b' |" in said(GENUINE, PRODUCTION, statement=other)
+    for changes, words in (
+        ({"predicate_type": "https://example.com/p"}, "got predicate type 'https://example.com/p' |"),
+        ({"build_type": "https://example.com/t"}, "got build type 'https://example.com/t' |"),
+    ):
+        assert words in said(GENUINE, PRODUCTION, statement=dataclasses.replace(EVALUATION, **changes))
+
+
+def test_what_is_said_of_the_values_of_a_gpu() -> None:
+    other = dataclasses.replace(SNP, devices=(dataclasses.replace(GPU, golden_values="different"),))
+    words = said(other, dataclasses.replace(GUESTS, gpu=GPU_TERMS))
+    assert "the published ones for platform rehearsal, got one of which they are different |" in words
