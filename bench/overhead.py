@@ -32,6 +32,7 @@ import torch
 
 from lamslsa.attest import attest_training
 from lamslsa.evidence import Attester, attester_for
+from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.measure import Job, load_job
 from lamslsa.measure.interface import silent
@@ -96,7 +97,7 @@ def plain_training(path: Path, job: Job, model_out: Path) -> None:
 
 def attested_training(path: Path, job: Job, attester: Attester, model_out: Path) -> Run:
     """The training with its statement and quote."""
-    run, trained = attest_training(path, job=job, attester=attester, progress=silent)
+    run, trained = attest_training(path, job=job, attester=attester, progress=silent, nonce=Nonce.random())
     trained.write(model_out)
     return run
 

@@ -9,7 +9,7 @@ import pytest
 from lamslsa import predicates, statement, verify
 from lamslsa.errors import VerificationError
 from lamslsa.lineage import Artifact, Lineage, Training
-from lamslsa.predicates import TeeEvidence
+from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.testing import chain
 from lamslsa.verify import VerifiedAttestation
 
@@ -23,7 +23,7 @@ def _sealed(*payloads: bytes) -> list[VerifiedAttestation]:
     for payload in payloads:
         parsed = statement.parse(payload)
         predicate = predicates.parse(parsed)
-        assert not isinstance(predicate, TeeEvidence)
+        assert isinstance(predicate, Dataset | Evaluation | Provenance)
         result.append(
             VerifiedAttestation(
                 statement=parsed,
