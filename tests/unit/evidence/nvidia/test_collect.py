@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence._pem import render_chain
-from lamslsa.evidence.nvidia.collect import Nvml, NvmlCollector, from_text, why_unavailable
+from lamslsa.evidence.nvidia.collect import Nvml, NvmlCollector, _used, from_text, why_unavailable
 from lamslsa.evidence.nvidia.parse import parse
 from lamslsa.evidence.nvidia.verify import MEDIA_TYPE, NvidiaVerifier
 from lamslsa.testing.simulated_gpu import SimulatedGpuVendor
@@ -250,3 +250,35 @@ def test_from_other_text(gpu_vendor: SimulatedGpuVendor) -> None:
         with pytest.raises(FormatError) as caught:
             from_text(report, certificates)
         assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_bytes_that_are_used(size: int) -> None:
+    assert _used((ctypes.c_uint8 * 4)(1, 2, 3, 4), size, "a report") == bytes([1, 2, 3, 4])[:size]
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_more_bytes_than_there_are_and_none(size: int) -> None:
+    with pytest.raises(UnavailableError, match=f"expected a report of 1 to 4 bytes, got {size} bytes") as caught:
+        _used((ctypes.c_uint8 * 4)(), size, "a report")
+    assert caught.value.reason == "gpu-answer"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"fails": "nvmlSystemGetConfComputeState"}, "expected a driver that knows confidential mode, got Unknown"),
+        ({"fails": "nvmlDeviceGetCount"}, "expected the number of GPUs, got Unknown Error"),
+        ({"size": 0}, "expected the report of GPU 0 of 1 to 8192 bytes, got 0 bytes"),
+        ({"chain_size": 0}, "expected the report of GPU 0 of 1 to 5120 bytes, got 0 bytes"),
+    ],
+)
+def test_what_is_said_of_a_driver(gpu_vendor: SimulatedGpuVendor, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UnavailableError, match=said):
+        NvmlCollector(Driver(gpu_vendor, **wrong)).collect(NONCE)
+
+
+def test_of_too_many_certificates_one_is_enough_to_refuse(gpu_vendor: SimulatedGpuVendor) -> None:
+    raw, chain = gpu_vendor.raw_report(NONCE).hex(), pem(gpu_vendor).decode()
+    with pytest.raises(FormatError, match="expected 5 certificates from the leaf to the root, got 6"):
+        from_text(raw, chain + chain)
