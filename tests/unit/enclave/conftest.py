@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from lamslsa.enclave.build import build, sign
 from lamslsa.enclave.files import Interpreter
 from lamslsa.enclave.programs import PROGRAMS
 
@@ -33,13 +34,25 @@ INSTALL: Final[Callable[..., Path]] = runpy.run_path(str(HERE / "installed.py"))
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages of this environment with lamslsa as a wheel among them; not to be changed."""
-    return INSTALL(tmp_path_factory.mktemp("installed").resolve() / "packages", others=True)
+    return INSTALL(tmp_path_factory.mktemp("installed").resolve() / "packages", others="all")
+
+
+@pytest.fixture(scope="session")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packages that suffice for a user's own training: without those of the measurers; not to be changed."""
+    return INSTALL(tmp_path_factory.mktemp("light").resolve() / "packages", others="light")
 
 
 @pytest.fixture
 def gramine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Doubles of Gramine's programs on PATH; the folder in which the double lies."""
-    folder = tmp_path / "gramine"
+    folder = make_doubles(tmp_path / "gramine")
+    put_on_path(folder, monkeypatch)
+    return folder
+
+
+def make_doubles(folder: Path) -> Path:
+    """Doubles of Gramine's programs in a new folder."""
     (folder / "runtime").mkdir(parents=True)
     (folder / "bin").mkdir()
     (folder / "libsysdb.so").write_bytes(b"library OS")
@@ -48,9 +61,30 @@ def gramine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         script = folder / "bin" / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} {HERE / "fake_gramine.py"} "$0" "$@"\n', encoding="utf-8")
         script.chmod(0o755)
+    return folder
+
+
+def put_on_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Gramine's programs found in a folder."""
     monkeypatch.setenv("FAKE_GRAMINE", str(folder))
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:/usr/bin:/bin")
+
+
+@pytest.fixture(scope="session")
+def _measure_build(installed: Path, key: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("measure")
+    with pytest.MonkeyPatch.context() as patch:
+        put_on_path(make_doubles(folder / "gramine"), patch)
+        build("measure", folder / "build", interpreter=Interpreter.ask(Path(sys.executable), packages=installed))
+        sign(folder / "build", key)
     return folder
+
+
+@pytest.fixture
+def measure_build(_measure_build: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The build that measures, of this environment, signed; the doubles that made it on PATH; not to be changed."""
+    put_on_path(_measure_build / "gramine", monkeypatch)
+    return _measure_build / "build"
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +101,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Interpreter:
         path = stdlib / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name, encoding="utf-8")
-    packages = INSTALL(folder / "packages", others=False)
+    packages = INSTALL(folder / "packages", others="none")
     return Interpreter(executable=folder / "bin" / "python3.11", stdlib=stdlib, packages=packages)
 
 

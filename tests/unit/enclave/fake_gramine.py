@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def sgx_sign(arguments: list[str]) -> int:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def direct(arguments: list[str]) -> int:
@@ -107,27 +109,13 @@ def _run(arguments: list[str], suffix: str, how: str) -> int:
     (name,) = arguments
     if script := os.environ.get("FAKE_GRAMINE_RUN"):
         return subprocess.call([sys.executable, "-c", script])
-    document = tomllib.loads(Path(name + suffix).read_text(encoding="ascii"))
+    text = Path(name + suffix).read_bytes()
+    document = tomllib.loads(text.decode("ascii"))
     root = Path.cwd()
-    farm = root / "farm"
-    places = sorted(
-        ((m["uri"].removeprefix("file:"), m["path"]) for m in document["fs"]["mounts"] if m.get("uri", "")[5:6] == "/"),
-        key=lambda pair: -len(pair[0]),
-    )
-    for entry in document["sgx"]["trusted_files"]:
-        if not isinstance(entry, dict):
-            continue
-        path = entry["uri"].removeprefix("file:")
-        assert _digest(Path(path)) == entry["sha256"], path
-        for source, place in places:
-            if path == source or path.startswith(source + "/"):
-                link = Path(f"{farm}{place}{path.removeprefix(source)}")
-                link.parent.mkdir(parents=True, exist_ok=True)
-                if place.startswith("/packages") and "/lamslsa" in path:
-                    shutil.copyfile(path, link)  # who resolves links must end up here
-                else:
-                    link.symlink_to(path)
-                break
+    farm = RUNTIME / "farms" / hashlib.sha256(text).hexdigest()
+    if not farm.exists():  # the same manifest, the same files: hashed and linked once
+        _plant(document, farm.with_suffix(".partial"))
+        farm.with_suffix(".partial").rename(farm)
     if (farm / "code").exists():
         shutil.copytree(farm / "code", root / "code")
     (root / "run" / "lamslsa").mkdir(parents=True)
@@ -137,6 +125,36 @@ def _run(arguments: list[str], suffix: str, how: str) -> int:
     code = RUN.replace("STDLIB", repr(stdlib)).replace("PLATFORM", repr(str(RUNTIME / "platform")))
     command = [python, *flags, "-c", code, str(farm), str(root), entry_point, how]
     return subprocess.call(command, env=document["loader"]["env"] | {"HOME": str(root)})
+
+
+def _plant(document: dict[str, Any], farm: Path) -> None:
+    """A folder with the trusted files, and nothing else, in the places where the enclave sees them."""
+    places = sorted(
+        ((m["uri"].removeprefix("file:"), m["path"]) for m in document["fs"]["mounts"] if m.get("uri", "")[5:6] == "/"),
+        key=lambda pair: -len(pair[0]),
+    )
+    trusted = [entry for entry in document["sgx"]["trusted_files"] if isinstance(entry, dict)]
+    paths = [entry["uri"].removeprefix("file:") for entry in trusted]
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(_digest, map(Path, paths))
+    for path, digest, entry in zip(paths, digests, trusted, strict=True):
+        assert digest == entry["sha256"], path
+        for source, place in places:
+            if path == source or path.startswith(source + "/"):
+                _link(Path(path), Path(f"{farm}{place}{path.removeprefix(source)}"))
+                break
+
+
+def _link(path: Path, link: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if str(link).partition("/packages/")[2].startswith("lamslsa"):
+        shutil.copyfile(path, link)  # who resolves links must end up here
+        return
+    link.symlink_to(path)
+    # Byte code is derived from what is trusted; as it is there, it is not made anew for each job.
+    made, here = path.parent / "__pycache__", link.parent / "__pycache__"
+    if path.suffix == ".py" and made.is_dir() and not here.is_symlink():
+        here.symlink_to(made)
 
 
 if __name__ == "__main__":

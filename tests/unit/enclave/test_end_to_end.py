@@ -35,18 +35,13 @@ def people(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_every_job_runs_on_trusted_files_alone(
-    gramine: Path, installed: Path, key: Path, people: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "build"
-    build("measure", folder, interpreter=Interpreter.ask(Path(sys.executable), packages=installed))
-    sign(folder, key)
+def test_every_job_runs_on_trusted_files_alone(measure_build: Path, people: Path, tmp_path: Path) -> None:
     platform = tmp_path / "platform"
     said: list[str] = []
 
     def go(request: Request) -> Path | None:
         with run_job(
-            request, build_dir=folder, runner="gramine-direct", simulated_platform=platform, say=said.append
+            request, build_dir=measure_build, runner="gramine-direct", simulated_platform=platform, say=said.append
         ) as done:
             assert verifier_for(done.run.evidence.media_type).tee == "sgx"
             if done.model is not None:
@@ -63,12 +58,12 @@ def test_every_job_runs_on_trusted_files_alone(
 
 
 @pytest.mark.slow
-def test_sgx_and_own_code(gramine: Path, installed: Path, key: Path, people: Path, code: Path, tmp_path: Path) -> None:
+def test_sgx_and_own_code(gramine: Path, light: Path, key: Path, people: Path, code: Path, tmp_path: Path) -> None:
     folder = tmp_path / "build"
-    build("train-own", folder, interpreter=Interpreter.ask(Path(sys.executable), packages=installed), code=code)
+    build("train-own", folder, interpreter=Interpreter.ask(Path(sys.executable), packages=light), code=code)
     sign(folder, key)
     request = Request(kind="training", config=OWN.encode(), inputs={"dataset": people}, challenge=bytes(32))
-    with run_job(request, build_dir=folder, runner="gramine-sgx") as done:
+    with run_job(request, build_dir=folder, runner="gramine-sgx", say=print) as done:
         assert done.run.nonce.value == bytes(32)
         done.write_model(tmp_path / "mine")
     assert (tmp_path / "mine" / "weights.safetensors").stat().st_size == 32 * 2 * 3
