@@ -8,7 +8,7 @@ import cbor2
 import pytest
 
 from lamslsa.errors import FormatError, UnavailableError
-from lamslsa.evidence import Attester, attester_for
+from lamslsa.evidence import Attester, _tsm, attester_for
 from lamslsa.evidence._kernel import Mode
 from lamslsa.evidence.detect import Kind, Machine, available
 from lamslsa.evidence.nitro import attester as nitro
@@ -16,7 +16,7 @@ from lamslsa.evidence.nitro.attester import NitroAttester
 from lamslsa.evidence.sgx.attester import SgxAttester
 from lamslsa.evidence.snp.attester import SnpAttester
 from lamslsa.evidence.tdx.attester import TdxAttester
-from lamslsa.testing.devices import FakeLinux, GramineDevice, NsmDevice
+from lamslsa.testing.devices import FakeLinux, FileDevice, GramineDevice, NsmDevice
 from lamslsa.testing.tsm import TsmDevice
 
 TSM = "sys/kernel/config/tsm/report/x"
@@ -176,3 +176,11 @@ def test_an_answer_without_a_document(answer: bytes, reason: str) -> None:
     with pytest.raises(FormatError) as caught:
         nitro._document(answer)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"-1\n", b"1 2\n", b"x\n"])
+def test_a_generation_that_is_no_number(text: bytes) -> None:
+    kernel = FakeLinux(FileDevice({"/entry/generation": text}))
+    with pytest.raises(FormatError) as caught:
+        _tsm._generation(kernel, "/entry")
+    assert caught.value.reason == "tsm-generation"
