@@ -5,7 +5,7 @@
 
 What was found lies under build/fuzz: a corpus for each target, which later runs start from, the inputs that a fault was
 found with, and under ``kept`` the keys of the simulated vendors, without which such an input means nothing. To try an
-input again: ``--input build/fuzz/<target>/crash-…``.
+input again: ``--input build/fuzz/<target>/crash-…``. Remove the folder when a format has changed.
 """
 
 from __future__ import annotations
