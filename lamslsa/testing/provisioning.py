@@ -80,7 +80,7 @@ class Drip:
     """A status of 200, then one part of the answer byte after byte, for ``seconds`` or until the client hangs up."""
 
     part: Literal["header", "chunk", "body"]
-    seconds: float = 3.0
+    seconds: float = 20.0
 
 
 Fault = Instead | Truncated | Reset | Silence | Drip
