@@ -20,7 +20,7 @@ import click
 
 from lamslsa import _codec
 from lamslsa._cli import ui
-from lamslsa._files import refuse_existing, write_file
+from lamslsa._files import open_regular, refuse_existing, write_file
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence.verify import Challenge
 
@@ -67,7 +67,7 @@ class ChallengeFile:
             VerificationError: it has been used.
             OSError: it cannot be read.
         """
-        with path.open("rb") as file, _locked(file, exclusive=False):
+        with open_regular(path, what="a challenge") as file, _locked(file, exclusive=False):
             return cls._unused(path, file)
 
     def use(self, *, now: dt.datetime, model: str) -> None:
@@ -82,7 +82,7 @@ class ChallengeFile:
             VerificationError: it has been used meanwhile, or is another one.
             OSError: it cannot be written; it must not count as used, and what it was for not as accepted.
         """
-        with self.path.open("r+b", buffering=0) as file, _locked(file, exclusive=True):
+        with open_regular(self.path, what="a challenge", writing=True) as file, _locked(file, exclusive=True):
             if self._unused(self.path, file).challenge != self.challenge:
                 raise VerificationError(
                     f"expected the challenge of before in {self.path}, got another", reason="challenge-other"

@@ -12,7 +12,7 @@ import click
 
 from lamslsa import _codec
 from lamslsa._cli.inputs import read_capped, read_passphrase, unique
-from lamslsa._files import refuse_existing, write_file
+from lamslsa._files import open_regular, refuse_existing, write_file
 from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import Measurement
 from lamslsa.evidence.reference import make_statement
@@ -133,8 +133,8 @@ def _build(options: Mapping[str, Any]) -> EnclaveBuild:
 
 
 def _hashed(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path, what="a material") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a BinaryIO of os.fdopen has all
 
 
 def _vouches_for(build: str, path: Path | None) -> VouchesFor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -372,3 +373,10 @@ def test_a_card_uses_a_challenge_up_too(cli: Cli, world: World) -> None:
     assert cli(*words)[0] == 0
     code, document, _ = cli(*words)
     assert (code, document["error"]["reason"]) == (4, "challenge-used")
+
+
+def test_a_pipe_is_no_challenge(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "challenge.json")
+    with pytest.raises(FormatError) as caught:
+        ChallengeFile.read(tmp_path / "challenge.json")
+    assert caught.value.reason == "input-kind"
