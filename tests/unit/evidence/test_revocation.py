@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -57,6 +58,9 @@ def revoking(issuer: str, key: ec.EllipticCurvePrivateKey, *serials: int, issued
         [revoking("root", ROOT, 8)],
         [revoking("root", ROOT, 1, 2, 8, 3)],
         [b"noise", revoking("ca", CA), revoking("ca", CA, 7)],
+        [revoking("other", CA, 7), revoking("ca", CA, 7)],
+        [revoking("ca", LEAF, 7), revoking("ca", CA, 7)],
+        [revoking("ca", CA, 7, issued=NOW + DAY), revoking("ca", CA, 7)],
         [revoking("ca", CA, 7, issued=NOW - 400 * DAY)],
         [revoking("ca", CA, 7, issued=NOW)],
     ],
@@ -90,3 +94,21 @@ def test_lists_of_endorsements() -> None:
     assert revocation_lists(render(root=b"r", revocation_list=b"list")) == (b"list",)
     assert revocation_lists(render(root=b"r")) == ()
     assert revocation_lists(b"{}") == revocation_lists(b"") == ()
+
+
+@pytest.mark.parametrize(
+    "key", [rsa.generate_private_key(public_exponent=65537, key_size=2048), Ed25519PrivateKey.generate()]
+)
+def test_an_authority_with_another_kind_of_key_has_not_signed(key: rsa.RSAPrivateKey | Ed25519PrivateKey) -> None:
+    builder = x509.CertificateBuilder().subject_name(name("ca")).issuer_name(name("ca")).public_key(key.public_key())
+    builder = builder.serial_number(8).not_valid_before(NOW - DAY).not_valid_after(NOW + DAY)
+    authority = builder.sign(key, hashes.SHA256() if isinstance(key, rsa.RSAPrivateKey) else None)
+    path = (PATH[0], authority.public_bytes(Encoding.DER))
+    assert not is_revoked(path, [revoking("ca", CA, 7)], now=NOW)
+
+
+def test_a_list_signed_with_an_algorithm_that_nobody_knows() -> None:
+    """The name of ECDSA with SHA-256, twice in a list, with another last digit."""
+    ecdsa = bytes.fromhex("06082a8648ce3d040302")
+    changed = revoking("ca", CA, 7).replace(ecdsa, ecdsa[:-1] + b"\x7f")
+    assert not is_revoked(PATH, [changed], now=NOW)

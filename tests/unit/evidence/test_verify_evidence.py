@@ -251,6 +251,13 @@ def test_a_revocation_that_came_with_another_platform_counts(vendor: SimulatedVe
     assert found.standing == Standing(revoked=False, tcb_evaluation_data_number=17)
 
 
+def test_a_level_that_is_revoked_in_any_of_them_is_enough(vendor: SimulatedVendor, now: dt.datetime) -> None:
+    newest = vendor.collateral(evaluation_data_number=19)
+    older = vendor.collateral(evaluation_data_number=18, tcb_status="Revoked")
+    standing = verified(stated(vendor.evidence(report_data())), now, held=(newest, older)).standing
+    assert standing == Standing(revoked=True, tcb_evaluation_data_number=19)
+
+
 def test_of_several_the_newest_speak(vendor: SimulatedVendor, now: dt.datetime) -> None:
     first = vendor.collateral(evaluation_data_number=0, advisories=("INTEL-SA-0",))
     second = vendor.collateral(evaluation_data_number=1, advisories=("INTEL-SA-1",))
