@@ -92,6 +92,11 @@ def test_paths() -> None:
     path(certificate(2, 0, []), ROOT)
 
 
+def test_a_path_starts_with_a_leaf_unless_said_otherwise() -> None:
+    _x509.verify_path([END, MIDDLE, ROOT], at=NOW, what="a test")
+    refused(lambda: _x509.verify_path([MIDDLE, ROOT], at=NOW, what="a test"))
+
+
 def test_length() -> None:
     assert "got 0" in refused(path)
     assert "got 11" in refused(lambda: path(*[ROOT] * 11))
