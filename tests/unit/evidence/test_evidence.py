@@ -176,6 +176,16 @@ def test_the_clock_serves_when_no_time_is_given(tmp_path: Path) -> None:
         assert verifier.verify(evidence.quote, collateral=evidence.collateral, roots=[root], at=at)
 
 
+def test_the_clock_serves_documents_too(tmp_path: Path) -> None:
+    before = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    attester = attester_for("simulated-nitro", simulated_platform=tmp_path / "platform")
+    evidence = attester.quote(bytes(64))
+    verifier = verifier_for(evidence.media_type)
+    root = verifier.presented_root(evidence.quote, None)
+    for at in (before, dt.datetime.now(dt.UTC)):
+        assert verifier.verify(evidence.quote, collateral=None, roots=[root], at=at).simulated
+
+
 def test_importing_is_light() -> None:
     code = (
         "import sys, lamslsa.evidence, lamslsa.evidence.sgx.verify; "

@@ -222,3 +222,12 @@ def test_a_refusal_names_the_signature(report: bytes) -> None:
         with pytest.raises(FormatError, match="reserved bytes of a signature,") as caught:
             parse(bytes(changed))
         assert caught.value.reason == "snp-reserved"
+
+
+@pytest.mark.parametrize("version", [2, 3, 5])
+def test_a_refusal_names_the_version(snp_vendor: SimulatedSnpVendor, version: int) -> None:
+    changed = bytearray(snp_vendor.report(DATA, guest=GUEST, version=version))
+    changed[SIGNED_BYTES - 1] = 1
+    with pytest.raises(FormatError, match=f"reserved bytes of a report of version {version},") as caught:
+        parse(bytes(changed))
+    assert caught.value.reason == "snp-reserved"
