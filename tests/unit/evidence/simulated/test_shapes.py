@@ -19,13 +19,19 @@ from lamslsa.errors import FormatError
 from lamslsa.evidence import collateral
 from lamslsa.evidence._pem import parse_chain, render_chain
 from lamslsa.evidence.nitro.parse import parse as parse_document
-from lamslsa.evidence.simulated import certificates, gpu_report, nitro_document, quote, snp_report
+from lamslsa.evidence.simulated import _folder, certificates, gpu_report, nitro_document, quote, snp_report
 from lamslsa.evidence.simulated.attester import SimulatedAttester
 from lamslsa.evidence.simulated.der import sgx_extension
 from lamslsa.evidence.simulated.gpu import SimulatedGpu
 from lamslsa.evidence.simulated.nitro import SimulatedNitroPlatform, package_pcrs
+from lamslsa.evidence.simulated.open import platform_folder
 from lamslsa.evidence.simulated.platform import SimulatedPlatform
+from lamslsa.evidence.simulated.snp import SimulatedSnpPlatform
+from lamslsa.evidence.simulated.snp_report import SnpChip, SnpGuest
 from lamslsa.evidence.simulated.td_quote import TEE_TCB_SVN
+from lamslsa.evidence.snp.certificates import CSP_ID, HARDWARE_ID
+from lamslsa.evidence.snp.collateral import parse as parse_snp
+from lamslsa.evidence.snp.parse import SigningKey
 from lamslsa.testing.simulated import SimulatedVendor
 from lamslsa.testing.simulated_tdx import SimulatedTdxVendor
 
@@ -286,3 +292,65 @@ def test_another_kind_of_key(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="expected an EC private key") as caught:
         SimulatedAttester(platform)
     assert caught.value.reason == "simulated-platform"
+
+
+# --- platforms of AMD -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("chip", "extension"),
+    [
+        (SnpChip(chip_id=b"c" * 70), (HARDWARE_ID, b"c" * 64)),
+        (SnpChip(product="Turin", chip_id=b"c" * 64), (HARDWARE_ID, b"c" * 8)),
+        (SnpChip(signing_key="vlek", csp_id="CN=cloud"), (CSP_ID, element(0x16, b"CN=cloud"))),
+    ],
+)
+def test_whom_a_leaf_of_amd_names(chip: SnpChip, extension: tuple[str, bytes]) -> None:
+    made = snp_report.leaf_extensions(chip)
+    assert {arc: value for arc, value in made.items() if arc in {HARDWARE_ID, CSP_ID}} == dict([extension])
+
+
+@pytest.mark.parametrize(
+    ("signing_key", "author", "key_info"), [("vcek", 0, 0), ("vcek", 1, 1), ("vlek", 0, 4), ("vlek", 1, 5)]
+)
+def test_what_a_report_of_amd_says_of_its_keys(signing_key: SigningKey, author: int, key_info: int) -> None:
+    guest = SnpGuest(measurement=b"m" * 48, author_key_digest=bytes(47) + bytes([author]))
+    body = snp_report.report_body(SnpChip(signing_key=signing_key), guest, b"d" * 64)
+    assert body[0x40:0x48] == (1).to_bytes(8, "little")
+    assert body[0x48:0x4C] == key_info.to_bytes(4, "little")
+    assert body[0x140:0x160] == bytes(32)
+    assert body[0x160:0x180] == b"\xff" * 32
+
+
+@pytest.mark.parametrize(("after", "renewed"), [(dt.timedelta(), False), (dt.timedelta(seconds=1), True)])
+def test_a_list_is_renewed_from_a_moment_on(tmp_path: Path, after: dt.timedelta, *, renewed: bool) -> None:
+    platform = SimulatedSnpPlatform.create(tmp_path / "platform", now=NOW)
+    path = tmp_path / "platform" / "collateral.json"
+    found = x509.load_der_x509_crl(parse_snp(platform.collateral).revocation_list or b"")
+    assert found.next_update_utc is not None
+    for moment in (found.last_update_utc - after, found.next_update_utc - 20 * DAY + after):
+        opened = SimulatedSnpPlatform.open(tmp_path / "platform", now=moment)
+        assert (opened.collateral != platform.collateral) is renewed
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.write_bytes(platform.collateral)
+
+
+def test_a_key_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "leaf.key").write_bytes(b"junk")
+    with pytest.raises(FormatError, match="expected a private key in") as caught:
+        _folder.read_key(tmp_path / "leaf.key")
+    assert caught.value.reason == "simulated-platform"
+
+
+@pytest.mark.parametrize(
+    ("tee", "name"),
+    [
+        ("simulated", "a"),
+        ("simulated-tdx", "a-tdx"),
+        ("simulated-snp", "a-snp"),
+        ("simulated-nitro", "a-nitro"),
+        ("simulated-gpu", "a-gpu"),
+    ],
+)
+def test_where_platforms_lie(tmp_path: Path, tee: str, name: str) -> None:
+    assert platform_folder(tee, tmp_path / "a") == tmp_path / name
