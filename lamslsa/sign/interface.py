@@ -1,11 +1,44 @@
-"""The plug points of signing: a signer makes a bundle of payload bytes, a verifier names who signed one."""
+"""The plug points of signing: a signer makes a bundle of payload bytes, a verifier says if its identity signed one.
+
+Who signed, when at the latest, and whether a log knows of it are verified here; whether that is good enough is for the
+policy. Time is only what a timestamp authority or a log of the trusted root has signed, never a field of the bundle.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
-__all__ = ["BundleVerifier", "Envelope", "Signer"]
+__all__ = [
+    "BundleVerifier",
+    "Envelope",
+    "Material",
+    "Signature",
+    "SignedMessage",
+    "Signer",
+    "TrustedRoot",
+    "TrustedTime",
+    "Witnessed",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What a bundle brings along to verify its signature with; nothing in it is authentic yet.
+
+    Attributes:
+        key_hint: names a managed key; empty where certificates say who signed. It only selects a key.
+        certificates: DER, the signer's first; one in bundles of Sigstore, a chain where an organisation has its own CA.
+        log_entries: JSON objects of the shape ``TransparencyLogEntry``.
+        timestamps: RFC 3161 responses, DER.
+    """
+
+    key_hint: str = ""
+    certificates: tuple[bytes, ...] = ()
+    log_entries: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    timestamps: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,22 +47,96 @@ class Envelope:
 
     Attributes:
         payload: the bytes that were signed.
-        signature: the one signature, DER.
-        key_hint: base64(SHA-256(DER SubjectPublicKeyInfo)) of the key said to have signed.
+        signature: the one signature; DER where the key is one of ECDSA.
+        raw: the JSON bytes of the whole bundle.
     """
 
     payload: bytes
     payload_type: str
     signature: bytes
-    key_hint: str
+    material: Material
+    raw: bytes = field(default=b"", repr=False)
+
+    @property
+    def key_hint(self) -> str:
+        """The managed key that is said to have signed; empty where a certificate says who."""
+        return self.material.key_hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedMessage:
+    """A parsed Sigstore bundle with the signature of a file (``messageSignature``); nothing in it is authentic yet.
+
+    Attributes:
+        sha256: what the bundle says the file's digest is, hexadecimal; None where it says nothing.
+    """
+
+    sha256: str | None
+    signature: bytes
+    material: Material
+    raw: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class TrustedTime:
+    """A time at which the signature existed: an upper bound of when it was made.
+
+    Attributes:
+        at: timezone-aware.
+        source: an RFC 3161 timestamp, or the integrated time of a Rekor v1 entry under its verified promise (SET).
+    """
+
+    at: dt.datetime
+    source: Literal["timestamp", "log"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """What third parties of a trusted root say of a signature.
+
+    Attributes:
+        times: earliest first; empty where nothing trusted dates the signature.
+        logged: whether an entry about this very signature is included in a log of the trusted root.
+        message: why something that the bundle brings along counts for nothing; empty where all of it counts.
+    """
+
+    times: tuple[TrustedTime, ...] = ()
+    logged: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """An authentic signature of one identity.
+
+    Attributes:
+        signer: who signed, for people: ``key BASE64`` or ``SUBJECT (ISSUER)``.
+        key_id: of the managed key that signed; empty for a certificate.
+    """
+
+    signer: str
+    key_id: str = ""
+    witnessed: Witnessed = Witnessed()
+
+
+class TrustedRoot(Protocol):
+    """Timestamp authorities and transparency logs that the relying party trusts, for signatures of managed keys."""
+
+    def witnessed(self, bundle: Envelope | SignedMessage, *, public_pem: bytes) -> Witnessed:
+        """What third parties say of a signature that is known to verify under this key; raises nothing.
+
+        A timestamp is over the signature. A log entry counts when it is included in a log of this root and says this
+        key, this signature and this payload, envelope or file digest; one that does not counts for nothing.
+        """
+        ...
 
 
 class Signer(Protocol):
     """Signs statements."""
 
     @property
-    def key_id(self) -> str:
-        """What the signer's bundles carry as ``publicKey.hint``."""
+    def identity(self) -> str:
+        """Who signs, for people, in the words of `Signature.signer`."""
         ...
 
     def verifier(self) -> BundleVerifier:
@@ -37,17 +144,22 @@ class Signer(Protocol):
         ...
 
     def sign(self, payload: bytes) -> bytes:
-        """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement."""
+        """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement.
+
+        Raises:
+            UnavailableError: a service that has to take part could not be reached, or refused.
+        """
         ...
 
 
 class BundleVerifier(Protocol):
     """Knows one identity."""
 
-    def verify(self, envelope: Envelope) -> None:
-        """Return if the identity signed the envelope.
+    def verify(self, envelope: Envelope) -> Signature:
+        """Who signed the envelope, and since when it is known.
 
         Raises:
-            VerificationError: it did not.
+            VerificationError: not this identity. The reason ``signature-key`` (another key, or a certificate where a
+                key is expected and the other way round) says that the bundle never claimed to be of this identity.
         """
         ...

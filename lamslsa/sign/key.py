@@ -36,7 +36,7 @@ from lamslsa import _codec
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.sign import _pkcs8
 from lamslsa.sign.dsse import make_bundle, pae
-from lamslsa.sign.interface import Envelope
+from lamslsa.sign.interface import Envelope, Signature
 from lamslsa.statement import PAYLOAD_TYPE
 
 __all__ = ["KeySigner", "KeyVerifier", "generate"]
@@ -115,6 +115,11 @@ class KeySigner:
         public = key.public_key()
         return cls(key_id=_hint(public), public_pem=_pem(public), _key=key)
 
+    @property
+    def identity(self) -> str:
+        """Who signs, for people."""
+        return f"key {self.key_id}"
+
     def verifier(self) -> KeyVerifier:
         """Knows this key: says whether a bundle is its own."""
         return KeyVerifier(key_id=self.key_id, _key=self._key.public_key())
@@ -162,8 +167,8 @@ class KeyVerifier:
             raise _other_key(key)
         return cls(key_id=_hint(key), _key=key)
 
-    def verify(self, envelope: Envelope) -> None:
-        """Return if this key signed the envelope.
+    def verify(self, envelope: Envelope) -> Signature:
+        """That this key signed the envelope, and what the trusted root says of when.
 
         STEPS (DSSE v1.0.2, section "Protocol"):
             (1) the envelope names this key; the hint only selects, step 3 decides;
@@ -193,6 +198,7 @@ class KeyVerifier:
                 f"expected a signature of key {self.key_id} over the payload, got one that does not verify",
                 reason="signature",
             ) from err
+        return Signature(signer=f"key {self.key_id}", key_id=self.key_id)
 
 
 def _refuse_empty(passphrase: bytes) -> None:
