@@ -42,7 +42,7 @@ _EXTRAS: Final = {
     ),
     **dict.fromkeys(("lxml", "pynvml", "signxml"), "gpu"),
     "jinja2": "enclave",
-    "urllib3": "fetch",
+    "pkcs11": "pkcs11",
 }
 _UNREADABLE: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG}
