@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # The variable for a CPU-only torch: make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 PIP_FLAGS ?=
+# Peers for node are installed where npm is found; make test NPM= leaves them out.
+NPM ?= $(shell command -v npm 2>/dev/null)
 # How long make fuzz tries each target.
 FUZZ_SECONDS ?= 60
 BIN := $(VENV)/bin
@@ -10,9 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STATE := $(VENV)/.state
 SOURCES := $(shell find lamslsa -type f -not -path '*/__pycache__/*') pyproject.toml
 ADULT := build/demo/data
+PEERS := tests/interop/node_modules/.package-lock.json
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test lint format bench fuzz mutation dev docs clean
+.PHONY: help demo test peers lint format bench fuzz mutation dev docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -48,14 +51,20 @@ $(STATE)/fuzz $(STATE)/mutation: $(STATE)/venv pyproject.toml constraints.txt
 $(ADULT)/adult.test: examples/census/fetch.py $(STATE)/venv
 	$(BIN)/python examples/census/fetch.py $(ADULT)
 
+$(PEERS): tests/interop/package.json tests/interop/package-lock.json
+	cd tests/interop && $(or $(NPM),npm) ci --silent --ignore-scripts --no-audit --no-fund
+	touch $@
+
 dev: $(STATE)/editable  ## install everything for work on lamslsa
 	$(PIP) install --quiet pre-commit && $(BIN)/pre-commit install
 
 demo: $(STATE)/wheel $(ADULT)/adult.test  ## the whole path on UCI Adult: attest, publish, verify, seven attacks, card
 	$(BIN)/python examples/census/demo.py build/demo
 
-test: $(STATE)/editable $(ADULT)/adult.test  ## all tests, offline, in random order
+test: $(STATE)/editable $(ADULT)/adult.test $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
 	$(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
+
+peers: $(PEERS)  ## the clients for node that tests/interop runs, as its lock file pins them
 
 lint: $(STATE)/editable  ## style, types and layers
 	$(BIN)/ruff format --check .
@@ -85,4 +94,4 @@ docs: $(STATE)/wheel  ## regenerate the transcript and examples that the documen
 	$(BIN)/python docs/refusals.py
 
 clean:  ## remove what make built
-	rm -rf build $(VENV)
+	rm -rf build $(VENV) tests/interop/node_modules
