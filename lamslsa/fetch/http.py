@@ -3,7 +3,7 @@
 Rules:
 - ``https`` with the certificate verified; ``http`` to this machine alone. No redirect is followed, no credential sent.
 - Sizes are capped before and while a body is read; an encoding is neither asked for nor undone.
-- An attempt has one deadline, from the connection to the last byte (`lamslsa.fetch._deadline`), whatever of its answer
+- An attempt has one deadline, from the connection to the last byte (`lamslsa._deadline`), whatever of its answer
   a server lets drip; within it a server may be silent for a while, and no longer.
 - Tried again, with growing pauses of random length: connections that fail, 408, 429 and 5xx. A server that says when
   to come back (``Retry-After``, RFC 9110 section 10.2.3) is believed up to a minute. Any other answer is final.
@@ -31,7 +31,7 @@ import urllib3
 
 from lamslsa import __version__
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.fetch._deadline import POOLS, Deadline
+from lamslsa._deadline import POOLS, Deadline
 from lamslsa.fetch.interface import Notify, Response
 
 __all__ = ["MAX_ATTEMPTS", "MAX_PAUSE_S", "HttpClient", "refuse_url"]

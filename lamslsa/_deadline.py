@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,13 +39,30 @@ class Deadline:
 
     def __enter__(self) -> Self:
         self._token = _CURRENT.set(self)
-        self._timer.start()
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         _CURRENT.reset(self._token)
+        self.stop()
+
+    @contextlib.contextmanager
+    def covering(self) -> Iterator[None]:
+        """Watch what is connected in this block, for an answer that is read after it; between `start` and `stop`."""
+        token = _CURRENT.set(self)
+        try:
+            yield
+        finally:
+            _CURRENT.reset(token)
+
+    def start(self) -> None:
+        """Let the time run."""
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Let go of the connections; from any thread, and more than once."""
         self._timer.cancel()
         with self._lock:
             for line in self._watched:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lamslsa.fetch._deadline import Deadline
+from lamslsa._deadline import Deadline
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -72,3 +72,16 @@ def test_a_connection_that_is_gone_is_no_error(ends: Ends) -> None:
         deadline.watch(left)
         deadline.watch(ends[0])
         assert ends[0].recv(1) == b""
+
+
+def test_a_deadline_goes_on_after_what_it_covers(ends: Ends) -> None:
+    deadline = Deadline(0.05)
+    deadline.start()
+    try:
+        with deadline.covering():
+            deadline.watch(ends[0])
+        assert ends[0].recv(1) == b""
+        assert deadline.passed
+    finally:
+        deadline.stop()
+        deadline.stop()
