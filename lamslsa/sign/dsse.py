@@ -7,7 +7,8 @@ Rules:
   and refuses the bundle. A bundle with ``certificate`` (keyless) has exactly one log entry, others at most one.
 - Exactly one signature: with two, a reader could be shown one signer while another one is verified.
 - The key hint is base64(SHA-256(DER SubjectPublicKeyInfo)), as cosign has it, or hex(SHA-256(PEM)), as model_signing
-  has it; a signature's ``keyid`` is absent, null, empty or the hint.
+  has it; its first release wrote the PEM itself (``rawBytes``), of which only that digest is taken: a bundle never
+  brings the key that it is verified with. A signature's ``keyid`` is absent, null, empty or the hint.
 - Unknown fields inside the envelope are ignored, as DSSE asks of every consumer.
 - In ``*.intoto.jsonl`` each line stands alone: a bad line is a result of its own and never hides another one. Blank
   lines, and JSON values that do not say they are a Sigstore bundle, are unknown lines and ignored. A line that is not
@@ -53,7 +54,8 @@ LINES_SUFFIX: Final = ".intoto.jsonl"
 
 _FAMILY: Final = "application/vnd.dev.sigstore.bundle"
 _MAX_SIGNATURE_BYTES: Final = 1024
-_HINT_BYTES: Final = 32
+_DIGEST_BYTES: Final = 32
+_MAX_KEY_BYTES: Final = 16 * 1024
 _MAX_CERTIFICATE_BYTES: Final = 32 * 1024
 _MAX_CERTIFICATES: Final = 8
 _MAX_TIMESTAMPS: Final = 32
@@ -146,7 +148,11 @@ def parse_message_bundle(data: bytes) -> SignedMessage:
         if stated.get("algorithm") != "SHA2_256":
             raise FormatError("expected a messageDigest of SHA2_256, got another", reason="bundle-shape")
         text = _text(stated.get("digest"), "the digest of the message")
-        sha256 = _codec.decode_base64(text, what="the digest of the message", max_bytes=_HINT_BYTES).hex()
+        sha256 = _codec.decode_base64(text, what="the digest of the message", max_bytes=_DIGEST_BYTES).hex()
+        if len(sha256) != 2 * _DIGEST_BYTES:
+            raise FormatError(
+                f"expected {_DIGEST_BYTES} bytes of digest, got {len(sha256) // 2}", reason="bundle-message-digest"
+            )
     signature = _text(message.get("signature"), "signature")
     return SignedMessage(
         sha256=sha256,
@@ -243,14 +249,17 @@ def _parse_material(value: Any) -> Material:
 
 
 def _parse_hint(value: Any) -> str:
-    hint = _text(_object(value, "publicKey").get("hint"), "the hint of publicKey")
+    named = _object(value, "publicKey")
+    if "hint" not in named and "rawBytes" in named:
+        return _codec.sha256_hex(_bytes(named, "rawBytes", "publicKey", _MAX_KEY_BYTES))
+    hint = _text(named.get("hint"), "the hint of publicKey")
     if _HEX_HINT.fullmatch(hint):
         return hint
     try:
-        size = len(_codec.decode_base64(hint, what="the hint of publicKey", max_bytes=_HINT_BYTES))
+        size = len(_codec.decode_base64(hint, what="the hint of publicKey", max_bytes=_DIGEST_BYTES))
     except FormatError:
         size = -1
-    if size != _HINT_BYTES:
+    if size != _DIGEST_BYTES:
         raise FormatError(
             f"expected base64(SHA-256(public key)) as the hint of publicKey, got {hint[:80]!r}",
             reason="bundle-key-hint",

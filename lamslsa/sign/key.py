@@ -1,7 +1,12 @@
 """Managed keys: ECDSA over P-256 with SHA-256, the one algorithm that every client of Sigstore bundles reads.
 
 Rules:
-- Other types and curves are refused, and so is a private key where a public one is expected.
+- What signs is on P-256. What is verified may also be on P-384 with SHA-384 or on P-521 with SHA-512, which OpenSSF
+  model signing makes. Other types and curves are refused, and so is a private key where a public one is expected.
+- A bundle names a key by base64(SHA-256(DER SubjectPublicKeyInfo)) or by hex(SHA-256(PEM)), the PEM as `cryptography`
+  and OpenSSL write it; either only selects the key.
+- Timestamps and log entries are judged only after the signature has verified, by a trusted root; without one they
+  count for nothing, and the result says so.
 - A file holds exactly one PEM block: with two, another reader might pick the other one.
 - A passphrase must fit the file: with a key in the clear it is refused, so nobody takes that key for an
   encrypted one.
@@ -10,7 +15,8 @@ Rules:
 >>> pem = generate(None)
 >>> signer = KeySigner.load(pem, None)
 >>> envelope = parse_bundle(signer.sign(b"{}"))
->>> KeyVerifier.load(signer.public_pem).verify(envelope)
+>>> KeyVerifier.load(signer.public_pem).verify(envelope).signer == signer.identity
+True
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -36,13 +43,20 @@ from lamslsa import _codec
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.sign import _pkcs8
 from lamslsa.sign.dsse import make_bundle, pae
-from lamslsa.sign.interface import Envelope, Signature
+from lamslsa.sign.interface import Envelope, Signature, SignedMessage, TrustedRoot, Witnessed
 from lamslsa.statement import PAYLOAD_TYPE
 
 __all__ = ["KeySigner", "KeyVerifier", "generate"]
 
 _MAX_PEM_BYTES: Final = 16 * 1024
 _ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
+_NO_ROOT: Final = "expected a trusted root to judge timestamps and log entries with, got none"
+# FIPS 186-5 with the pairs of Sigstore's algorithm registry: one hash a curve, so that no bundle chooses
+_HASHES: Final[dict[str, hashes.HashAlgorithm]] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+    "secp521r1": hashes.SHA512(),
+}
 
 
 def generate(passphrase: bytes | None) -> bytes:
@@ -122,7 +136,11 @@ class KeySigner:
 
     def verifier(self) -> KeyVerifier:
         """Knows this key: says whether a bundle is its own."""
-        return KeyVerifier(key_id=self.key_id, _key=self._key.public_key())
+        return KeyVerifier(key_id=self.key_id, public_pem=self.public_pem, _key=self._key.public_key())
+
+    def sign_raw(self, payload: bytes) -> bytes:
+        """The bare signature over the payload as in-toto statement, ECDSA in DER: what services witness."""
+        return self._key.sign(pae(PAYLOAD_TYPE, payload), _ALGORITHM)
 
     def sign(self, payload: bytes) -> bytes:
         """A Sigstore bundle v0.3 (JSON bytes) over the payload as in-toto statement.
@@ -130,8 +148,7 @@ class KeySigner:
         Raises:
             FormatError: the bundle would be larger than a reader takes.
         """
-        signature = self._key.sign(pae(PAYLOAD_TYPE, payload), _ALGORITHM)
-        return make_bundle(payload, signature=signature, key_hint=self.key_id)
+        return make_bundle(payload, signature=self.sign_raw(payload), key_hint=self.key_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,17 +157,24 @@ class KeyVerifier:
 
     Attributes:
         key_id: base64(SHA-256(DER SubjectPublicKeyInfo)).
+        public_pem: the key, as SubjectPublicKeyInfo.
     """
 
     key_id: str
-    _key: ec.EllipticCurvePublicKey = field(repr=False)
+    public_pem: bytes = field(repr=False)
+    _key: ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+    _root: TrustedRoot | None = field(default=None, repr=False)
 
     @classmethod
-    def load(cls, pem: bytes) -> KeyVerifier:
+    def load(cls, pem: bytes, root: TrustedRoot | None = None) -> KeyVerifier:
         """Read a public key in SubjectPublicKeyInfo PEM.
 
+        Args:
+            pem: the bytes of the file.
+            root: judges the timestamps and log entries of what this key signed.
+
         Raises:
-            FormatError: not one such key on P-256.
+            FormatError: not one such key on P-256, P-384 or P-521.
         """
         _refuse_framing(pem, "public key")
         if b"PRIVATE KEY-----" in pem:
@@ -163,9 +187,9 @@ class KeyVerifier:
             key = load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm) as err:
             raise FormatError("expected a public key in PEM, got other bytes", reason="key-pem") from err
-        if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in _HASHES:
             raise _other_key(key)
-        return cls(key_id=_hint(key), _key=key)
+        return cls(key_id=_hint(key), public_pem=_pem(key), _key=key, _root=root)
 
     def verify(self, envelope: Envelope) -> Signature:
         """That this key signed the envelope, and what the trusted root says of when.
@@ -173,17 +197,14 @@ class KeyVerifier:
         STEPS (DSSE v1.0.2, section "Protocol"):
             (1) the envelope names this key; the hint only selects, step 3 decides;
             (2) the payload is an in-toto statement, the one payload type that signers here sign;
-            (3) the signature verifies over PAE(payloadType, payload).
+            (3) the signature verifies over PAE(payloadType, payload);
+            (4) the trusted root dates the signature and finds it in its logs.
 
         Raises:
             VerificationError: it did not.
         """
         # (1): only selects a key
-        if not hmac.compare_digest(envelope.key_hint.encode("utf-8"), self.key_id.encode("ascii")):
-            raise VerificationError(
-                f"expected a signature of key {self.key_id}, got one of {envelope.key_hint[:80]}",
-                reason="signature-key",
-            )
+        self._refuse_other_hint(envelope.key_hint)
         # (2): nothing else was ever signed with intent
         if envelope.payload_type != PAYLOAD_TYPE:
             raise VerificationError(
@@ -191,14 +212,64 @@ class KeyVerifier:
                 reason="envelope-payload-type",
             )
         # (3): the decision
+        self._refuse_other_signature(envelope.signature, pae(envelope.payload_type, envelope.payload), "the payload")
+        # (4): never a reason to refuse; whether it suffices is for the policy
+        return self._signature(envelope)
+
+    def verify_message(self, message: SignedMessage, content: bytes) -> Signature:
+        """That this key signed a file with this content, and what the trusted root says of when.
+
+        Raises:
+            VerificationError: it did not.
+        """
+        self._refuse_other_hint(message.material.key_hint)
+        self._refuse_other_signature(message.signature, content, "the file")
+        return self._signature(message)
+
+    def verify_message_digest(self, message: SignedMessage, sha256: bytes) -> Signature:
+        """That this key signed a file with this SHA-256, and what the trusted root says of when.
+
+        Raises:
+            VerificationError: it did not, or the key is one that signs another digest (``signature-digest``).
+        """
+        self._refuse_other_hint(message.material.key_hint)
+        if not isinstance(self._key.curve, ec.SECP256R1):
+            raise VerificationError(
+                f"expected the file, which a key on {self._key.curve.name} signs by another digest, got its SHA-256",
+                reason="signature-digest",
+            )
+        algorithm = ec.ECDSA(Prehashed(hashes.SHA256()))
+        self._refuse_other_signature(message.signature, sha256, "the file", algorithm)
+        return self._signature(message)
+
+    def _refuse_other_hint(self, hint: str) -> None:
+        got = hint.encode("utf-8")
+        names = (self.key_id.encode("ascii"), _codec.sha256_hex(self.public_pem).encode("ascii"))
+        if not any(hmac.compare_digest(got, name) for name in names):
+            raise VerificationError(
+                f"expected a signature of key {self.key_id}, got one of {hint[:80] or 'a certificate'}",
+                reason="signature-key",
+            )
+
+    def _refuse_other_signature(
+        self, signature: bytes, signed: bytes, what: str, algorithm: ec.ECDSA | None = None
+    ) -> None:
         try:
-            self._key.verify(envelope.signature, pae(envelope.payload_type, envelope.payload), _ALGORITHM)
+            self._key.verify(signature, signed, algorithm or ec.ECDSA(_HASHES[self._key.curve.name]))
         except InvalidSignature as err:
             raise VerificationError(
-                f"expected a signature of key {self.key_id} over the payload, got one that does not verify",
+                f"expected a signature of key {self.key_id} over {what}, got one that does not verify",
                 reason="signature",
             ) from err
-        return Signature(signer=f"key {self.key_id}", key_id=self.key_id)
+
+    def _signature(self, bundle: Envelope | SignedMessage) -> Signature:
+        material = bundle.material
+        witnessed = Witnessed()
+        if material.log_entries or material.timestamps:
+            witnessed = (
+                self._root.witnessed(bundle, public_pem=self.public_pem) if self._root else Witnessed(message=_NO_ROOT)
+            )
+        return Signature(signer=f"key {self.key_id}", key_id=self.key_id, witnessed=witnessed)
 
 
 def _refuse_empty(passphrase: bytes) -> None:

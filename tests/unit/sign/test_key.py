@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import datetime as dt
 import hashlib
 import json
 import random
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import (
@@ -28,7 +30,7 @@ from sigstore_models.bundle.v1 import Bundle
 
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.sign import dsse, key
-from lamslsa.sign.interface import Envelope
+from lamslsa.sign.interface import Envelope, Material, SignedMessage, TrustedTime, Witnessed
 from lamslsa.sign.key import KeySigner, KeyVerifier
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"accuracy":0.85}}'
@@ -60,9 +62,36 @@ def refusal(verifier: KeyVerifier, envelope: Envelope) -> str:
     return caught.value.reason
 
 
-def test_own_signature_verifies(verifier: KeyVerifier, envelope: Envelope) -> None:
-    verifier.verify(envelope)
+def hinted(envelope: Envelope, hint: str) -> Envelope:
+    return dataclasses.replace(envelope, material=dataclasses.replace(envelope.material, key_hint=hint))
+
+
+def test_own_signature_verifies(signer: KeySigner, verifier: KeyVerifier, envelope: Envelope) -> None:
+    signature = verifier.verify(envelope)
     assert envelope.payload == PAYLOAD
+    assert signature.signer == signer.identity
+    assert signature.key_id == signer.key_id
+    assert signature.witnessed == Witnessed()
+
+
+def test_a_signer_knows_its_own_key(signer: KeySigner, verifier: KeyVerifier, envelope: Envelope) -> None:
+    assert signer.verifier() == verifier
+    assert signer.verifier().verify(envelope).key_id == signer.key_id
+
+
+def test_the_bare_signature_is_over_the_statement(signer: KeySigner, verifier: KeyVerifier, envelope: Envelope) -> None:
+    verifier.verify(dataclasses.replace(envelope, signature=signer.sign_raw(PAYLOAD)))
+
+
+def test_a_key_named_as_model_signing_names_it(verifier: KeyVerifier, signer: KeySigner, envelope: Envelope) -> None:
+    hint = hashlib.sha256(signer.public_pem).hexdigest()
+    assert verifier.verify(hinted(envelope, hint)).key_id == signer.key_id
+    assert refusal(verifier, hinted(envelope, hint.upper())) == "signature-key"
+
+
+def test_a_key_is_known_however_its_file_is_written(signer: KeySigner) -> None:
+    loaded = KeyVerifier.load(b"# a comment\n" + signer.public_pem.replace(b"\n", b"\r\n"))
+    assert loaded.public_pem == signer.public_pem
 
 
 def test_the_hint_is_the_digest_of_the_public_key(signer: KeySigner, verifier: KeyVerifier) -> None:
@@ -85,12 +114,12 @@ def test_signature_of_another_key_under_this_hint(verifier: KeyVerifier, envelop
 
 
 def test_own_signature_under_another_hint(verifier: KeyVerifier, envelope: Envelope, other: KeySigner) -> None:
-    assert refusal(verifier, dataclasses.replace(envelope, key_hint=other.key_id)) == "signature-key"
+    assert refusal(verifier, hinted(envelope, other.key_id)) == "signature-key"
 
 
 @pytest.mark.parametrize("hint", ["", "é"])
 def test_a_hint_that_is_no_hint(verifier: KeyVerifier, envelope: Envelope, hint: str) -> None:
-    assert refusal(verifier, dataclasses.replace(envelope, key_hint=hint)) == "signature-key"
+    assert refusal(verifier, hinted(envelope, hint)) == "signature-key"
 
 
 def test_other_payload(verifier: KeyVerifier, envelope: Envelope) -> None:
@@ -101,7 +130,8 @@ def test_other_payload(verifier: KeyVerifier, envelope: Envelope) -> None:
 def test_other_payload_type_is_refused_even_when_signed(signer: KeySigner, verifier: KeyVerifier) -> None:
     private = signer._key
     signature = private.sign(dsse.pae("text/plain", PAYLOAD), key._ALGORITHM)
-    envelope = Envelope(payload=PAYLOAD, payload_type="text/plain", signature=signature, key_hint=signer.key_id)
+    material = Material(key_hint=signer.key_id)
+    envelope = Envelope(payload=PAYLOAD, payload_type="text/plain", signature=signature, material=material)
     assert refusal(verifier, envelope) == "envelope-payload-type"
 
 
@@ -203,7 +233,7 @@ def public_pem(private: PrivateKey) -> bytes:
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 OTHER_KEYS: dict[str, PrivateKey] = {
-    "P-384": ec.generate_private_key(ec.SECP384R1()),
+    "P-224": ec.generate_private_key(ec.SECP224R1()),
     "secp256k1": ec.generate_private_key(ec.SECP256K1()),
     "Ed25519": ed25519.Ed25519PrivateKey.generate(),
     "RSA": rsa.generate_private_key(65537, 2048),
@@ -283,3 +313,84 @@ def test_a_key_file_is_capped(signer: KeySigner) -> None:
         KeyVerifier.load(signer.public_pem + b"\n" * 20_000)
     assert caught.value.reason == "key-size"
     assert load_reason(key.generate(None) + b"\n" * 20_000) == "key-size"
+
+
+LARGER: dict[str, tuple[ec.EllipticCurve, hashes.HashAlgorithm]] = {
+    "P-384": (ec.SECP384R1(), hashes.SHA384()),
+    "P-521": (ec.SECP521R1(), hashes.SHA512()),
+}
+
+
+@pytest.mark.parametrize("kind", LARGER)
+def test_larger_curves_are_read_and_never_signed_with(kind: str) -> None:
+    curve, digest = LARGER[kind]
+    private = ec.generate_private_key(curve)
+    assert load_reason(private_pem(private)) == "key-type"
+    verifier = KeyVerifier.load(public_pem(private))
+    signed = Envelope(
+        payload=PAYLOAD,
+        payload_type="application/vnd.in-toto+json",
+        signature=private.sign(dsse.pae("application/vnd.in-toto+json", PAYLOAD), ec.ECDSA(digest)),
+        material=Material(key_hint=verifier.key_id),
+    )
+    assert verifier.verify(signed).key_id == verifier.key_id
+    weaker = private.sign(dsse.pae("application/vnd.in-toto+json", PAYLOAD), ec.ECDSA(hashes.SHA256()))
+    assert refusal(verifier, dataclasses.replace(signed, signature=weaker)) == "signature"
+
+
+def test_a_file_signed_with_a_larger_key_needs_the_file() -> None:
+    private = ec.generate_private_key(ec.SECP384R1())
+    verifier = KeyVerifier.load(public_pem(private))
+    message = SignedMessage(
+        sha256=None,
+        signature=private.sign(b"file", ec.ECDSA(hashes.SHA384())),
+        material=Material(key_hint=verifier.key_id),
+    )
+    assert verifier.verify_message(message, b"file").key_id == verifier.key_id
+    with pytest.raises(VerificationError) as caught:
+        verifier.verify_message_digest(message, hashlib.sha256(b"file").digest())
+    assert caught.value.reason == "signature-digest"
+
+
+class Root:
+    """A trusted root that has seen everything; remembers what it was asked about."""
+
+    WITNESSED = Witnessed(times=(TrustedTime(at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), source="log"),), logged=True)
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Envelope | SignedMessage, bytes]] = []
+
+    def witnessed(self, bundle: Envelope | SignedMessage, *, public_pem: bytes) -> Witnessed:
+        self.asked.append((bundle, public_pem))
+        return self.WITNESSED
+
+
+WITNESSES = [Material(timestamps=(b"stamp",)), Material(log_entries=({"logIndex": "1"},))]
+
+
+@pytest.mark.parametrize("brought", WITNESSES)
+def test_a_root_says_what_timestamps_and_logs_are_worth(
+    signer: KeySigner, envelope: Envelope, brought: Material
+) -> None:
+    root = Root()
+    bundle = dataclasses.replace(envelope, material=dataclasses.replace(brought, key_hint=signer.key_id))
+    assert KeyVerifier.load(signer.public_pem, root).verify(bundle).witnessed == Root.WITNESSED
+    assert root.asked == [(bundle, signer.public_pem)]
+
+
+@pytest.mark.parametrize("brought", WITNESSES)
+def test_without_a_root_they_are_worth_nothing(verifier: KeyVerifier, envelope: Envelope, brought: Material) -> None:
+    bundle = dataclasses.replace(envelope, material=dataclasses.replace(brought, key_hint=verifier.key_id))
+    witnessed = verifier.verify(bundle).witnessed
+    assert witnessed.times == ()
+    assert not witnessed.logged
+    assert witnessed.message == "expected a trusted root to judge timestamps and log entries with, got none"
+
+
+def test_a_root_is_never_asked_about_what_does_not_verify(signer: KeySigner, envelope: Envelope) -> None:
+    root = Root()
+    loaded = KeyVerifier.load(signer.public_pem, root)
+    loaded.verify(envelope)
+    material = Material(key_hint=signer.key_id, timestamps=(b"stamp",))
+    assert refusal(loaded, dataclasses.replace(envelope, material=material, payload=b"{}")) == "signature"
+    assert root.asked == []
