@@ -31,7 +31,7 @@ from lamslsa.predicates.tee_evidence import (
 )
 from lamslsa.sign import parse_bundles
 from lamslsa.store import StoredBundle, open_store
-from lamslsa.store.layout import is_bundle_name
+from lamslsa.store.naming import is_bundle_name
 
 __all__ = ["MAX_PLATFORMS", "Quote", "Request", "platform_of", "read_quotes", "requests"]
 

@@ -15,7 +15,7 @@ from typing import Final
 from lamslsa.errors import FormatError
 from lamslsa.store.directory import BundleFile, DirectoryStore
 from lamslsa.store.interface import Store, StoredBundle
-from lamslsa.store.layout import DEFAULT_FOLDER, is_bundle_name
+from lamslsa.store.naming import DEFAULT_FOLDER, is_bundle_name
 
 __all__ = ["DEFAULT_FOLDER", "BundleFile", "DirectoryStore", "Store", "StoredBundle", "open_store"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from lamslsa._files import sync_folder, write_file
 from lamslsa.errors import FormatError, UnavailableError
-from lamslsa.store import layout
+from lamslsa.store import naming
 from lamslsa.store.interface import StoredBundle
 
 __all__ = ["BundleFile", "DirectoryStore"]
@@ -43,16 +43,16 @@ class DirectoryStore:
         total = 0
         for name in self._names():
             try:
-                data = _read_regular(self.path / name, limit=layout.MAX_FILE_BYTES)
+                data = _read_regular(self.path / name, limit=naming.MAX_FILE_BYTES)
             except (FormatError, UnavailableError) as err:
                 yield StoredBundle(source=str(self.path / name), data=err)
                 continue
             if data is None:
                 continue
             total += len(data)
-            if total > layout.MAX_TOTAL_BYTES:
+            if total > naming.MAX_TOTAL_BYTES:
                 raise FormatError(
-                    f"expected at most {layout.MAX_TOTAL_BYTES} bytes of bundles in {self.path}, got more",
+                    f"expected at most {naming.MAX_TOTAL_BYTES} bytes of bundles in {self.path}, got more",
                     reason="store-size",
                 )
             yield StoredBundle(source=str(self.path / name), data=data)
@@ -64,12 +64,12 @@ class DirectoryStore:
             FormatError: larger than a reader takes, or the name is taken by other bytes.
             UnavailableError: the folder cannot be written.
         """
-        if len(bundle) > layout.MAX_FILE_BYTES:
+        if len(bundle) > naming.MAX_FILE_BYTES:
             raise FormatError(
-                f"expected a bundle of at most {layout.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
+                f"expected a bundle of at most {naming.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
             )
-        final = self.path / layout.file_name(name, bundle)
-        part = self.path / f".{final.name}.{secrets.token_hex(8)}{layout.PART_SUFFIX}"
+        final = self.path / naming.file_name(name, bundle)
+        part = self.path / f".{final.name}.{secrets.token_hex(8)}{naming.PART_SUFFIX}"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             try:
@@ -85,7 +85,7 @@ class DirectoryStore:
                 reason="store-write",
                 hint="the folder has to be writable and on a file system with hard links",
             ) from err
-        if _read_regular(final, limit=layout.MAX_FILE_BYTES) != bundle:
+        if _read_regular(final, limit=naming.MAX_FILE_BYTES) != bundle:
             raise FormatError(
                 f"expected the bytes of this bundle or nothing at {final}, got something else",
                 reason="store-conflict",
@@ -98,11 +98,11 @@ class DirectoryStore:
         try:
             with os.scandir(self.path) as entries:
                 for entry in entries:
-                    if layout.is_bundle_name(entry.name):
+                    if naming.is_bundle_name(entry.name):
                         names.append(entry.name)
-                    if len(names) > layout.MAX_FILES:
+                    if len(names) > naming.MAX_FILES:
                         raise FormatError(
-                            f"expected at most {layout.MAX_FILES} bundle files in {self.path}, got more",
+                            f"expected at most {naming.MAX_FILES} bundle files in {self.path}, got more",
                             reason="store-files",
                         )
         except FileNotFoundError:
@@ -125,7 +125,7 @@ class BundleFile:
             UnavailableError: the file is missing or cannot be read.
             FormatError: not a regular file, or larger than the limit allows.
         """
-        data = _read_regular(self.path, limit=layout.MAX_FILE_BYTES, follow=True)
+        data = _read_regular(self.path, limit=naming.MAX_FILE_BYTES, follow=True)
         if data is None:
             raise FormatError(f"expected a regular file at {self.path}, got another kind", reason="store-reference")
         yield StoredBundle(source=str(self.path), data=data)

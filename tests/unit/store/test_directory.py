@@ -15,7 +15,7 @@ import pytest
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.sign import dsse
-from lamslsa.store import BundleFile, DirectoryStore, layout, open_store
+from lamslsa.store import BundleFile, DirectoryStore, naming, open_store
 
 
 def names(folder: Path) -> list[str]:
@@ -29,7 +29,7 @@ def contents(store: DirectoryStore | BundleFile) -> list[tuple[str, bytes]]:
 def test_put_and_read(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "model" / ".attestations")
     where = store.put(b'{"a":1}', name="evaluation")
-    assert Path(where).name == layout.file_name("evaluation", b'{"a":1}')
+    assert Path(where).name == naming.file_name("evaluation", b'{"a":1}')
     assert [(found.source, found.data) for found in store.bundles()] == [(where, b'{"a":1}')]
     assert names(store.path) == [Path(where).name]
 
@@ -52,7 +52,7 @@ def test_different_bundles_of_one_name_lie_side_by_side(tmp_path: Path) -> None:
 
 
 def test_other_bytes_under_the_name_are_not_overwritten(tmp_path: Path) -> None:
-    taken = tmp_path / layout.file_name("a", b"{}")
+    taken = tmp_path / naming.file_name("a", b"{}")
     taken.write_bytes(b"changed")
     with pytest.raises(FormatError) as caught:
         DirectoryStore(tmp_path).put(b"{}", name="a")
@@ -65,7 +65,7 @@ def test_other_bytes_under_the_name_are_not_overwritten(tmp_path: Path) -> None:
 def test_a_taken_name_is_never_followed(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
-    taken = folder / layout.file_name("a", b"{}")
+    taken = folder / naming.file_name("a", b"{}")
     target = tmp_path / "target"
     if kind == "folder":
         taken.mkdir()
@@ -120,7 +120,7 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MAX_FILE_BYTES", 4)
+    monkeypatch.setattr(naming, "MAX_FILE_BYTES", 4)
     (tmp_path / "a.sigstore.json").write_bytes(b"1234")
     assert contents(DirectoryStore(tmp_path)) == [("a.sigstore.json", b"1234")]
     (tmp_path / "a.sigstore.json").write_bytes(b"12345")
@@ -137,7 +137,7 @@ def test_a_file_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_sum_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MAX_TOTAL_BYTES", 4)
+    monkeypatch.setattr(naming, "MAX_TOTAL_BYTES", 4)
     for name in ("a", "b"):
         (tmp_path / f"{name}.sigstore.json").write_bytes(b"123")
     with pytest.raises(FormatError) as caught:
@@ -146,7 +146,7 @@ def test_the_sum_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_count_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layout, "MAX_FILES", 2)
+    monkeypatch.setattr(naming, "MAX_FILES", 2)
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.txt").write_bytes(b"")
         (tmp_path / f"{name}.sigstore.json").write_bytes(b"")
@@ -222,7 +222,7 @@ def test_kill_at_any_moment_leaves_nothing_half_written(tmp_path: Path, attempt:
     assert found
     for name, data in found:
         assert len(data) == 1_000_000
-        assert name == layout.file_name("a", data)
+        assert name == naming.file_name("a", data)
 
 
 def test_the_part_file_is_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,12 +303,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_names_are_made_harmless(name: str, stem: str) -> None:
-    made = layout.file_name(name, b"{}")
+    made = naming.file_name(name, b"{}")
     assert made == f"{stem}-44136fa355b3678a.sigstore.json"
-    assert layout.is_bundle_name(made)
+    assert naming.is_bundle_name(made)
 
 
 def test_layers_that_cannot_import_each_other_agree() -> None:
-    assert layout.DEFAULT_FOLDER in EXCLUDED_ROOTS
-    assert (layout.BUNDLE_SUFFIX, layout.LINES_SUFFIX) == (dsse.BUNDLE_SUFFIX, dsse.LINES_SUFFIX)
-    assert layout.MAX_FILE_BYTES == dsse.MAX_BUNDLE_BYTES
+    assert naming.DEFAULT_FOLDER in EXCLUDED_ROOTS
+    assert (naming.BUNDLE_SUFFIX, naming.LINES_SUFFIX) == (dsse.BUNDLE_SUFFIX, dsse.LINES_SUFFIX)
+    assert naming.MAX_FILE_BYTES == dsse.MAX_BUNDLE_BYTES
