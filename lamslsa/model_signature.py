@@ -40,7 +40,7 @@ from lamslsa.sign.dsse import MAX_BUNDLE_BYTES, parse_bundle
 from lamslsa.sign.key import KeyVerifier
 from lamslsa.statement import Statement, Subject, make
 
-__all__ = ["SIGNATURE_SUFFIX", "covers", "key_bundle", "parse_predicate", "signed_files", "statement"]
+__all__ = ["SIGNATURE_SUFFIX", "covers", "git_paths", "key_bundle", "parse_predicate", "signed_files", "statement"]
 
 SIGNATURE_SUFFIX: Final = ".sig"
 
@@ -183,6 +183,11 @@ def covers(
     return f"expected every signed file in the model, got none named {_shown(missing[0])}" if missing else None
 
 
+def git_paths(files: Iterable[FileEntry]) -> tuple[str, ...]:
+    """Files of an artifact that model_signing overlooks by default, in signing and in verifying alike."""
+    return tuple(file.path for file in files if _is_git_path(file.path))
+
+
 def _refuse_serialization(serialization: Serialization) -> None:
     if serialization.method != _METHOD:
         raise FormatError(
@@ -229,8 +234,12 @@ def _may_be_signature(path: str, predicate: ModelSignature) -> bool:
 
 
 def _why_unsigned(path: str) -> str:
-    left_out = path.partition("/")[0] in _GIT_PATHS
-    return " (which model_signing leaves out unless told --no-ignore-git-paths)" if left_out else ""
+    left_out = _is_git_path(path)
+    return ", which model_signing signs only with --no-ignore-git-paths" if left_out else ""
+
+
+def _is_git_path(path: str) -> bool:
+    return path.partition("/")[0] in _GIT_PATHS
 
 
 def _root(digests: Iterable[str]) -> str:

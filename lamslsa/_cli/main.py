@@ -33,8 +33,10 @@ _COMMANDS: Final = {
     "inspect": "print what a bundle, statement or run says, and what of it is verified",
     "keygen": "make a signing key",
     "publish": "sign a run and store it beside the model",
+    "sign-model": "sign the files of a model for other tools",
     "tee": "say which TEEs this machine offers, and why not",
     "verify": "appraise a model against a policy",
+    "verify-model": "verify who signed the files of a model",
 }
 _EXTRAS: Final = {
     **dict.fromkeys(

@@ -1,0 +1,83 @@
+"""``lamslsa sign-model``: a signature of a whole model that other tools verify."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.inputs import passphrase_option, read_passphrase
+from lamslsa._files import refuse_existing, replace_file
+from lamslsa.artifact import hash_artifact
+from lamslsa.artifact.manifest import EXCLUDED_ROOTS, refuse_path
+from lamslsa.errors import FormatError
+
+__all__ = ["command"]
+
+
+@click.command("sign-model")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--signature",
+    type=click.Path(path_type=Path),
+    help="New file with the signature.  [default: MODEL/model.sig]",
+)
+@click.option("--key", required=True, help="Private key that signs: a file (lamslsa keygen), env://NAME or pkcs11:….")
+@passphrase_option
+@ui.options
+def command(model: Path, signature: Path | None, key: str, passphrase_file: Path | None, output: ui.Output) -> int:
+    """Sign every file of MODEL, a folder, by OpenSSF model signing; `model_signing verify` reads it.
+
+    Such a signature says who made these files, and nothing about how. A policy can ask for one on an ingredient.
+
+    \b
+    Example:
+      lamslsa sign-model ./model --key keys/maker.key
+      lamslsa sign-model ./model --key keys/maker.key --signature maker.sig
+    """
+    from lamslsa.model_signature import git_paths, key_bundle, statement
+    from lamslsa.sign.sources import open_key
+
+    signature = model / "model.sig" if signature is None else signature
+    if model.is_file():
+        raise FormatError(
+            f"expected a folder, got the file {model}, whose signature would not name it",
+            reason="model-signature-folder",
+            hint="put the file into a folder and sign that",
+        )
+    refuse_existing(signature)
+    ignored = _below(model, signature)
+    with open_key(key, passphrase=read_passphrase(passphrase_file), environment=os.environ) as signer:
+        line = output.progress()
+        manifest = hash_artifact(
+            model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B")
+        )
+        payload = statement(manifest, name=model.resolve().name, ignored=ignored)
+        replace_file(signature, key_bundle(signer.sign(payload), signer.public_pem))
+        identity = signer.identity
+    if left_out := git_paths(manifest.files):
+        output.note(f"{left_out[0]} is signed too: model_signing verify needs --no-ignore-git-paths")
+    output.result(
+        f"{signature}\n{len(manifest.files)} files signed by {ui.plain(identity)}",
+        {
+            "signature": str(signature),
+            "signer": identity,
+            "model": f"sha256:{manifest.sha256}",
+            "files": len(manifest.files),
+        },
+    )
+    return 0
+
+
+def _below(model: Path, signature: Path) -> tuple[str, ...]:
+    """The path of the signature within the model, which has to be one of a file; nothing when it lies elsewhere."""
+    folder = signature.parent.resolve()
+    if not folder.is_relative_to(model.resolve()):
+        return ()
+    path = (folder / signature.name).relative_to(model.resolve()).as_posix()
+    if path.partition("/")[0] in EXCLUDED_ROOTS:
+        return ()
+    refuse_path(path)
+    return (path,)
