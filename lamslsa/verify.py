@@ -4,13 +4,17 @@ A bundle that is not authentic is set aside with its reason and raises nothing: 
 be able to stop the verification of the rest. What remains is authentic, which is not yet acceptable: whether a signer,
 a root or a measurement is good enough is for the policy.
 
+Time is only what third parties have signed: evidence is judged as of the earliest trusted time of its bundles, and as
+of the time that the caller gives where there is none.
+
 No I/O, clock or environment: bundles, keys, collateral and the time are arguments.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lamslsa import _codec, statement
@@ -19,7 +23,7 @@ from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evid
 from lamslsa.predicates import Dataset, Evaluation, Predicate, Provenance, TeeEvidence
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import parse_bundles
-from lamslsa.sign.interface import BundleVerifier, Envelope
+from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, most_telling
 from lamslsa.statement import Statement
 from lamslsa.store.interface import StoredBundle
 
@@ -30,6 +34,7 @@ __all__ = [
     "Verification",
     "VerifiedAttestation",
     "VerifiedEvidence",
+    "VerifiedSignature",
     "verify_bundles",
 ]
 
@@ -49,22 +54,45 @@ class TrustMaterial(EvidenceTrust):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedSignature:
+    """One bundle over a statement, authentic under one identity.
+
+    Attributes:
+        identity: the policy's name of who signed.
+        source: where the bundle was found.
+    """
+
+    identity: str
+    signature: Signature
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedAttestation:
     """A statement with an authentic signature under an identity of the policy, and the evidence that covers it.
 
     Attributes:
-        signers: the policy's names of all identities that signed these very payload bytes.
+        signatures: of every identity of the policy that signed these very payload bytes. Whether one was good for the
+            time at which it was made is the policy's decision.
         evidence: every authentic quote that covers it; empty when no TEE vouches for it. Which platform a quote belongs
             to, and whether its root is acceptable, is the policy's decision.
-        sources: where the bundles were found.
     """
 
     statement: Statement
     predicate: Dataset | Evaluation | Provenance
-    signers: frozenset[str]
+    signatures: tuple[VerifiedSignature, ...]
     evidence: tuple[VerifiedEvidence, ...]
-    sources: tuple[str, ...]
     seal: object = field(repr=False, compare=False)
+
+    @property
+    def signers(self) -> frozenset[str]:
+        """The policy's names of all identities that signed."""
+        return frozenset(item.identity for item in self.signatures)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the bundles were found."""
+        return tuple(sorted({item.source for item in self.signatures}))
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
@@ -100,19 +128,30 @@ class _Signed:
 
     statement: Statement
     predicate: Predicate
-    signers: set[str]
-    sources: list[str]
+    signatures: list[VerifiedSignature]
+
+    @property
+    def sources(self) -> list[str]:
+        """Where the bundles were found."""
+        return sorted({item.source for item in self.signatures})
+
+    def signed_by(self) -> dt.datetime | None:
+        """The earliest time by which a third party has seen a signature; None where none has."""
+        times = [time.at for item in self.signatures for time in item.signature.witnessed.times]
+        return min(times, default=None)
 
 
 def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Verification:
     """Verify every bundle and tie the evidence to the statements that it covers.
 
     1. Parse the bundle: one DSSE envelope, one signature, payload type in-toto (Sigstore bundle v0.3, DSSE v1).
-    2. Verify the signature under an identity of the policy; no identity, no attestation.
+    2. Verify the signature under an identity of the policy; no identity, no attestation. What timestamp authorities
+       and logs of the identity's trusted root say of the signature comes with it.
     3. Parse the statement and its predicate (in-toto Statement v1, predicates/*/v1).
     4. Join bundles over the same payload bytes: their signers add up.
-    5. Verify each piece of evidence: the quote up to its root as of ``trust.at``, the binding to exactly these
-       statements, and how the platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1).
+    5. Verify each piece of evidence: the quote up to its root, the binding to exactly these statements, and how the
+       platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1). The quote is judged as of the
+       earliest trusted time of its bundles, by which it existed, or else as of ``trust.at``.
     6. Attach evidence to the statements whose payload digest it covers. A statement without evidence stays, bare.
        Reference values among the bundles are nobody's property of a model: the policy names its own.
 
@@ -131,8 +170,9 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         if isinstance(item.predicate, TeeEvidence):
             try:
                 covers = tuple(subject.sha256 for subject in item.statement.subjects)
-                own = item.statement.sha256
-                verified = verify_evidence(item.predicate, statement=own, covers=covers, trust=trust)  # (5)
+                own, dated = item.statement.sha256, item.signed_by()
+                as_of = trust if dated is None else replace(trust, at=dated)
+                verified = verify_evidence(item.predicate, statement=own, covers=covers, trust=as_of)  # (5)
             except LamslsaError as err:
                 set_aside.extend(_aside(source, err) for source in item.sources)
                 continue
@@ -143,9 +183,8 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         VerifiedAttestation(
             statement=item.statement,
             predicate=item.predicate,
-            signers=frozenset(item.signers),
+            signatures=tuple(sorted(item.signatures, key=lambda signature: (signature.identity, signature.source))),
             evidence=tuple(evidence.get(digest, ())),  # (6)
-            sources=tuple(sorted(item.sources)),
             seal=_SEAL,
         )
         for digest, item in sorted(signed.items())
@@ -187,29 +226,27 @@ def _aside(source: str, err: LamslsaError) -> SetAside:
 def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | LamslsaError, trust: TrustMaterial) -> None:
     if isinstance(outcome, LamslsaError):
         raise outcome
-    signers = _verify_signature(outcome, trust)
+    signatures = _verify_signature(source, outcome, trust)
     digest = _codec.sha256_hex(outcome.payload)
     known = signed.get(digest)
     if known is None:
         parsed = statement.parse(outcome.payload)
-        predicate = parse_predicate(parsed)
-        known = signed[digest] = _Signed(statement=parsed, predicate=predicate, signers=set(), sources=[])
-    known.signers |= signers
-    known.sources.append(source)
+        known = signed[digest] = _Signed(statement=parsed, predicate=parse_predicate(parsed), signatures=[])
+    known.signatures += signatures
 
 
-def _verify_signature(envelope: Envelope, trust: TrustMaterial) -> set[str]:
-    signers: set[str] = set()
-    last: VerificationError | None = None
+def _verify_signature(source: str, envelope: Envelope, trust: TrustMaterial) -> list[VerifiedSignature]:
+    signatures: list[VerifiedSignature] = []
+    errors: list[LamslsaError] = []
     for name, identity in trust.identities.items():
         try:
-            identity.verify(envelope)
-        except VerificationError as err:
-            last = err if last is None or err.reason != "signature-key" else last
+            signature = identity.verify(envelope)
+        except (FormatError, VerificationError) as err:
+            errors.append(err)
         else:
-            signers.add(name)
-    if not signers:
-        if last is not None:
-            raise last
+            signatures.append(VerifiedSignature(identity=name, signature=signature, source=source))
+    if signatures:
+        return signatures
+    if not errors:
         raise VerificationError("expected an identity in the policy, got none", reason="signature-key")
-    return signers
+    raise most_telling(errors)

@@ -1,134 +1,224 @@
-"""What ``verify`` and ``card`` share: from the words of the command line to an appraisal."""
+"""What ``verify``, ``card`` and ``export`` share: from the words of the command line to an appraisal."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from lamslsa._cli import ui
+from lamslsa import archive
+from lamslsa._cli import endorsements, stores, ui
 from lamslsa._cli.challenge import ChallengeFile
 from lamslsa._cli.inputs import UtcTime, read_capped
-from lamslsa.artifact import hash_artifact
+from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
-from lamslsa.policy import Appraisal, Policy, appraise, load_policy
-from lamslsa.store import DEFAULT_FOLDER, StoredBundle, open_store
+from lamslsa.policy import Appraisal, Policy, appraise, load_policy, read_file
+from lamslsa.store import ArtifactStore, StoredBundle
 from lamslsa.verify import verify_bundles
 
-__all__ = ["appraise_model", "inputs"]
+if TYPE_CHECKING:
+    from lamslsa.sign.keyless import SigstoreRoot
+
+__all__ = ["Gathered", "Request", "inputs"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MAX_ENDORSEMENTS: Final = 256
-_MAX_ENDORSEMENTS_BYTES: Final = 64 * 1024 * 1024
+_MAX_ROOT_BYTES: Final = 1024 * 1024
 
 
-def inputs(command: F) -> F:
-    """The arguments that decide an appraisal, handed on as one function named ``appraise``, which takes an output."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Everything that a verdict rests on, read and not yet verified.
 
-    @functools.wraps(command)
-    def decorated(
-        *args: Any,
-        model: Path,
-        policy: Path,
-        attestations: tuple[str, ...],
-        at: dt.datetime | None,
-        collateral: tuple[Path, ...],
-        challenge: Path | None,
-        **kwargs: Any,
-    ) -> Any:
-        ready = functools.partial(
-            appraise_model,
-            model=model,
+    Attributes:
+        policy_bytes: of the policy file, and ``policy_files`` of those that it names.
+        trusted_root: of Sigstore; None where the embedded one is used.
+        held: endorsements.
+        origin: the archive that all of it came from; None where it did not.
+        own_policy: whether the relying party named the policy; an archive's own is the choice of whoever made it.
+    """
+
+    policy: Policy
+    policy_bytes: bytes
+    policy_files: dict[str, bytes]
+    manifest: Manifest
+    model_name: str
+    bundles: tuple[StoredBundle, ...]
+    trusted_root: bytes | None
+    held: tuple[bytes, ...]
+    at: dt.datetime
+    now: dt.datetime
+    challenge: ChallengeFile | None = None
+    origin: archive.Archive | None = None
+    own_policy: bool = True
+
+    def appraise(self) -> Appraisal:
+        """Verify the bundles and appraise the model under the policy; an acceptance uses up the challenge.
+
+        Raises:
+            PolicyError: the policy has expired.
+            VerificationError: the challenge has been used.
+        """
+        asked = None if self.challenge is None else self.challenge.challenge
+        trust = self.policy.trust_material(at=self.at, now=self.now, held=self.held, challenge=asked)
+        appraisal = appraise(
+            self.policy,
+            model=self.manifest,
+            model_name=self.model_name,
+            verification=verify_bundles(self.bundles, trust),
+            at=self.at,
+        )
+        if self.challenge is not None and appraisal.accepted:
+            self.challenge.use(now=self.now, model=appraisal.model)
+        return appraisal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The arguments that decide an appraisal, as they stand on the command line."""
+
+    model: str
+    policy: Path | None
+    attestations: tuple[str, ...]
+    at: dt.datetime | None
+    collateral: tuple[Path, ...]
+    challenge: Path | None
+    trusted_root: Path | None
+    pull: bool
+    as_exported: bool
+    options: stores.StoreOptions
+
+    def gather(self, output: ui.Output) -> Gathered:
+        """Read the model's manifest, the policy, the bundles and what they are judged with.
+
+        Raises:
+            FormatError: one of them cannot be read.
+            UnavailableError: a store cannot be reached.
+        """
+        opened = self._archive()
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        if self.as_exported:
+            if opened is None:
+                raise click.UsageError("--as-exported goes with an archive that lamslsa export made")
+            now = min(now, opened.at)
+            output.note(f"as of {now:%Y-%m-%dT%H:%M:%SZ}, which the archive states; nothing later is known")
+        root = None if self.trusted_root is None else _read_root(self.trusted_root)
+        if opened is not None:
+            return self._of_archive(opened, root, now, output)
+        if self.policy is None:
+            raise click.UsageError("Missing option '--policy'.")
+        data = read_capped(self.policy, what="policy")
+        files = _Files(folder=self.policy.parent)
+        policy = load_policy(
+            data, source=str(self.policy), directory=Path(), read=files.read, trusted_root=_load_root(root)
+        )
+        challenge = _read_challenge(self.challenge, policy)
+        held = endorsements.read(self.collateral)
+        if self.at is not None and self.at < now:
+            output.note(
+                f"expiry as of {self.at:%Y-%m-%dT%H:%M:%SZ} where no trusted time says; "
+                "revocation, advisories and age as of now"
+            )
+        store = stores.open_model(self.model, self.options)
+        manifest = self._manifest(store, output)
+        return Gathered(
             policy=policy,
-            attestations=attestations,
-            at=at,
-            collateral=collateral,
+            policy_bytes=data,
+            policy_files=files.seen,
+            manifest=manifest,
+            model_name=stores.name_of(store),
+            bundles=self._bundles(store, output),
+            trusted_root=root,
+            held=held,
+            at=self.at or now,
+            now=now,
             challenge=challenge,
         )
-        return command(*args, appraise=ready, **kwargs)
 
-    options = [
-        click.argument("model", type=click.Path(path_type=Path)),
-        click.option("--policy", required=True, type=click.Path(path_type=Path), help="Policy that decides."),
-        click.option(
-            "--attestations",
-            multiple=True,
-            metavar="STORE",
-            help="Folder or bundle file; repeatable.  [default: MODEL/.attestations]",
-        ),
-        click.option(
-            "--at",
-            type=UtcTime(),
-            help="Judge the expiry of certificates and collateral as of this time.  [default: now]",
-        ),
-        click.option(
-            "--collateral",
-            multiple=True,
-            type=click.Path(path_type=Path),
-            help="What manufacturers say of platforms today: a file, or a folder of *.json; repeatable.",
-        ),
-        click.option(
-            "--challenge",
-            type=click.Path(path_type=Path),
-            help="Challenge that the evidence answers; used up when the model is accepted.",
-        ),
-    ]
-    result: Any = decorated
-    for option in reversed(options):
-        result = option(result)
-    return result  # type: ignore[no-any-return]  # click keeps the callable
+    def _archive(self) -> archive.Archive | None:
+        path = Path(self.model)
+        if path.suffix.lower() != ".zip" or not path.is_file():
+            return None
+        data = read_capped(path, what="archive", limit=archive.MAX_ARCHIVE_BYTES)
+        return archive.read(data) if archive.is_archive(data) else None
 
-
-def _bundles(model: Path, references: Sequence[str], output: ui.Output) -> Iterator[StoredBundle]:
-    folder = model if model.is_dir() else model.parent
-    for reference in references or [str(folder / DEFAULT_FOLDER)]:
-        store = open_store(reference)
-        if not Path(reference).exists():
-            output.note(f"no attestations: {reference} does not exist")
-            continue
-        yield from store.bundles()
-
-
-def _endorsements(paths: Sequence[Path]) -> tuple[bytes, ...]:
-    """The endorsements that the verifier holds, each in a format that is known."""
-    files: list[Path] = []
-    for path in paths:
-        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        if not found:
-            raise FormatError(f"expected collateral in {path}, got no file named *.json", reason="collateral-folder")
-        files += found
-    held: list[bytes] = []
-    for file in files:
-        held.append(read_capped(file, what="collateral"))
-        if len(held) > _MAX_ENDORSEMENTS or sum(map(len, held)) > _MAX_ENDORSEMENTS_BYTES:
-            raise FormatError(
-                f"expected at most {_MAX_ENDORSEMENTS} files of collateral and {_MAX_ENDORSEMENTS_BYTES} bytes, "
-                "got more",
-                reason="input-size",
+    def _of_archive(self, opened: archive.Archive, root: bytes | None, now: dt.datetime, output: ui.Output) -> Gathered:
+        """What an archive holds; the policy that it brings is judged under the roots that it brings, or neither is."""
+        if self.pull or self.attestations:
+            raise click.UsageError(
+                "an archive brings its attestations and no bytes: leave --attestations and --pull out"
             )
-        _refuse_other_than_collateral(file, held[-1])
-    return tuple(held)
-
-
-def _refuse_other_than_collateral(path: Path, data: bytes) -> None:
-    """Refuse a file that no verifier would take: it would be passed over in silence."""
-    from lamslsa.evidence.collateral import parse as parse_dcap
-    from lamslsa.evidence.snp.collateral import parse as parse_snp
-
-    messages: list[str] = []
-    for words, parse in (("Intel's", parse_dcap), ("AMD's", parse_snp)):
-        try:
-            parse(data)
-        except FormatError as err:
-            messages.append(f"not {words}: {err}")
+        own = self.policy is not None
+        if self.policy is None:
+            output.note("policy and roots are those of the archive, chosen by whoever made it; --policy names your own")
+            root = opened.trusted_root if root is None else root
+            data, source, read = opened.policy, "policy.yaml in the archive", opened.read_policy_file
         else:
-            return
-    raise FormatError(f"expected collateral in {path}, got none; {'; '.join(messages)}", reason="collateral-shape")
+            data, source = read_capped(self.policy, what="policy"), str(self.policy)
+            read = _Files(folder=self.policy.parent).read
+        policy = load_policy(data, source=source, directory=Path(), read=read, trusted_root=_load_root(root))
+        return Gathered(
+            policy=policy,
+            policy_bytes=data,
+            policy_files=dict(opened.policy_files),
+            manifest=opened.manifest,
+            model_name=opened.model_name,
+            bundles=tuple(opened.stored()),
+            trusted_root=root,
+            held=endorsements.read(self.collateral) or endorsements.parsed(opened.collateral),
+            at=self.at or now,
+            now=now,
+            challenge=_read_challenge(self.challenge, policy),
+            origin=opened,
+            own_policy=own,
+        )
+
+    def _manifest(self, store: ArtifactStore, output: ui.Output) -> Manifest:
+        line = output.progress()
+        manifest = store.manifest(lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
+        if self.pull:
+            pulling = output.progress()
+            stores.verify_files(store, manifest, lambda at: pulling("pulling", at.bytes_done, at.bytes_total, "B"))
+        return manifest
+
+    def _bundles(self, store: ArtifactStore, output: ui.Output) -> tuple[StoredBundle, ...]:
+        if not self.attestations:
+            return tuple(store.bundles())
+        found: list[StoredBundle] = []
+        for reference in self.attestations:
+            if stores.is_absent(reference):
+                output.note(f"no attestations: {reference} does not exist")
+                continue
+            found += stores.open_bundles(reference, self.options).bundles()
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Reads what a policy names and remembers it."""
+
+    folder: Path
+    seen: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, path: Path, limit: int, /) -> bytes:
+        data = read_file(self.folder / path, limit)
+        self.seen[path.as_posix()] = data
+        return data
+
+
+def _read_root(path: Path) -> bytes:
+    return read_capped(path, what="trusted root", limit=_MAX_ROOT_BYTES)
+
+
+def _load_root(data: bytes | None) -> SigstoreRoot | None:
+    from lamslsa.sign.keyless import SigstoreRoot
+
+    return None if data is None else SigstoreRoot.load(data)
 
 
 def _read_challenge(path: Path | None, policy: Policy) -> ChallengeFile | None:
@@ -144,36 +234,50 @@ def _read_challenge(path: Path | None, policy: Policy) -> ChallengeFile | None:
     return challenge
 
 
-def appraise_model(
-    output: ui.Output,
-    *,
-    model: Path,
-    policy: Path,
-    attestations: Sequence[str],
-    at: dt.datetime | None,
-    collateral: Sequence[Path],
-    challenge: Path | None,
-) -> Appraisal:
-    """Hash the model, verify the bundles and appraise them under the policy; an acceptance uses up the challenge.
+def inputs(command: F) -> F:
+    """The arguments that decide an appraisal, handed on as one `Request` named ``request``."""
 
-    Raises:
-        FormatError: the policy, the model, the collateral or the challenge cannot be read.
-        VerificationError: the challenge has been used.
-        PolicyError: the policy has expired.
-    """
-    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-    when = at or now
-    terms = load_policy(read_capped(policy, what="policy"), source=str(policy), directory=policy.parent)
-    asked = _read_challenge(challenge, terms)
-    trust = terms.trust_material(
-        at=when, now=now, held=_endorsements(collateral), challenge=None if asked is None else asked.challenge
-    )
-    if when < now:
-        output.note(f"expiry as of {when:%Y-%m-%dT%H:%M:%SZ}; revocation, advisories and age as of now")
-    line = output.progress()
-    artifact = hash_artifact(model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
-    verification = verify_bundles(_bundles(model, attestations, output), trust)
-    appraisal = appraise(terms, model=artifact, model_name=model.resolve().name, verification=verification, at=when)
-    if asked is not None and appraisal.accepted:
-        asked.use(now=now, model=appraisal.model)
-    return appraisal
+    @functools.wraps(command)
+    def decorated(*args: Any, **kwargs: Any) -> Any:
+        names = [name for name in Request.__dataclass_fields__ if name in kwargs]
+        return command(*args, request=Request(**{name: kwargs.pop(name) for name in names}), **kwargs)
+
+    options = [
+        click.argument("model"),
+        click.option("--policy", type=click.Path(path_type=Path), help="Policy that decides."),
+        click.option(
+            "--attestations",
+            multiple=True,
+            metavar="STORE",
+            help="Store of attestations: folder, bundle file, oci://…; repeatable.  [default: beside MODEL]",
+        ),
+        click.option(
+            "--at",
+            type=UtcTime(),
+            help="Judge the expiry of what no trusted time dates as of this time.  [default: now]",
+        ),
+        click.option(
+            "--collateral",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="What manufacturers say of platforms today: a file, or a folder of *.json; repeatable.",
+        ),
+        click.option(
+            "--challenge",
+            type=click.Path(path_type=Path),
+            help="Challenge that the evidence answers; used up when the model is accepted.",
+        ),
+        click.option(
+            "--trusted-root",
+            type=click.Path(path_type=Path),
+            help="Trusted root of Sigstore, where the policy names none.  [default: the public-good instance's]",
+        ),
+        click.option("--pull", is_flag=True, help="Also read every file of a model in a registry."),
+        click.option(
+            "--as-exported", is_flag=True, help="Judge an audit archive as of the time that it states, not as of now."
+        ),
+    ]
+    result: Any = stores.options(decorated)
+    for option in reversed(options):
+        result = option(result)
+    return result  # type: ignore[no-any-return]  # click keeps the callable

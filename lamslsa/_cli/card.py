@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import inputs
+from lamslsa._cli.appraise import Request, inputs
 from lamslsa._files import replace_file
-from lamslsa.policy import Appraisal
 
 __all__ = ["command"]
 
@@ -21,7 +19,7 @@ __all__ = ["command"]
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write the card as one HTML file here.")
 @ui.options
 def command(
-    appraise: Callable[[ui.Output], Appraisal],
+    request: Request,
     markdown_file: Path | None,
     html_file: Path | None,
     output: ui.Output,
@@ -37,7 +35,7 @@ def command(
     """
     from lamslsa.cards import render
 
-    appraisal = appraise(output)
+    appraisal = request.gather(output).appraise()
     markdown = render(appraisal, format="markdown")
     written = []
     if markdown_file is not None:

@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Final
 
 import click
 
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import inputs
+from lamslsa._cli.appraise import Gathered, Request, inputs
 from lamslsa.policy import Appraisal, RuleResult, report
 
-__all__ = ["command"]
+__all__ = ["command", "document", "text"]
 
-_SHOWN = 20
+_SHOWN: Final = 20
 
 
 @click.command("verify")
 @inputs
 @ui.options
-def command(appraise: Callable[[ui.Output], Appraisal], output: ui.Output) -> int:
+def command(request: Request, output: ui.Output) -> int:
     """Appraise MODEL and its attestations against a policy; the exit code is the verdict.
 
-    Works offline. 0 accepted, 3 policy or model unreadable, 4 a required attestation is missing or not authentic,
-    5 authentic and refused.
+    MODEL is a folder or file, oci://HOST/REPO@sha256:…, oci-layout:PATH, hub:PATH, or an archive of lamslsa export. Of
+    a model in a registry the manifest is enough, and no layer is read without --pull; everything else works offline.
+    0 accepted, 3 policy or model unreadable, 4 a required attestation is missing or not authentic, 5 authentic and
+    refused.
 
     \b
     Example:
       lamslsa verify ./model --policy policy.yaml
       lamslsa verify ./model --policy policy.yaml --collateral collateral --challenge challenge.json
+      lamslsa verify oci://registry.example/census@sha256:… --policy policy.yaml
+      lamslsa verify audit.zip
     """
-    appraisal = appraise(output)
-    output.result(_text(appraisal), report.document(appraisal))
+    gathered = request.gather(output)
+    appraisal = gathered.appraise()
+    output.result(text(appraisal, gathered), document(appraisal, gathered))
     return appraisal.exit_code
 
 
-def _text(appraisal: Appraisal) -> str:
+def document(appraisal: Appraisal, gathered: Gathered) -> dict[str, Any]:
+    """The appraisal as JSON values, and where it came from when that is an archive."""
+    archive = gathered.origin
+    if archive is None:
+        return report.document(appraisal)
+    origin = {"sha256": archive.sha256, "at": f"{archive.at:%Y-%m-%dT%H:%M:%SZ}", "ownPolicy": gathered.own_policy}
+    return report.document(appraisal) | {"archive": origin}
+
+
+def text(appraisal: Appraisal, gathered: Gathered) -> str:
+    """The appraisal for people."""
     cells = [[ui.plain(cell) for cell in row] for row in report.rows(appraisal)]
     lines = [
         f"model   {ui.plain(appraisal.model_name)}  sha256:{appraisal.model}",
         f"policy  {ui.plain(appraisal.policy_name)}  sha256:{appraisal.policy_sha256}",
+        *_origin(gathered),
         "",
         ui.table(report.COLUMNS, cells),
         "",
@@ -58,6 +75,13 @@ def _text(appraisal: Appraisal) -> str:
         lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))
     lines.append(ui.style(report.verdict(appraisal), "green" if appraisal.accepted else "red", bold=True))
     return "\n".join(lines)
+
+
+def _origin(gathered: Gathered) -> Iterator[str]:
+    """Where all of it came from, when that is an archive."""
+    if gathered.origin is not None:
+        whose = "own policy" if gathered.own_policy else "policy of the archive: whoever made it chose it"
+        yield f"archive sha256:{gathered.origin.sha256} ({whose}; the model's bytes are not in it)"
 
 
 def _refusals(appraisal: Appraisal) -> Iterator[tuple[list[str], RuleResult]]:

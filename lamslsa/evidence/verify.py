@@ -97,6 +97,7 @@ class VerifiedEvidence:
     Attributes:
         statement: SHA-256 of the evidence statement's payload.
         covers: SHA-256 of every statement payload that this quote vouches for, in the order of the quote.
+        as_of: the time as of which the quote is authentic.
         standing: how the platform stands now; None where no endorsements say.
         standing_message: why nothing says.
     """
@@ -104,6 +105,7 @@ class VerifiedEvidence:
     claims: Claims
     statement: str
     covers: tuple[str, ...]
+    as_of: dt.datetime
     standing: Standing | None
     standing_message: str = ""
     freshness: Freshness = Freshness()
@@ -165,6 +167,7 @@ def verify_evidence(
         claims=dataclasses.replace(claims, devices=attached) if attached else claims,
         statement=statement,
         covers=covers,
+        as_of=trust.at,
         standing=standing,
         standing_message=message,
         freshness=freshness,

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from lamslsa.evidence.appraise import Refusal
 from lamslsa.policy._witness import Backing, refusals_of_age, refusals_of_platform
 from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
@@ -46,7 +47,13 @@ _WEIGHTS: Final = {
     "schema-absent": 9,
     "schema-digest": 9,
     "datasheet-refused": 10,
+    "signature-timestamp": 7,
+    "signature-unlogged": 7,
+    "signer-undated": 7,
+    "signer-not-yet": 11,
+    "signer-expired": 11,
     "signer-other": 12,
+    "signer-revoked": 13,
     "age-exceeded": 12,
     "age-unknown": 12,
     "age-future": 12,
@@ -192,18 +199,28 @@ class Qualifier:
                     authentic=False,
                 )
             )
-        if witness.signed_by not in item.signers:
-            signers = ", ".join(sorted(item.signers)) or "nobody whom the policy names"
-            found.append(
-                Miss(
-                    reason="signer-other",
-                    message=f"expected a signature of {witness.signed_by}, got one of {signers}",
-                    mend=f"have {witness.signed_by} publish the run with its own key",
-                )
-            )
-        refusals = () if backing is None else backing.refusals
+        refusals = (*self._refusals_of_signer(item, witness.signed_by), *(() if backing is None else backing.refusals))
         found += [Miss(reason=refusal.reason, message=refusal.message, mend=refusal.mend) for refusal in refusals]
         return found
+
+    def _refusals_of_signer(self, item: VerifiedAttestation, name: str) -> tuple[Refusal, ...]:
+        """Why none of the signatures is one of this identity that counts; of several, the one that lacks least."""
+        identity = self.policy.identities[name]
+        options = [
+            identity.refusals(signed.signature, name=name, now=self.now)
+            for signed in item.signatures
+            if signed.identity == name
+        ]
+        if options:
+            return min(options, key=len)
+        signers = ", ".join(sorted(item.signers)) or "nobody whom the policy names"
+        return (
+            Refusal(
+                reason="signer-other",
+                message=f"expected a signature of {name}, got one of {signers}",
+                mend=f"have {name} publish the run with its own credential",
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 Rules:
 - An unknown key is refused, features that do not exist yet included; an empty list is refused where one is needed.
 - Every name of an identity, platform or dataset must lead somewhere, and nothing is named or listed twice.
-- Two identities never share a key: separate roles are separate keys. Who signs reference values signs nothing else.
+- Two identities never share a credential (`lamslsa.policy._identities`). Who signs reference values signs nothing else.
 - Files that the policy names are relative to it; they are read here, up to a limit, and nowhere else.
 - What would make a rule weaker than it looks is refused: a lower limit compared with the upper end of the interval, a
   simulated platform under a vendor's root, a measurer without a default that has no configuration.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from lamslsa import _codec, _yaml
 from lamslsa._yaml import Mapping_, Node
@@ -23,7 +23,9 @@ from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog
 from lamslsa.evidence.verify import BeaconVerifier
 from lamslsa.policy import _values
 from lamslsa.policy._files import Files, Read, read_file
+from lamslsa.policy._identities import IdentityReader, load_trusted_root
 from lamslsa.policy._platforms import PlatformReader
+from lamslsa.policy.identities import Identity
 from lamslsa.policy.model import (
     DatasetTerms,
     MetricRule,
@@ -34,7 +36,9 @@ from lamslsa.policy.model import (
     Witness,
 )
 from lamslsa.policy.reference_values import CodeReader
-from lamslsa.sign import KeyVerifier
+
+if TYPE_CHECKING:
+    from lamslsa.sign.keyless import SigstoreRoot
 
 __all__ = ["API_VERSION", "KIND", "load_policy"]
 
@@ -42,7 +46,14 @@ API_VERSION: Final = "lamslsa.dev/policy/v1"
 KIND: Final = "IngredientsPolicy"
 
 
-def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_file) -> Policy:
+def load_policy(
+    data: bytes,
+    *,
+    source: str,
+    directory: Path,
+    read: Read = read_file,
+    trusted_root: SigstoreRoot | None = None,
+) -> Policy:
     """Read a policy.
 
     Args:
@@ -50,6 +61,7 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
         source: what messages call it.
         directory: what the files it names are relative to.
         read: how they are read.
+        trusted_root: of Sigstore, where the policy names none; by default the public-good instance's, as embedded.
 
     Raises:
         FormatError: the file, or one that it names, is not what it should be; with line and column.
@@ -64,7 +76,11 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
 
     trust = root.take("trust").mapping()
     files = Files(directory=directory, read=read)
-    identities = _identities(trust.take("identities").mapping(), files)
+    own_root = trust.get("trustedRoot")
+    identity_reader = IdentityReader(
+        files=files, root=(trusted_root or _embedded()) if own_root is None else load_trusted_root(own_root, files)
+    )
+    identities = {name: identity_reader.read(name, node) for name, node in _named(trust.take("identities").mapping())}
     code = CodeReader(identities=identities, files=files)
     platform_reader = PlatformReader(files=files, code=code)
     platforms = {name: platform_reader.read(name, node) for name, node in _named(trust.take("platforms").mapping())}
@@ -88,9 +104,16 @@ def load_policy(data: bytes, *, source: str, directory: Path, read: Read = read_
         require=require,
         beacons=sources,
         manifests=tuple(platform_reader.manifests),
+        reference_signatures=tuple(code.signatures),
     )
     code.refuse_shared_signers(witness.signed_by for witness in policy.witnesses)
     return policy
+
+
+def _embedded() -> SigstoreRoot:
+    from lamslsa.sign.keyless import SigstoreRoot
+
+    return SigstoreRoot.embedded()
 
 
 def _expect(node: Node, value: str, *, reason: str) -> None:
@@ -105,24 +128,6 @@ def _named(mapping: Mapping_) -> Iterable[tuple[str, Mapping_]]:
     for key, node in mapping:
         _values.label(mapping.entries[key][0])
         yield key, node.mapping()
-
-
-def _identities(mapping: Mapping_, files: Files) -> Mapping[str, KeyVerifier]:
-    result: dict[str, KeyVerifier] = {}
-    owners: dict[str, str] = {}
-    for name, node in _named(mapping):
-        key = node.take("key")
-        node.finish()
-        verifier = files.load(key, KeyVerifier.load, what="a public key")
-        other = owners.setdefault(verifier.key_id, name)
-        if other != name:
-            key.refuse(
-                f"expected a key of its own for {name!r}, got the key of {other!r}",
-                reason="policy-key-shared",
-                hint="separate roles sign with separate keys",
-            )
-        result[name] = verifier
-    return result
 
 
 def _beacons(mapping: Mapping_, files: Files) -> tuple[BeaconVerifier, ...]:
@@ -147,7 +152,7 @@ def _beacons(mapping: Mapping_, files: Files) -> tuple[BeaconVerifier, ...]:
 class _Rules:
     """Reads everything that refers to identities, platforms and datasets."""
 
-    identities: Mapping[str, KeyVerifier]
+    identities: Mapping[str, Identity]
     platforms: Mapping[str, PlatformTerms]
     by_name: dict[str, DatasetTerms] = field(default_factory=dict)
     by_digest: dict[str, DatasetTerms] = field(default_factory=dict)

@@ -16,7 +16,8 @@ from typing import Literal
 from lamslsa.errors import FormatError, PolicyError
 from lamslsa.evidence.appraise import PlatformTerms
 from lamslsa.evidence.verify import BeaconVerifier, Challenge
-from lamslsa.sign import KeyVerifier
+from lamslsa.policy.identities import Identity
+from lamslsa.sign.interface import Signature
 from lamslsa.verify import TrustMaterial
 
 __all__ = [
@@ -139,18 +140,20 @@ class Policy:
         ingredients: complete; a dataset of the model that is not listed here is a refusal.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
+        reference_signatures: on the reference values, each with the policy's name of who signed.
     """
 
     name: str
     sha256: str
     expires: dt.datetime | None
-    identities: Mapping[str, KeyVerifier]
+    identities: Mapping[str, Identity]
     platforms: Mapping[str, PlatformTerms]
     ingredients: tuple[DatasetTerms, ...]
     training: TrainingTerms
     require: tuple[Rule, ...]
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
+    reference_signatures: tuple[tuple[str, Signature], ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.ingredients and self.require):
@@ -171,6 +174,16 @@ class Policy:
                 hint="ask the policy's publisher for the current one",
             )
 
+    def refuse_reference_values(self, now: dt.datetime) -> None:
+        """Return if every signature on the policy's reference values counts: made in time, dated and logged as asked.
+
+        Raises:
+            PolicyError: one does not.
+        """
+        for name, signature in self.reference_signatures:
+            for refusal in self.identities[name].refusals(signature, name=name, now=now):
+                raise PolicyError(f"{refusal.message}, on reference values", reason=refusal.reason, hint=refusal.mend)
+
     @property
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
@@ -183,15 +196,16 @@ class Policy:
         """What `lamslsa.verify.verify_bundles` needs of this policy.
 
         Args:
-            at: expiry is judged as of this time.
+            at: expiry is judged as of this time where no trusted time dates the evidence.
             now: revocation, age and the policy itself are judged as of this time.
             held: endorsements that the verifier holds.
             challenge: the nonce that evidence has to answer to be as young as the challenge.
 
         Raises:
-            PolicyError: the policy has expired.
+            PolicyError: the policy has expired, or a signature on its reference values does not count.
         """
         self.refuse_expired(max(at, now))
+        self.refuse_reference_values(now)
         return TrustMaterial(
             identities=self.identities,
             at=at,

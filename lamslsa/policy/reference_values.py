@@ -23,9 +23,10 @@ from lamslsa.evidence.appraise import AcceptedCode, Vouches
 from lamslsa.evidence.reference import measurement_of
 from lamslsa.policy import _values
 from lamslsa.policy._files import Files
+from lamslsa.policy.identities import Identity
 from lamslsa.predicates import ReferenceValues, dataset, evaluation, provenance
-from lamslsa.sign import KeyVerifier, parse_bundles
-from lamslsa.sign.interface import Envelope
+from lamslsa.sign import parse_bundles
+from lamslsa.sign.interface import Envelope, Signature
 
 __all__ = ["CodeReader"]
 
@@ -40,10 +41,15 @@ _MAX_FILE_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeReader:
-    """Reads which measurements a platform accepts, and remembers whose reference values they are."""
+    """Reads which measurements a platform accepts, and remembers whose reference values they are.
 
-    identities: Mapping[str, KeyVerifier]
+    Attributes:
+        signatures: on the reference values that were read, each with the policy's name of who signed.
+    """
+
+    identities: Mapping[str, Identity]
     files: Files
+    signatures: list[tuple[str, Signature]] = field(default_factory=list)
     _signers: dict[str, Node] = field(default_factory=dict)
 
     def read(self, node: Mapping_, *, tees: frozenset[str], simulated: bool) -> tuple[AcceptedCode, ...]:
@@ -80,7 +86,7 @@ class CodeReader:
             self._signers.setdefault(name, signer)
             codes = self.files.load(
                 file,
-                functools.partial(_signed_values, file.string(), self.identities[name]),
+                functools.partial(self._signed_values, file.string(), name),
                 what="reference values",
                 limit=_MAX_FILE_BYTES,
             )
@@ -90,6 +96,51 @@ class CodeReader:
                 )
             found += codes
         return tuple(found)
+
+    def _signed_values(self, path: str, name: str, data: bytes) -> tuple[AcceptedCode, ...]:
+        """Every reference value of a file, each with a signature of the identity.
+
+        1. Each entry is a bundle with a signature of the identity, and of no other one.
+        2. What was signed is a reference-values statement.
+        3. It is about the measurement whose parts it lists, and could vouch for something.
+        """
+        codes: list[AcceptedCode] = []
+        for source, outcome in parse_bundles(path, data):
+            if not isinstance(outcome, Envelope):
+                raise outcome
+            try:
+                signature = self.identities[name].verify(outcome)  # (1)
+            except VerificationError as err:
+                raise FormatError(f"{source}: {err}", reason="policy-reference-signature") from err
+            self._refuse_overlap(source, outcome, name)
+            self.signatures.append((name, signature))
+            parsed = statement.parse(outcome.payload)
+            values = predicates.parse(parsed)
+            if not isinstance(values, ReferenceValues):  # (2)
+                raise FormatError(
+                    f"{source}: expected reference values, got a statement of type {parsed.predicate_type}",
+                    reason="policy-measurement",
+                )
+            codes.append(_code(values, measurement_of(parsed, values).digest))  # (3)
+        return tuple(codes)
+
+    def _refuse_overlap(self, source: str, envelope: Envelope, name: str) -> None:
+        """Refuse reference values whose signature is at the same time one of another identity of the policy.
+
+        Keys are never shared, but the terms of two keyless identities may overlap.
+        """
+        for other, identity in self.identities.items():
+            if other == name:
+                continue
+            try:
+                identity.verify(envelope)
+            except (FormatError, VerificationError):
+                continue
+            raise FormatError(
+                f"{source}: expected a signature of {name} alone, got one that is also of {other}",
+                reason="policy-reference-signer",
+                hint="narrow the terms of the keyless identities: workflow, ref, identity",
+            )
 
     def refuse_shared_signers(self, signers: Iterable[str]) -> None:
         """Return if nobody who signs reference values is among the signers of attestations.
@@ -104,32 +155,6 @@ class CodeReader:
                 reason="policy-reference-signer",
                 hint="reference values need a key of their own",
             )
-
-
-def _signed_values(path: str, key: KeyVerifier, data: bytes) -> tuple[AcceptedCode, ...]:
-    """Every reference value of a file, each with a signature of the key.
-
-    1. Each entry is a bundle with a signature of the key.
-    2. What was signed is a reference-values statement.
-    3. It is about the measurement whose parts it lists, and could vouch for something.
-    """
-    codes: list[AcceptedCode] = []
-    for source, outcome in parse_bundles(path, data):
-        if not isinstance(outcome, Envelope):
-            raise outcome
-        try:
-            key.verify(outcome)  # (1)
-        except VerificationError as err:
-            raise FormatError(f"{source}: {err}", reason="policy-reference-signature") from err
-        parsed = statement.parse(outcome.payload)
-        values = predicates.parse(parsed)
-        if not isinstance(values, ReferenceValues):  # (2)
-            raise FormatError(
-                f"{source}: expected reference values, got a statement of type {parsed.predicate_type}",
-                reason="policy-measurement",
-            )
-        codes.append(_code(values, measurement_of(parsed, values).digest))  # (3)
-    return tuple(codes)
 
 
 def _code(values: ReferenceValues, digest: str) -> AcceptedCode:

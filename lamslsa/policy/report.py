@@ -10,7 +10,7 @@ import datetime as dt
 from typing import Any, Final
 
 from lamslsa.policy.appraisal import Appraisal, RuleResult
-from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
+from lamslsa.verify import VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
 __all__ = ["COLUMNS", "document", "rows", "verdict"]
 
@@ -87,9 +87,21 @@ def _attestation(item: VerifiedAttestation, appraisal: Appraisal) -> dict[str, A
         "predicateType": item.statement.predicate_type,
         "subject": {"name": item.statement.subjects[0].name, "digest": f"sha256:{item.statement.subjects[0].sha256}"},
         "signers": sorted(item.signers),
+        "signatures": [_signature(signed) for signed in item.signatures],
         "qualifying": any(other.statement.sha256 == item.statement.sha256 for other in appraisal.qualifying),
         "evidence": [_evidence(evidence) for evidence in item.evidence],
         "sources": list(item.sources),
+    }
+
+
+def _signature(signed: VerifiedSignature) -> dict[str, Any]:
+    witnessed = signed.signature.witnessed
+    return {
+        "identity": signed.identity,
+        "signer": signed.signature.signer,
+        "trustedTimes": [{"at": _time(time.at), "source": time.source} for time in witnessed.times],
+        "logged": witnessed.logged,
+        "source": signed.source,
     }
 
 
@@ -97,6 +109,7 @@ def _evidence(evidence: VerifiedEvidence) -> dict[str, Any]:
     claims, standing, since = evidence.claims, evidence.standing, evidence.freshness.not_before
     return {
         "statement": f"sha256:{evidence.statement}",
+        "asOf": _time(evidence.as_of),
         "tee": claims.tee,
         "simulated": claims.simulated,
         "root": claims.root,

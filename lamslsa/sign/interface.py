@@ -7,9 +7,11 @@ policy. Time is only what a timestamp authority or a log of the trusted root has
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
+
+from lamslsa.errors import LamslsaError
 
 __all__ = [
     "BundleVerifier",
@@ -21,7 +23,10 @@ __all__ = [
     "TrustedRoot",
     "TrustedTime",
     "Witnessed",
+    "most_telling",
 ]
+
+_ANOTHER_SIGNER: Final = ("signature-key", "signature-identity")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +168,8 @@ class BundleVerifier(Protocol):
                 key is expected and the other way round) says that the bundle never claimed to be of this identity.
         """
         ...
+
+
+def most_telling(errors: Sequence[LamslsaError]) -> LamslsaError:
+    """Of several reasons why nobody signed, the one to show: that a signature is bad, before that it is another's."""
+    return max(errors, key=lambda err: (err.reason not in _ANOTHER_SIGNER, err.reason == _ANOTHER_SIGNER[1]))

@@ -10,8 +10,9 @@ from lamslsa import predicates, statement, verify
 from lamslsa.errors import VerificationError
 from lamslsa.lineage import Artifact, Lineage, Training
 from lamslsa.predicates import Dataset, Evaluation, Provenance
+from lamslsa.sign.interface import Signature
 from lamslsa.testing import chain
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verify import VerifiedAttestation, VerifiedSignature
 
 MODEL = Artifact(kind="model", sha256=chain.model().sha256)
 TRAIN = Artifact(kind="dataset", sha256=chain.TRAIN)
@@ -28,9 +29,8 @@ def _sealed(*payloads: bytes) -> list[VerifiedAttestation]:
             VerifiedAttestation(
                 statement=parsed,
                 predicate=predicate,
-                signers=frozenset({"somebody"}),
+                signatures=(VerifiedSignature(identity="somebody", signature=Signature(signer="key"), source="test"),),
                 evidence=(),
-                sources=("test",),
                 seal=verify._SEAL,
             )
         )

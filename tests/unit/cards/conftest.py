@@ -13,6 +13,7 @@ from lamslsa import _codec, predicates, statement, verify
 from lamslsa.evidence.interface import Claims, Standing
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.predicates import dataset, evaluation, provenance
+from lamslsa.sign.interface import Signature
 
 AT = dt.datetime(2026, 11, 22, 6, 30, tzinfo=dt.UTC)
 SEXES = {"Female": 0.33, "Male": 0.67}
@@ -203,7 +204,14 @@ def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.Ver
         claims=dataclasses.replace(claims, **changes),
         statement=digest(f"evidence {seed}"),
         covers=(digest(seed),),
+        as_of=dt.datetime(2026, 11, 22, tzinfo=dt.UTC),
         standing=Standing(revoked=False, tcb_evaluation_data_number=17),
+    )
+
+
+def signed(identity: str) -> verify.VerifiedSignature:
+    return verify.VerifiedSignature(
+        identity=identity, signature=Signature(signer=f"key of {identity}"), source="store/1.sigstore.json"
     )
 
 
@@ -216,9 +224,8 @@ def attestation(
     fields: dict[str, Any] = {
         "statement": parsed,
         "predicate": predicate,
-        "signers": frozenset({signer}),
+        "signatures": tuple(signed(name) for name in sorted(changes.pop("signers", {signer}))),
         "evidence": (evidence(parsed.sha256),),
-        "sources": ("store/1.sigstore.json",),
         "seal": verify._SEAL,
     }
     return verify.VerifiedAttestation(**fields | changes)
@@ -349,7 +356,7 @@ def hostile(text: str) -> Appraisal:
     environment["packages"][0]["uri"] = f"pkg:pypi/torch@{text}"
     built["runDetails"]["builder"]["id"] = text
     quote = evidence("x", tcb_status=text, advisories=(text,))
-    signed: dict[str, Any] = {"signers": frozenset({text}), "evidence": (quote,), "sources": (text,)}
+    signed: dict[str, Any] = {"signers": frozenset({text}), "evidence": (quote,)}
     everything = (
         train_sheet(**signed),
         attestation(name, TEST, dataset.PREDICATE_TYPE, overlap, "x", **signed),

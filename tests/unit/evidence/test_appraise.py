@@ -101,7 +101,12 @@ def look(
     now: dt.datetime = NOW,
 ) -> list[str]:
     evidence = VerifiedEvidence(
-        claims=claims, statement="0" * 64, covers=(), standing=standing, standing_message="no endorsements at hand"
+        claims=claims,
+        statement="0" * 64,
+        covers=(),
+        as_of=NOW,
+        standing=standing,
+        standing_message="no endorsements at hand",
     )
     refusals = appraise(evidence, terms, now=now, statement=statement)
     assert all(item.message.startswith("expected ") and item.mend for item in refusals)
@@ -202,7 +207,7 @@ def test_all_refusals_in_order() -> None:
 
 
 def test_advisories_are_named() -> None:
-    evidence = VerifiedEvidence(claims=CLAIMS, statement="0" * 64, covers=(), standing=GOOD)
+    evidence = VerifiedEvidence(claims=CLAIMS, statement="0" * 64, covers=(), as_of=NOW, standing=GOOD)
     terms = dataclasses.replace(REHEARSAL, tcb=frozenset({"OutOfDate"}))
     (refusal,) = appraise(evidence, terms, now=NOW, statement=EVALUATION)
     assert refusal.message == "expected TCB OutOfDate for platform rehearsal, got UpToDate (INTEL-SA-00001)"
@@ -530,7 +535,12 @@ def test_how_to_learn_of_the_standing() -> None:
         (CLAIMS, REHEARSAL, "attest again"),
     ):
         evidence = VerifiedEvidence(
-            claims=claims, statement="0" * 64, covers=(), standing=None, standing_message="no endorsements at hand"
+            claims=claims,
+            statement="0" * 64,
+            covers=(),
+            as_of=NOW,
+            standing=None,
+            standing_message="no endorsements at hand",
         )
         (refusal,) = appraise(evidence, terms, now=NOW, statement=EVALUATION)
         assert refusal.message.endswith(": no endorsements at hand")
@@ -603,7 +613,7 @@ class TestGpus:
 
 def said(claims: Claims, terms: PlatformTerms, *, statement: Vouched = EVALUATION, standing: Standing = GOOD) -> str:
     """Message and mend of the only refusal."""
-    evidence = VerifiedEvidence(claims=claims, statement="0" * 64, covers=(), standing=standing)
+    evidence = VerifiedEvidence(claims=claims, statement="0" * 64, covers=(), as_of=NOW, standing=standing)
     (refusal,) = appraise(evidence, terms, now=NOW, statement=statement)
     return f"{refusal.message} | {refusal.mend}"
 

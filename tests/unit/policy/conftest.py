@@ -13,14 +13,18 @@ from lamslsa._codec import sha256_hex
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.evidence.roots import load_root
 from lamslsa.policy import Appraisal, Policy, appraise, load_policy
+from lamslsa.policy.identities import Credential, IdentitySignature
 from lamslsa.predicates import Dataset, Evaluation, Provenance
+from lamslsa.sign import KeySigner, generate
+from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import SetAside, Verification, VerifiedAttestation, VerifiedEvidence
+from lamslsa.verify import SetAside, Verification, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 BASE = VECTORS / "policy" / "base"
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+UNSEEN = Witnessed()
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +58,15 @@ def load() -> Callable[[str], Policy]:
     return lambda text: load_policy(text.encode(), source="policy.yaml", directory=BASE)
 
 
+def signed(name: str, witnessed: Witnessed = UNSEEN, **validity: dt.datetime) -> VerifiedSignature:
+    """A signature of the policy's identity of this name, with one credential."""
+    key = KeySigner.load(generate(None), None).verifier()
+    signature = IdentitySignature(
+        signer=f"key of {name}", witnessed=witnessed, credential=Credential(verifier=key, **validity)
+    )
+    return VerifiedSignature(identity=name, signature=signature, source="test")
+
+
 def _attestation(entry: Entry) -> VerifiedAttestation:
     parsed = statement.parse(entry.payload)
     predicate = predicates.parse(parsed)
@@ -61,19 +74,19 @@ def _attestation(entry: Entry) -> VerifiedAttestation:
     return VerifiedAttestation(
         statement=parsed,
         predicate=predicate,
-        signers=entry.signers,
+        signatures=tuple(signed(name) for name in sorted(entry.signers)),
         evidence=tuple(
             VerifiedEvidence(
                 claims=claims,
                 statement=sha256_hex(repr(claims).encode()),
                 covers=(parsed.sha256,),
+                as_of=AT,
                 standing=entry.standing,
                 standing_message="" if entry.standing else "no endorsements at hand",
                 freshness=entry.freshness,
             )
             for claims in entry.claims
         ),
-        sources=("test",),
         seal=verify._SEAL,
     )
 

@@ -1,0 +1,76 @@
+"""``lamslsa export``: everything that a verdict rests on, in one file for an auditor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lamslsa import _codec, archive
+from lamslsa._cli import ui
+from lamslsa._cli.appraise import Gathered, Request, inputs
+from lamslsa._cli.verify import document, text
+from lamslsa._files import replace_file
+from lamslsa.sign.dsse import BUNDLE_SUFFIX, LINES_SUFFIX
+from lamslsa.store import StoredBundle
+
+__all__ = ["command"]
+
+_SHA_CHARACTERS = 16
+
+
+@click.command("export")
+@inputs
+@click.option("--to", "target", required=True, type=click.Path(path_type=Path), help="Archive to write (*.zip).")
+@ui.options
+def command(request: Request, target: Path, output: ui.Output) -> int:
+    """Write MODEL's manifest, attestations, policy, roots and collateral into one archive that verifies offline.
+
+    The model's bytes stay where they are; its manifest names every one of them. An archive is also written for a model
+    that the policy refuses; the verdict is printed, and the exit code is that of `lamslsa verify`.
+
+    \b
+    Example:
+      lamslsa export ./model --policy policy.yaml --to audit.zip
+      lamslsa verify audit.zip
+    """
+    if target.suffix.lower() != ".zip":
+        raise click.UsageError(f"expected a name that ends in .zip after --to, got {target.name!r}")
+    gathered = request.gather(output)
+    data = archive.write(_archive(gathered))
+    replace_file(target, data)
+    appraisal = gathered.appraise()
+    digest = _codec.sha256_hex(data)
+    output.result(
+        f"{text(appraisal, gathered)}\nwritten {ui.plain(str(target))}  sha256:{digest}  {len(data):,} bytes",
+        {"archive": {"path": str(target), "sha256": digest, "bytes": len(data)}}
+        | {"appraisal": document(appraisal, gathered)},
+    )
+    return appraisal.exit_code
+
+
+def _archive(gathered: Gathered) -> archive.Archive:
+    from lamslsa.sign.keyless import SigstoreRoot
+
+    return archive.Archive(
+        at=gathered.at,
+        model_name=gathered.model_name,
+        manifest=gathered.manifest,
+        bundles=_named(gathered.bundles),
+        policy=gathered.policy_bytes,
+        policy_files=gathered.policy_files,
+        trusted_root=gathered.trusted_root or SigstoreRoot.embedded().raw,
+        collateral=gathered.held,
+    )
+
+
+def _named(bundles: Sequence[StoredBundle]) -> dict[str, bytes]:
+    """Bundles under names of their content; one that could not be read is an error, for the archive would lack it."""
+    named: dict[str, bytes] = {}
+    for bundle in bundles:
+        if not isinstance(bundle.data, bytes):
+            raise bundle.data
+        suffix = LINES_SUFFIX if bundle.source.endswith(LINES_SUFFIX) else BUNDLE_SUFFIX
+        named[f"{_codec.sha256_hex(bundle.data)[:_SHA_CHARACTERS]}{suffix}"] = bundle.data
+    return named

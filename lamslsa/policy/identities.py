@@ -1,0 +1,160 @@
+"""Who may sign: identities of a policy, the keys and certificates that speak for them, and when each of them does.
+
+Rules:
+- An identity may hold several credentials, for rotation; a signature of any one of them is the identity's.
+- ``validFrom``, ``validUntil`` and ``revokedAt`` are judged at the earliest trusted time of the signature, never at a
+  time that its signer wrote. A trusted time is an upper bound: whoever holds a key that ended can still sign, but
+  cannot have a timestamp from before. So a credential with an end counts only for signatures with a trusted time.
+- ``validFrom`` without an end is judged as of now where nothing dates the signature: a stolen timestamp of an earlier
+  day could only make it later.
+- ``requireTimestamp`` and ``requireLog`` hold for every credential of the identity.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from lamslsa.errors import FormatError, VerificationError
+from lamslsa.evidence.appraise import Refusal
+from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, most_telling
+
+__all__ = ["Credential", "Identity", "IdentitySignature"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """A key, or an identity in certificates, and when it speaks for its owner.
+
+    Attributes:
+        valid_until: signatures from then on do not count.
+        revoked_at: the same, for a key that was lost.
+    """
+
+    verifier: BundleVerifier
+    valid_from: dt.datetime | None = None
+    valid_until: dt.datetime | None = None
+    revoked_at: dt.datetime | None = None
+
+    @property
+    def end(self) -> dt.datetime | None:
+        """From when on it does not count, for either reason."""
+        return min((time for time in (self.valid_until, self.revoked_at) if time is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentitySignature(Signature):
+    """A signature, and the credential that it was made with."""
+
+    credential: Credential
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who may sign, under one name of the policy.
+
+    Attributes:
+        require_timestamp: signatures count only with an RFC 3161 timestamp of the trusted root.
+        require_log: signatures count only when a transparency log of the trusted root includes them.
+    """
+
+    credentials: tuple[Credential, ...]
+    require_timestamp: bool = False
+    require_log: bool = False
+
+    def verify(self, envelope: Envelope) -> IdentitySignature:
+        """Who signed the envelope, and with which credential; of several that did, one that is still good goes first.
+
+        Raises:
+            VerificationError: none of the credentials.
+        """
+        found: list[IdentitySignature] = []
+        errors: list[FormatError | VerificationError] = []
+        for credential in self.credentials:
+            try:
+                signature = credential.verifier.verify(envelope)
+            except (FormatError, VerificationError) as err:
+                errors.append(err)
+                continue
+            found.append(
+                IdentitySignature(
+                    signer=signature.signer,
+                    key_id=signature.key_id,
+                    witnessed=signature.witnessed,
+                    credential=credential,
+                )
+            )
+        if not found:
+            raise most_telling(errors)
+        return min(found, key=lambda item: item.credential.end is not None)
+
+    def refusals(self, signature: Signature, *, name: str, now: dt.datetime) -> tuple[Refusal, ...]:
+        """Why an authentic signature of this identity does not count.
+
+        Raises:
+            TypeError: not a signature that `verify` returned: its credential is unknown.
+        """
+        if not isinstance(signature, IdentitySignature):
+            raise TypeError("expected a signature that an Identity verified, got another")
+        found = [*_outside(signature, signature.credential, name=name, now=now)]
+        witnessed = signature.witnessed
+        why = f" ({witnessed.message})" if witnessed.message else ""
+        if self.require_timestamp and not any(time.source == "timestamp" for time in witnessed.times):
+            found.append(
+                Refusal(
+                    reason="signature-timestamp",
+                    message=f"expected an RFC 3161 timestamp on the signature of {name}, got none that counts{why}",
+                    mend=f"have {name} publish with --require-timestamp",
+                )
+            )
+        if self.require_log and not witnessed.logged:
+            found.append(
+                Refusal(
+                    reason="signature-unlogged",
+                    message=f"expected the signature of {name} in a transparency log, got no entry that counts{why}",
+                    mend=f"have {name} publish with --require-log",
+                )
+            )
+        return tuple(found)
+
+
+def _outside(
+    signature: IdentitySignature, credential: Credential, *, name: str, now: dt.datetime
+) -> tuple[Refusal, ...]:
+    """Why the signature was not made while the credential was good, by everything that dates it."""
+    start, end = credential.valid_from, credential.end
+    times = [time.at for time in signature.witnessed.times]
+    if end is not None and not times:
+        message = signature.witnessed.message
+        return (
+            Refusal(
+                reason="signer-undated",
+                message=f"expected a trusted time, since a credential of {name} ends at {_time(end)}, got none"
+                + (f" ({message})" if message else ""),
+                mend=f"have {name} publish with --require-timestamp",
+            ),
+        )
+    at = min(times, default=now)
+    if start is not None and at < start:
+        return (
+            Refusal(
+                reason="signer-not-yet",
+                message=f"expected a signature of {name} from {_time(start)} on, got one of {_time(at)}",
+                mend=f"have {name} sign again",
+            ),
+        )
+    if end is None or at < end:
+        return ()
+    revoked = credential.revoked_at is not None and credential.revoked_at == end
+    return (
+        Refusal(
+            reason="signer-revoked" if revoked else "signer-expired",
+            message=f"expected a signature of {name} before {_time(end)}, when its credential "
+            f"{'was revoked' if revoked else 'ended'}, got one of {_time(at)}",
+            mend=f"have {name} sign with a credential that is good, or see whether this one ended so early",
+        ),
+    )
+
+
+def _time(at: dt.datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

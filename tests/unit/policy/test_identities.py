@@ -1,0 +1,131 @@
+"""When a credential counts: at the earliest trusted time, and never at one that a signer wrote."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import pytest
+
+from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa.policy.identities import Credential, Identity, IdentitySignature
+from lamslsa.sign import KeySigner, generate, parse_bundle
+from lamslsa.sign.interface import Envelope, Signature, TrustedTime, Witnessed
+
+NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+UNSEEN = Witnessed()
+
+
+@dataclass(frozen=True)
+class Known:
+    """A verifier whose trusted root has seen the signature already."""
+
+    witnessed: Witnessed = UNSEEN
+    error: LamslsaError | None = None
+
+    def verify(self, envelope: Envelope) -> Signature:
+        if self.error is not None:
+            raise self.error
+        return Signature(signer="key x", key_id="x", witnessed=self.witnessed)
+
+
+@pytest.fixture(scope="module")
+def envelope() -> Envelope:
+    return parse_bundle(KeySigner.load(generate(None), None).sign(b"{}"))
+
+
+def seen(*offsets: int, source: str = "timestamp", logged: bool = False) -> Witnessed:
+    times = tuple(TrustedTime(at=NOW + offset * DAY, source=source) for offset in sorted(offsets))  # type: ignore[arg-type]
+    return Witnessed(times=times, logged=logged)
+
+
+def look(envelope: Envelope, witnessed: Witnessed, *, identity: dict[str, bool] | None = None, **validity: int) -> str:
+    credential = Credential(verifier=Known(witnessed), **{name: NOW + days * DAY for name, days in validity.items()})
+    owner = Identity(credentials=(credential,), **(identity or {}))
+    refusals = owner.refusals(owner.verify(envelope), name="trainer", now=NOW)
+    assert all(item.message.startswith("expected ") and "trainer" in item.message and item.mend for item in refusals)
+    return ", ".join(item.reason for item in refusals)
+
+
+def test_without_terms_any_signature_counts(envelope: Envelope) -> None:
+    assert look(envelope, Witnessed()) == ""
+    assert look(envelope, seen(-400)) == ""
+
+
+@pytest.mark.parametrize("key", ["valid_until", "revoked_at"])
+def test_a_credential_that_ends_needs_a_trusted_time(envelope: Envelope, key: str) -> None:
+    assert look(envelope, Witnessed(), **{key: 100}) == "signer-undated"
+    assert look(envelope, Witnessed(), **{key: -100}) == "signer-undated"
+    assert look(envelope, seen(-1), **{key: 0}) == ""
+
+
+def test_why_no_time_counts_is_said(envelope: Envelope) -> None:
+    credential = Credential(verifier=Known(Witnessed(message="another authority")), valid_until=NOW)
+    owner = Identity(credentials=(credential,), require_timestamp=True, require_log=True)
+    refusals = owner.refusals(owner.verify(envelope), name="trainer", now=NOW)
+    assert [item.reason for item in refusals] == ["signer-undated", "signature-timestamp", "signature-unlogged"]
+    assert all("(another authority)" in item.message for item in refusals)
+
+
+def test_the_end_itself_is_too_late(envelope: Envelope) -> None:
+    assert look(envelope, seen(0), valid_until=0) == "signer-expired"
+    assert look(envelope, seen(0), revoked_at=0) == "signer-revoked"
+    assert look(envelope, seen(1), valid_until=2, revoked_at=1) == "signer-revoked"
+    assert look(envelope, seen(2), valid_until=1, revoked_at=2) == "signer-expired"
+
+
+def test_the_earliest_time_decides(envelope: Envelope) -> None:
+    assert look(envelope, seen(-2, 5), valid_until=0) == ""
+    assert look(envelope, seen(-2, 5), valid_from=-1) == "signer-not-yet"
+
+
+def test_valid_from(envelope: Envelope) -> None:
+    assert look(envelope, seen(-1), valid_from=0) == "signer-not-yet"
+    assert look(envelope, seen(0), valid_from=0) == ""
+    assert look(envelope, Witnessed(), valid_from=1) == "signer-not-yet"
+    assert look(envelope, Witnessed(), valid_from=0) == ""
+
+
+def test_required_timestamp(envelope: Envelope) -> None:
+    asked = {"require_timestamp": True}
+    assert look(envelope, Witnessed(), identity=asked) == "signature-timestamp"
+    assert look(envelope, seen(-1, source="log"), identity=asked) == "signature-timestamp"
+    assert look(envelope, seen(-1), identity=asked) == ""
+
+
+def test_required_log(envelope: Envelope) -> None:
+    asked = {"require_log": True}
+    assert look(envelope, seen(-1), identity=asked) == "signature-unlogged"
+    assert look(envelope, seen(-1, logged=True), identity=asked) == ""
+
+
+def test_any_of_several_credentials(envelope: Envelope) -> None:
+    stranger = Credential(verifier=Known(error=VerificationError("expected x, got y", reason="signature-key")))
+    ended = Credential(verifier=Known(seen(0)), valid_until=NOW)
+    good = Credential(verifier=Known(seen(0)))
+    for credentials in ((stranger, ended, good), (good, ended, stranger)):
+        owner = Identity(credentials=credentials)
+        signature = owner.verify(envelope)
+        assert signature.credential is good
+        assert not owner.refusals(signature, name="trainer", now=NOW)
+
+
+def test_nobody_signed(envelope: Envelope) -> None:
+    errors = [
+        VerificationError("expected x, got y", reason="signature-key"),
+        VerificationError("expected x, got y", reason="signature-identity"),
+        FormatError("expected x, got y", reason="bundle-shape"),
+    ]
+    for count in (1, 2, 3):
+        owner = Identity(credentials=tuple(Credential(verifier=Known(error=error)) for error in errors[:count]))
+        with pytest.raises(LamslsaError) as caught:
+            owner.verify(envelope)
+        assert caught.value is errors[count - 1]
+
+
+def test_a_signature_from_elsewhere_is_no_signature_of_the_identity(envelope: Envelope) -> None:
+    owner = Identity(credentials=(Credential(verifier=Known()),))
+    with pytest.raises(TypeError):
+        owner.refusals(Signature(signer="key x"), name="trainer", now=NOW)
+    assert isinstance(owner.verify(envelope), IdentitySignature)
