@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from lamslsa.testing.fixtures import local_sigstore, oci_registry
 from tests.interop.docker_registry import DockerRegistry, running
+
+__all__ = ["docker_registry", "guarded_docker_registry", "local_sigstore", "oci_registry"]
 
 
 @pytest.fixture

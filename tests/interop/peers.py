@@ -6,19 +6,25 @@ import json
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
+CLOSED = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}
+"""Environment variables that lead every attempt to reach a network nowhere."""
 
 
 def require(program: str, *, package: str) -> str:
-    """The path of a peer; without it the test is skipped, or fails where peers are required."""
-    found = shutil.which(program)
+    """The path of a peer; without it the test is skipped, or fails where peers are required.
+
+    Programs that Python packages bring along lie beside the interpreter and go before others of the same name.
+    """
+    found = shutil.which(program, path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
     if found is None:
-        missing(f"{program} is not on PATH: apt-get install {package}")
+        missing(f"{program} is not on PATH; it comes with the package {package}")
     return found
 
 

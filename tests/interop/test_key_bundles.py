@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lamslsa.sign.key import KeySigner, generate
-from lamslsa.statement import Subject, make
+from tests.interop.keyless import altered, statement
 from tests.interop.sigstore_js import SigstoreJs
 
-STATEMENT = make(
-    [Subject(name="model", sha256="ab" * 32)], "https://lamslsa.dev/evaluation/v1", {"n": 9007199254740991}
-)
-OTHER = make([Subject(name="model", sha256="cd" * 32)], "https://lamslsa.dev/evaluation/v1", {"n": 1})
+STATEMENT = statement("ab" * 32)
+OTHER = statement("cd" * 32)
 
 
 @pytest.fixture(scope="module")
 def signer() -> KeySigner:
     return KeySigner.load(generate(None), None)
-
-
-def altered(bundle: bytes, alter: Callable[[Any], object]) -> bytes:
-    """The bundle after a change to its JSON."""
-    value = json.loads(bundle)
-    alter(value)
-    return json.dumps(value).encode()
 
 
 def test_sigstore_js_accepts_our_bundle(signer: KeySigner, tmp_path: Path) -> None:

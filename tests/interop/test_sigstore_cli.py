@@ -1,0 +1,60 @@
+"""Keyless bundles: sigstore's own API and command line verify ours against the canonical manifest, offline."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sigstore.errors import VerificationError
+from sigstore.models import Bundle, TrustedRoot
+from sigstore.verify import Verifier, policy
+
+from lamslsa.testing.sigstore import SUBJECT, LocalSigstore, Rekor
+from tests.interop.keyless import signed, statement
+from tests.interop.peers import CLOSED
+
+MANIFEST = b'{"schemaVersion":2}'
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_the_api_returns_the_very_bytes_that_we_signed(
+    local_sigstore: LocalSigstore, tmp_path: Path, rekor: Rekor
+) -> None:
+    (tmp_path / "trusted_root.json").write_text(local_sigstore.trusted_root_json())
+    verifier = Verifier(trusted_root=TrustedRoot.from_file(str(tmp_path / "trusted_root.json")))
+    bundle = Bundle.from_json(signed(local_sigstore, statement(), token=local_sigstore.token(), rekor=rekor))
+    ours = policy.Identity(identity=SUBJECT, issuer=local_sigstore.issuer)
+    assert verifier.verify_dsse(bundle, ours) == ("application/vnd.in-toto+json", statement())
+    with pytest.raises(VerificationError, match="Certificate's SANs do not match"):
+        verifier.verify_dsse(bundle, policy.Identity(identity="mallory@example.test", issuer=local_sigstore.issuer))
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_the_command_line_verifies_the_manifest(local_sigstore: LocalSigstore, tmp_path: Path, rekor: Rekor) -> None:
+    sha256 = hashlib.sha256(MANIFEST).hexdigest()
+    bundle = signed(local_sigstore, statement(sha256), token=local_sigstore.token(), rekor=rekor)
+    (tmp_path / "config.json").write_text(local_sigstore.trust_config_json(rekor))
+    (tmp_path / "bundle.sigstore.json").write_bytes(bundle)
+    (tmp_path / "manifest.json").write_bytes(MANIFEST)
+    (tmp_path / "another.json").write_bytes(b"{}")
+
+    def verify(file: str, identity: str = SUBJECT) -> subprocess.CompletedProcess[str]:
+        words = ["--trust-config", "config.json", "verify", "identity", "--offline", "--bundle", "bundle.sigstore.json"]
+        words += ["--cert-identity", identity, "--cert-oidc-issuer", local_sigstore.issuer, file]
+        command = [sys.executable, "-m", "sigstore", *words]
+        environment = {"HOME": str(tmp_path), "COLUMNS": "500", **CLOSED}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    accepted = verify("manifest.json")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "OK: manifest.json" in accepted.stderr
+    another = verify("another.json")
+    assert another.returncode == 1
+    assert "FAIL: another.json" in another.stderr
+    assert "in-toto statement has no subject" in another.stderr
+    somebody = verify("manifest.json", "mallory@example.test")
+    assert somebody.returncode == 1
+    assert "SANs do not match" in somebody.stderr
