@@ -29,24 +29,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
-from lamslsa._der import element, integer, object_identifier, octets, sequence
 from lamslsa.evidence._note import COSIGNATURE, ED25519, Key
 from lamslsa.evidence._pem import render_chain
+from lamslsa.testing.timestamps import timestamp_info, timestamp_response
 
 __all__ = ["Log", "TimestampServer"]
 
 _YEAR: Final = dt.timedelta(days=365)
 _SHA256: Final = hashes.SHA256()
-_SHA256_ID: Final = sequence(object_identifier("2.16.840.1.101.3.4.2.1"))
-_ECDSA_SHA256_ID: Final = sequence(object_identifier("1.2.840.10045.4.3.2"))
-_SIGNED_DATA: Final = object_identifier("1.2.840.113549.1.7.2")
-_TST_INFO: Final = object_identifier("1.2.840.113549.1.9.16.1.4")
-_CONTENT_TYPE: Final = object_identifier("1.2.840.113549.1.9.3")
-_MESSAGE_DIGEST: Final = object_identifier("1.2.840.113549.1.9.4")
-_SIGNING_CERTIFICATE: Final = object_identifier("1.2.840.113549.1.9.16.2.47")
-_SET: Final = 0x31
-_GENERALIZED_TIME: Final = 0x18
-_CONTEXT_0: Final = 0xA0
 _TIMESTAMPING: Final = (ExtendedKeyUsageOID.TIME_STAMPING,)
 
 
@@ -124,48 +114,8 @@ class TimestampServer:
             signers: how often the signer's information stands in it.
             carry: whether the authority's certificate travels with it.
         """
-        info = sequence(
-            integer(1),
-            object_identifier("1.3.6.1.4.1.99999.1"),
-            sequence(_SHA256_ID, octets(hashlib.sha256(b"anything").digest())),
-            integer(int(at.timestamp())),
-            element(_GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode()),
-            *([] if accuracy is None else [_accuracy(*accuracy)]),
-        )
-        der = self.certificate.public_bytes(Encoding.DER)
-        signer = self._signer(info, der)
-        signed = sequence(
-            integer(3),
-            element(_SET, _SHA256_ID),
-            sequence(_TST_INFO, element(_CONTEXT_0, octets(info))),
-            *([element(_CONTEXT_0, der)] if carry else []),
-            element(_SET, signer * signers),
-        )
-        return sequence(sequence(integer(status)), sequence(_SIGNED_DATA, element(_CONTEXT_0, signed)))
-
-    def _signer(self, info: bytes, certificate: bytes) -> bytes:
-        certificate_id = sequence(sequence(octets(hashlib.sha256(certificate).digest())))
-        attributes = b"".join(
-            sorted(
-                [
-                    sequence(_CONTENT_TYPE, element(_SET, _TST_INFO)),
-                    sequence(_MESSAGE_DIGEST, element(_SET, octets(hashlib.sha256(info).digest()))),
-                    sequence(_SIGNING_CERTIFICATE, element(_SET, sequence(certificate_id))),
-                ]
-            )
-        )
-        return sequence(
-            integer(1),
-            sequence(self.certificate.issuer.public_bytes(), integer(self.certificate.serial_number)),
-            _SHA256_ID,
-            element(_CONTEXT_0, attributes),
-            _ECDSA_SHA256_ID,
-            octets(self._key.sign(element(_SET, attributes), ec.ECDSA(_SHA256))),
-        )
-
-
-def _accuracy(seconds: int, milliseconds: int) -> bytes:
-    return sequence(integer(seconds), *([element(0x80, integer(milliseconds)[2:])] if milliseconds else []))
+        info = timestamp_info(at, hashlib.sha256(b"anything").digest(), serial=int(at.timestamp()), accuracy=accuracy)
+        return timestamp_response(info, self._key, self.certificate, status=status, signers=signers, carry=carry)
 
 
 def _name(common_name: str) -> x509.Name:
