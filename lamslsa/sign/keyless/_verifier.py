@@ -1,0 +1,246 @@
+"""Sigstore's own verifier, with what it keeps to itself: the times it verified, and how far it came.
+
+It returns no times, so its step "establish a time" is overridden to keep them; the installed version is pinned to one
+whose steps are known, and a verification that recorded nothing is refused. Beside that:
+- an integrated time counts only in the period in which the trusted root gives the log's key, and a certificate only
+  when its authority's period covers the time; Sigstore's client reads those periods and does not compare them;
+- a timestamp has exactly one signer;
+- keys of the trusted root are read once and not once a verification.
+
+This module imports Sigstore (about a second): import it where something is verified.
+"""
+
+# ruff: noqa: SLF001 - what Sigstore's client keeps to itself is what this module is for; the version is pinned
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import hashlib
+from typing import Literal, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
+from rfc3161_client import TimeStampResponse
+from sigstore._internal.timestamp import TimestampSource, TimestampVerificationResult
+from sigstore._internal.trust import CertificateAuthority, CTKeyring, KeyringPurpose, RekorKeyring
+from sigstore.hashes import Hashed
+from sigstore.models import Bundle, TrustedRoot
+from sigstore.verify import Verifier
+from sigstore_models.common.v1 import HashAlgorithm
+from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
+
+from lamslsa.errors import VerificationError
+from lamslsa.sign.interface import TrustedTime
+from lamslsa.sign.keyless._boundary import refusing, told
+
+__all__ = ["OpenedRoot", "Verified", "verify_bundle"]
+
+_Stage = Literal["times", "certificate", "sct", "log", "signature"]
+_SCT_ERROR = "failed to verify SCT"
+_EXPIRED_ERROR = "invalid signing cert"
+
+
+class Verified(NamedTuple):
+    """What a bundle that verifies is about.
+
+    Attributes:
+        kind: payload type of the envelope; empty for a file.
+        payload: of the envelope; empty for a file.
+    """
+
+    kind: str
+    payload: bytes
+    signature: bytes
+    certificate: Certificate
+    times: tuple[TrustedTime, ...]
+
+
+class OpenedRoot(TrustedRoot):
+    """A trusted root of which each part is read once."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(TrustedRootModel.from_json(raw))
+        self._rekor: RekorKeyring | None = None
+        self._ct: CTKeyring | None = None
+        self._timestamps: list[CertificateAuthority] | None = None
+        self._verifier: _Verifier | None = None
+
+    def rekor_keyring(self, purpose: KeyringPurpose = KeyringPurpose.VERIFY) -> RekorKeyring:  # noqa: ARG002 - signs never
+        """Keys of the transparency logs, for verifying."""
+        if self._rekor is None:
+            self._rekor = super().rekor_keyring(KeyringPurpose.VERIFY)
+        return self._rekor
+
+    def ct_keyring(self, purpose: KeyringPurpose = KeyringPurpose.VERIFY) -> CTKeyring:  # noqa: ARG002 - signs never
+        """Keys of the logs of certificates, for verifying."""
+        if self._ct is None:
+            self._ct = super().ct_keyring(KeyringPurpose.VERIFY)
+        return self._ct
+
+    def get_timestamp_authorities(self) -> list[CertificateAuthority]:
+        """Timestamp authorities with their certificates."""
+        if self._timestamps is None:
+            self._timestamps = super().get_timestamp_authorities()
+        return self._timestamps
+
+    def verifier(self) -> _Verifier:
+        """A verifier for one bundle.
+
+        Raises:
+            sigstore.errors.Error: the root names no authority for certificates, or no log.
+        """
+        if self._verifier is None:
+            self._verifier = _Verifier(self)
+        return copy.copy(self._verifier)
+
+    def dates(self, log_id: bytes, at: dt.datetime) -> bool:
+        """Whether the root gives the key of this log for this time."""
+        for log in self._inner.tlogs:
+            own = log.log_id.key_id if log.log_id else hashlib.sha256(log.public_key.raw_bytes or b"").digest()
+            if own == log_id:
+                return _covers(log.public_key.valid_for, at)
+        return False
+
+
+class _Verifier(Verifier):
+    """Verifies one bundle and remembers what the result does not say."""
+
+    def __init__(self, root: OpenedRoot) -> None:
+        super().__init__(trusted_root=root)
+        self._root = root
+        self._authorities = [
+            (authority.valid_for, {certificate.raw_bytes for certificate in authority.cert_chain.certificates})
+            for authority in root._inner.certificate_authorities
+        ]
+        self.stage: _Stage = "times"
+        self.times: tuple[TrustedTime, ...] | None = None
+
+    def verify(self, certificate: Certificate) -> None:  # noqa: ARG002 - the policy that Sigstore asks
+        """Sigstore's policy: whose certificate it is, terms say later; here it only marks a step."""
+        self.stage = "log"
+
+    def _establish_time(self, bundle: Bundle) -> list[TimestampVerificationResult]:
+        entry = bundle.log_entry._inner
+        found = [
+            result
+            for result in super()._establish_time(bundle)
+            if result.source is TimestampSource.TIMESTAMP_AUTHORITY
+            or self._root.dates(entry.log_id.key_id, result.time)
+        ]
+        self.times = tuple(sorted({_trusted(result) for result in found}))
+        return found
+
+    def _verify_signed_timestamp(
+        self, timestamp_response: TimeStampResponse, message: bytes
+    ) -> TimestampVerificationResult | None:
+        if len(timestamp_response.signed_data.signer_infos) != 1:
+            return None
+        return super()._verify_signed_timestamp(timestamp_response, message)
+
+    def _verify_chain_at_time(
+        self, certificate: Certificate, timestamp_result: TimestampVerificationResult
+    ) -> list[Certificate]:
+        self.stage = "certificate"
+        chain = super()._verify_chain_at_time(certificate, timestamp_result)
+        issuer = chain[0].public_bytes(Encoding.DER)
+        if not any(
+            issuer in certificates and _covers(period, timestamp_result.time)
+            for period, certificates in self._authorities
+        ):
+            raise VerificationError(
+                "expected an authority that the trusted root gives for the time of the signature, got one for another",
+                reason="signature-certificate",
+            )
+        self.stage = "sct"
+        return chain
+
+    def _verify_common_signing_cert(self, bundle: Bundle, policy: object) -> None:
+        super()._verify_common_signing_cert(bundle, policy)  # type: ignore[arg-type]  # this object, by its shape
+        self.stage = "signature"
+
+
+def verify_bundle(root: OpenedRoot, raw: bytes, *, sha256: bytes | None) -> Verified:
+    """Verify the bytes of a keyless bundle: an envelope, or with a digest the signature of the file that has it.
+
+    Raises:
+        VerificationError: it does not verify.
+    """
+    bundle = _open_bundle(raw)
+    with refusing(_root_unusable):
+        verifier = root.verifier()
+    with refusing(lambda err: _refusal(verifier.stage, err)):
+        if sha256 is None:
+            kind, payload = verifier.verify_dsse(bundle, verifier)
+        else:
+            kind, payload = "", b""
+            verifier.verify_artifact(Hashed(algorithm=HashAlgorithm.SHA2_256, digest=sha256), bundle, verifier)
+    if not verifier.times:
+        raise VerificationError(
+            "expected Sigstore's client to say which times it verified, got none",
+            reason="signature-time",
+            hint="install the version of sigstore that this package is made for",
+        )
+    return Verified(kind, payload, bundle.signature, bundle.signing_certificate, verifier.times)
+
+
+def _open_bundle(raw: bytes) -> Bundle:
+    def refuse(err: BaseException) -> VerificationError:
+        if "inclusion promise or signed timestamp" in str(err):
+            return _undated(err)
+        return VerificationError(
+            f"expected a bundle that Sigstore's client reads, got {told(err)}", reason="bundle-material"
+        )
+
+    with refusing(refuse):
+        return Bundle.from_json(raw)
+
+
+def _root_unusable(err: BaseException) -> VerificationError:
+    return VerificationError(
+        f"expected authorities and logs in the trusted root, got {told(err)}", reason="trusted-root-unusable"
+    )
+
+
+def _undated(err: BaseException) -> VerificationError:
+    return VerificationError(
+        f"expected a time that an authority or log of the trusted root has signed, got {told(err)}",
+        reason="signature-time",
+    )
+
+
+def _refusal(stage: _Stage, err: BaseException) -> VerificationError:
+    """The refusal for a step; the steps are those of ``Verifier._verify_common_signing_cert`` and what follows it."""
+    got = told(err)
+    message = str(err)
+    if stage == "times":
+        return _undated(err)
+    if stage == "signature" and isinstance(err.__context__, InvalidSignature):
+        return VerificationError(
+            f"expected a signature of the certificate's key, got one that does not verify: {got}", reason="signature"
+        )
+    if stage == "sct" and message.startswith(_SCT_ERROR):
+        return VerificationError(
+            f"expected a certificate that a log of the trusted root has promised to show (SCT), got {got}",
+            reason="signature-sct",
+        )
+    if stage in {"certificate", "sct"} or message.startswith(_EXPIRED_ERROR):
+        return VerificationError(
+            f"expected a certificate of the trusted root for signing, valid at the time of the signature, got {got}",
+            reason="signature-certificate",
+        )
+    return VerificationError(
+        f"expected an entry about this signature in a log of the trusted root, got {got}", reason="signature-log"
+    )
+
+
+def _trusted(result: TimestampVerificationResult) -> TrustedTime:
+    stamped = result.source is TimestampSource.TIMESTAMP_AUTHORITY
+    return TrustedTime(at=result.time, source="timestamp" if stamped else "log")
+
+
+def _covers(period: object, at: dt.datetime) -> bool:
+    """Whether a period of the trusted root covers a time; a part that has none is given for all times."""
+    start, end = getattr(period, "start", None), getattr(period, "end", None)
+    return (start is None or start <= at) and (end is None or at <= end)
