@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import pytest
 
 HERE = Path(__file__).resolve().parent
-CLOSED = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": ""}
-"""Environment variables that lead every attempt to reach a network nowhere."""
+CLOSED = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+"""Environment variables that lead every attempt to reach something else than this machine nowhere."""
 
 
 def require(program: str, *, package: str) -> str:
