@@ -134,6 +134,14 @@ class TokenSigner:
             UnavailableError: the token does not sign, or signs with another key than its public one.
             FormatError: the bundle would be larger than a reader takes.
         """
+        return make_bundle(payload, signature=self.sign_raw(payload), key_hint=self.key_id)
+
+    def sign_raw(self, payload: bytes) -> bytes:
+        """The bare signature over the payload as in-toto statement, ECDSA in DER.
+
+        Raises:
+            UnavailableError: the token does not sign, or signs with another key than its public one.
+        """
         digest = hashlib.sha256(pae(PAYLOAD_TYPE, payload)).digest()
         raw = self._sign(digest)
         half = _SIGNATURE_BYTES // 2
@@ -146,7 +154,7 @@ class TokenSigner:
                 reason="pkcs11-signature",
                 hint="the public key object on the token belongs to another private key",
             ) from err
-        return make_bundle(payload, signature=signature, key_hint=self.key_id)
+        return signature
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typing import Final, Protocol
 
 from lamslsa._files import open_regular
 from lamslsa.errors import FormatError, UnavailableError
-from lamslsa.sign.interface import BundleVerifier, Signer
+from lamslsa.sign.interface import Signer
 from lamslsa.sign.key import KeySigner
 
 __all__ = ["ManagedSigner", "open_key"]
@@ -47,8 +47,8 @@ class ManagedSigner(Signer, Protocol):
         """What a policy names as this signer's key."""
         ...
 
-    def verifier(self) -> BundleVerifier:
-        """Knows this key."""
+    def sign_raw(self, payload: bytes) -> bytes:
+        """The bare signature over the payload as in-toto statement, ECDSA in DER: what services witness."""
         ...
 
 

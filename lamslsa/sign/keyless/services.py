@@ -1,0 +1,333 @@
+"""The services of a Sigstore as a signer uses them, with every failure named by the service that failed.
+
+Rules:
+- Each request has a time limit; sigstore sets none for certificates and log entries.
+- What a service says about a refusal is shown shortened, on one line, and without anything that looks like a token.
+- Whatever sigstore, requests or pydantic raise on the way is an `UnavailableError` here: a service that answers
+  nonsense is one that cannot be used, and nothing of its answer counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from lamslsa import _codec
+from lamslsa.errors import UnavailableError, VerificationError
+from lamslsa.sign.dsse import pae
+from lamslsa.sign.interface import Envelope, Material, TrustedRoot
+from lamslsa.sign.keyless._boundary import refusing
+from lamslsa.sign.keyless.config import TrustConfig
+from lamslsa.statement import PAYLOAD_TYPE
+
+__all__ = ["AUTHORITY", "LOG", "TIMESTAMPS", "Service", "Services", "asking", "said"]
+
+_TIMEOUT_S: Final = 30
+_MAX_SAID: Final = 240
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*|(?i:bearer)\s+\S+")
+_AGAIN: Final = frozenset({408, 425, 429})
+_CLIENT_ERRORS: Final = range(400, 500)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service that takes part, and the reasons that its failures have.
+
+    Attributes:
+        name: for people.
+        refused: it answered that it will not; asking again changes nothing.
+        unavailable: it did not answer, or answered that it cannot now.
+        answer: its answer makes no sense.
+        hint: what to do about a refusal.
+    """
+
+    name: str
+    refused: str
+    unavailable: str
+    answer: str
+    hint: str
+
+
+AUTHORITY: Final = Service(
+    name="certificate authority (Fulcio)",
+    refused="fulcio-refused",
+    unavailable="fulcio-unavailable",
+    answer="fulcio-answer",
+    hint="the token must be fresh, made for audience sigstore, and by an issuer that this authority accepts",
+)
+LOG: Final = Service(
+    name="transparency log (Rekor)",
+    refused="rekor-refused",
+    unavailable="rekor-unavailable",
+    answer="rekor-answer",
+    hint="the log may bound the size of entries, or take no entries any more",
+)
+TIMESTAMPS: Final = Service(
+    name="timestamp authority",
+    refused="timestamp-refused",
+    unavailable="timestamp-unavailable",
+    answer="timestamp-answer",
+    hint="the authority may ask for an account, or for another hash",
+)
+
+
+@contextmanager
+def asking(service: Service) -> Iterator[None]:
+    """Translate what goes wrong while a service is asked.
+
+    Raises:
+        UnavailableError: it did.
+    """
+    with refusing(functools.partial(_refusal, service)):
+        yield
+
+
+def said(text: str) -> str:
+    """What somebody else says, shortened, on one line and free of tokens."""
+    line = _TOKEN.sub("[token]", " ".join(text.split()))
+    return line if len(line) <= _MAX_SAID else line[:_MAX_SAID] + "…"
+
+
+def _refusal(service: Service, err: BaseException) -> UnavailableError:
+    response = _response(err)
+    if response is not None:
+        status, text = response
+        message = f"expected an answer of the {service.name}, got status {status}: {said(text)}".rstrip(": ")
+        if status in _CLIENT_ERRORS and status not in _AGAIN:
+            return UnavailableError(message, reason=service.refused, hint=service.hint)
+        return UnavailableError(message, reason=service.unavailable, hint="try again; what is stored is not repeated")
+    links = list(_causes(err))  # every error of requests is an OSError, also that an answer is no JSON
+    if any(isinstance(link, OSError) for link in links) and not any(isinstance(link, ValueError) for link in links):
+        return UnavailableError(
+            f"expected the {service.name} to answer, got {type(err).__name__}",
+            reason=service.unavailable,
+            hint="look at the network and the addresses of the trust configuration, then try again",
+        )
+    return UnavailableError(
+        f"expected an answer of the {service.name} that can be read, got {type(err).__name__}", reason=service.answer
+    )
+
+
+def _causes(err: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = err
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _response(err: BaseException) -> tuple[int, str] | None:
+    """Status and text of the answer that an error is about; `FulcioClientError` has them in its cause alone."""
+    for link in _causes(err):
+        response = getattr(link, "response", None)
+        if response is not None:
+            return int(response.status_code), _message(response.text)
+    return None
+
+
+def _message(text: str) -> str:
+    try:
+        value = json.loads(text[:65536])
+    except ValueError:
+        return text
+    message = value.get("message") if isinstance(value, dict) else None
+    return message if isinstance(message, str) else text
+
+
+def _impatient(session: Any) -> None:
+    """Give every request of a session a time limit, unless it brings one of its own."""
+    session.request = functools.partial(session.request, timeout=_TIMEOUT_S)
+
+
+class _Authorities:
+    """Fulcio's client in the place where sigstore's signer asks for a certificate."""
+
+    def __init__(self, inner: Any) -> None:
+        _impatient(inner.session)
+        self._inner = inner
+
+    @property
+    def signing_cert(self) -> _Authorities:
+        return self
+
+    def post(self, request: Any, token: Any) -> Any:
+        with asking(AUTHORITY):
+            response = self._inner.signing_cert.post(request, token)
+            certified = response.cert.public_key()
+        if certified != request.public_key():
+            raise VerificationError(
+                "expected a certificate over the key of the request, got one over another", reason="certificate-key"
+            )
+        return response
+
+
+class _Log:
+    """Rekor's client in the place where sigstore's signer asks for an entry."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def create_entry(self, request: Any) -> Any:
+        with asking(LOG):
+            return self._inner.create_entry(request)
+
+    def _build_dsse_request(self, envelope: Any, certificate: Any) -> Any:
+        return self._inner._build_dsse_request(  # noqa: SLF001 - what sigstore's signer itself calls here
+            envelope=envelope, certificate=certificate
+        )
+
+
+class _Timestamps:
+    """A timestamp authority's client in the place where sigstore's signer asks for a timestamp."""
+
+    def __init__(self, inner: Any, root: TrustedRoot, *, required: bool, note: Callable[[str], None]) -> None:
+        self._inner, self._root, self._required, self._note = inner, root, required, note
+        self.url = inner.url
+
+    def request_timestamp(self, signature: bytes) -> Any:
+        from sigstore._internal.timestamp import TimestampError
+
+        try:
+            with asking(TIMESTAMPS):
+                response = self._inner.request_timestamp(signature)
+                self._refuse_worthless(signature, response.as_bytes())
+                return response
+        except UnavailableError as err:
+            if self._required:
+                raise
+            self._note(f"no timestamp: {err}")
+            raise TimestampError(err.reason) from None
+
+    def _refuse_worthless(self, signature: bytes, stamp: bytes) -> None:
+        """Refuse what a relying party would not count, before the log is told of the signature."""
+        dated = Envelope(payload=b"", payload_type="", signature=signature, material=Material(timestamps=(stamp,)))
+        witnessed = self._root.witnessed(dated, public_pem=b"")
+        if not witnessed.times:
+            raise UnavailableError(
+                f"expected a timestamp that counts under the trusted root, got: {witnessed.message}",
+                reason="timestamp-not-trusted",
+                hint="the services and the trusted root must be of one Sigstore",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The services of one trust configuration.
+
+    Attributes:
+        log_version: of Rekor's interface: entries of version 1 carry a promise with a time, those of 2 do not.
+    """
+
+    _authority: Any
+    _log: Any
+    _timestamps: tuple[Any, ...]
+    log_version: int
+
+    @classmethod
+    def of(cls, config: TrustConfig) -> Services:
+        """The services that a trust configuration selects."""
+        from sigstore._internal.rekor.client import RekorClient
+
+        signing = config.signing
+        log = signing.get_tlogs()[0]
+        _impatient(log._session)  # noqa: SLF001 - sigstore offers no other way to limit its time
+        return cls(
+            _authority=signing.get_fulcio(),
+            _log=log,
+            _timestamps=tuple(signing.get_tsas()),
+            log_version=1 if isinstance(log, RekorClient) else 2,
+        )
+
+    def context(self, keys: Any, root: TrustedRoot, *, require_timestamp: bool, note: Callable[[str], None]) -> Any:
+        """A signing context of sigstore over these services.
+
+        Args:
+            keys: sigstore's ``TrustedRoot``.
+            root: ours over the same document; says which timestamps count.
+            require_timestamp: fail without one.
+            note: told why there is none, where none is required.
+
+        Raises:
+            UnavailableError: a timestamp is required and there is no authority.
+        """
+        from sigstore.sign import SigningContext
+
+        if require_timestamp and not self._timestamps:
+            raise _no_authority()
+        clients: list[Any] = [
+            _Timestamps(client, root, required=require_timestamp, note=note) for client in self._timestamps
+        ]
+        fulcio: Any = _Authorities(self._authority)
+        rekor: Any = _Log(self._log)
+        return SigningContext(fulcio=fulcio, rekor=rekor, trusted_root=keys, tsa_clients=clients)
+
+    def close(self) -> None:
+        """Close what is kept open to the services."""
+        self._authority.session.close()
+        for client in (self._log, *self._timestamps):
+            client._session.close()  # noqa: SLF001 - sigstore closes none of them
+
+    def timestamp(self, signature: bytes) -> bytes:
+        """An RFC 3161 response over a signature, DER; it is not verified here.
+
+        Raises:
+            UnavailableError: there is no authority, or none answers.
+        """
+        if not self._timestamps:
+            raise _no_authority()
+        with asking(TIMESTAMPS):
+            response: bytes = self._timestamps[0].request_timestamp(signature).as_bytes()
+            return response
+
+    def log(self, payload: bytes, *, signature: bytes, envelope: bytes, public_pem: bytes) -> Mapping[str, Any]:
+        """Enter a managed key's envelope into the log; the entry is not verified here.
+
+        Version 1 takes the envelope (``dsse`` 0.0.1), version 2 the hash of what was signed (``hashedrekord`` 0.0.2,
+        rekor-v2-spec section 6.1.4).
+
+        Raises:
+            UnavailableError: the log does not answer, refuses, or answers nonsense.
+        """
+        with asking(LOG):
+            request = (
+                _dsse_entry(envelope, public_pem)
+                if self.log_version == 1
+                else _hashed_entry(payload, signature, public_pem)
+            )
+            entry = self._log.create_entry(request)
+            value = _codec.loads(entry._inner.to_json().encode())  # noqa: SLF001 - an entry has no other JSON
+            if not isinstance(value, dict):
+                raise TypeError("an entry is an object")
+            return value
+
+
+def _no_authority() -> UnavailableError:
+    return UnavailableError(
+        "expected a timestamp authority in the trust configuration, got none",
+        reason="timestamp-authority-missing",
+        hint="use a Sigstore that has one, or give up --require-timestamp where the log dates its entries",
+    )
+
+
+def _dsse_entry(envelope: bytes, public_pem: bytes) -> dict[str, Any]:
+    content = {"envelope": envelope.decode("utf-8"), "verifiers": [base64.b64encode(public_pem).decode("ascii")]}
+    return {"apiVersion": "0.0.1", "kind": "dsse", "spec": {"proposedContent": content}}
+
+
+def _hashed_entry(payload: bytes, signature: bytes, public_pem: bytes) -> dict[str, Any]:
+    spki = load_pem_public_key(public_pem).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    digest = hashlib.sha256(pae(PAYLOAD_TYPE, payload)).digest()
+    verifier = {
+        "publicKey": {"rawBytes": _codec.encode_base64(spki)},
+        "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+    }
+    signed = {"content": _codec.encode_base64(signature), "verifier": verifier}
+    return {"hashedRekordRequestV002": {"digest": _codec.encode_base64(digest), "signature": signed}}
