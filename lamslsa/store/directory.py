@@ -29,9 +29,14 @@ __all__ = ["BundleFile", "DirectoryStore"]
 
 @dataclass(frozen=True, slots=True)
 class DirectoryStore:
-    """Keeps bundles in one folder. A folder that does not exist is a store without bundles; `put` creates it."""
+    """Keeps bundles in one folder. A folder that does not exist is a store without bundles; `put` creates it.
+
+    Attributes:
+        links_into: links that lead into this folder, a real path, are followed: a hub's cache keeps its files there.
+    """
 
     path: Path
+    links_into: Path | None = None
 
     def bundles(self) -> Iterator[StoredBundle]:
         """Every bundle, unfiltered, sorted by file name; a file that is too large or cannot be read yields its error.
@@ -43,7 +48,7 @@ class DirectoryStore:
         total = 0
         for name in self._names():
             try:
-                data = _read_regular(self.path / name, limit=naming.MAX_FILE_BYTES)
+                data = _read_regular(self._file(name), limit=naming.MAX_FILE_BYTES)
             except (FormatError, UnavailableError) as err:
                 yield StoredBundle(source=str(self.path / name), data=err)
                 continue
@@ -92,6 +97,14 @@ class DirectoryStore:
                 hint="the file was changed after it was written; remove it and publish again",
             )
         return str(final)
+
+    def _file(self, name: str) -> Path:
+        """The file of this name, or where it leads if that is in the one folder that links may lead into."""
+        path = self.path / name
+        if self.links_into is not None and path.is_symlink():
+            target = Path(os.path.realpath(path))
+            return target if target.is_relative_to(self.links_into) else path
+        return path
 
     def _names(self) -> list[str]:
         names = []

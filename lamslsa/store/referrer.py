@@ -17,7 +17,7 @@ and https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -42,6 +42,7 @@ __all__ = [
     "fallback_tag",
     "make_referrer",
     "parse_descriptor",
+    "parse_entries",
     "parse_index",
     "parse_referrer",
     "source_of",
@@ -216,7 +217,12 @@ def parse_index(data: bytes) -> tuple[Descriptor | FormatError, ...]:
     value = _codec.loads(data, max_bytes=MAX_INDEX_BYTES)
     if not isinstance(value, dict) or not isinstance(value.get("manifests"), list):
         raise FormatError("expected an image index, got another document", reason="index-shape")
-    return tuple(_entry(item) for item in value["manifests"])
+    return parse_entries(value["manifests"])
+
+
+def parse_entries(values: Sequence[Any]) -> tuple[Descriptor | FormatError, ...]:
+    """The entries of an index that is parsed already; a bad entry yields its error."""
+    return tuple(_entry(item) for item in values)
 
 
 def _entry(value: Any) -> Descriptor | FormatError:

@@ -1,0 +1,234 @@
+"""Files arrive from another store: each is compared with its SHA-256 and size before anybody gets to see it.
+
+Rules:
+- A file that is there in part is read again from its first byte, then continued at the offset that was reached. If the
+  whole of it comes to another digest, it is fetched once more from the start: what lay here is not the source's fault.
+- No link is followed while writing: every folder on the way is opened by its own name, and every file too. A file that
+  another name leads to as well is never written.
+- A connection that breaks is taken up again as long as bytes arrive in between; to be patient is the source's business.
+- Several files at a time, the largest first; each thread holds one block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from lamslsa.artifact._walk import Found
+from lamslsa.artifact.hashing import Meter
+from lamslsa.artifact.manifest import FileEntry
+from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.store.interface import ArtifactStore, Report
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+__all__ = ["BLOCK", "Counted", "arrive", "each_file", "folder_at", "open_part"]
+
+Counted = Callable[[int], None]
+"""Told how many bytes more have arrived; fewer than none when a file starts anew."""
+
+BLOCK: Final = 1024 * 1024
+_THREADS: Final = 4
+_NO_FOLDER: Final = frozenset({errno.ENOTDIR, errno.ELOOP})
+_NO_FILE: Final = frozenset({errno.EISDIR, errno.ELOOP, errno.ENXIO})
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class _StoppedError(Exception):
+    """Another thread failed, and its error is the one that counts."""
+
+
+def each_file(files: Sequence[FileEntry], take: Callable[[FileEntry, Counted], None], report: Report | None) -> None:
+    """Call ``take`` for every file, several at a time, and stop at the first that fails.
+
+    Raises:
+        LamslsaError: the first error of ``take``.
+    """
+    meter = Meter([Found(file.path, file.path, file.size) for file in files], report)
+    jobs = deque(sorted(files, key=lambda file: -file.size))
+    stop = threading.Event()
+
+    def counted(size: int) -> None:
+        if stop.is_set():
+            raise _StoppedError
+        meter.add(size)
+
+    def work() -> None:
+        try:
+            while True:
+                try:
+                    file = jobs.popleft()
+                except IndexError:
+                    return
+                counted(0)
+                take(file, counted)
+                meter.add(0, files=1)
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(min(_THREADS, len(files)) or 1, thread_name_prefix="lamslsa-store") as pool:
+        try:
+            errors = [future.exception() for future in [pool.submit(work) for _ in range(_THREADS)]]
+        finally:
+            stop.set()
+    for error in errors:
+        if error is not None and not isinstance(error, _StoppedError):
+            raise error
+
+
+@contextlib.contextmanager
+def folder_at(root: int, path: str) -> Iterator[int]:
+    """Open a folder below an open one, and make what is missing of it.
+
+    Raises:
+        FormatError: a link or something else stands on the way.
+        OSError: the file system refused.
+    """
+    here = os.dup(root)
+    try:
+        for name in path.split("/") if path else ():
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, dir_fd=here)
+            try:
+                inner = os.open(name, _FOLDER, dir_fd=here)
+            except OSError as err:
+                if err.errno not in _NO_FOLDER:
+                    raise
+                raise FormatError(
+                    f"expected a folder at {path!a}, got a link or a file", reason="store-link", hint="remove it"
+                ) from err
+            os.close(here)
+            here = inner
+        yield here
+    finally:
+        os.close(here)
+
+
+def open_part(folder: int, name: str) -> int:
+    """Open a file to be written, for reading and writing; what is there already stays.
+
+    Raises:
+        FormatError: it is a link, another kind of file, or has another name too.
+        OSError: the file system refused.
+    """
+    try:
+        fd = os.open(name, _PART, 0o666, dir_fd=folder)
+    except OSError as err:
+        if err.errno not in _NO_FILE:
+            raise
+        _refuse_part(name, err)
+    info = os.fstat(fd)
+    if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        os.close(fd)
+        _refuse_part(name, None)
+    return fd
+
+
+def _refuse_part(name: str, err: OSError | None) -> NoReturn:
+    raise FormatError(
+        f"expected a regular file of its own at {name!a}, got a link or another kind",
+        reason="store-part",
+        hint="remove it and try again",
+    ) from err
+
+
+def arrive(fd: int, file: FileEntry, source: ArtifactStore, counted: Counted) -> None:
+    """Complete a file that is open for reading and writing, compare it, and flush it to the disk.
+
+    Raises:
+        FormatError: the source has other bytes; nothing of them stays.
+        UnavailableError: the source cannot be reached, or the disk not be written.
+    """
+    try:
+        resumed = _resume(fd, file)
+        counted(resumed.size)
+        partly = resumed.size > 0
+        _continue(fd, file, source, resumed, counted)
+        if not resumed.complete(file) and partly:
+            counted(-resumed.size)
+            os.ftruncate(fd, 0)
+            resumed = _Arrived()
+            _continue(fd, file, source, resumed, counted)
+        if not resumed.complete(file):
+            os.ftruncate(fd, 0)
+            raise FormatError(
+                f"expected sha256:{file.sha256} and {file.size} bytes in {file.path!a}, got other bytes",
+                reason="store-file-digest",
+                hint="the source was damaged or tampered with",
+            )
+        os.fsync(fd)
+    except OSError as err:
+        raise UnavailableError(
+            f"expected to write {file.path!a}, got {err.strerror}",
+            reason="store-write",
+            hint="free the device and repeat: what has arrived is kept",
+        ) from err
+
+
+class _Arrived:
+    """How much of a file is there, and the digest of that much."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._digest: _Hash = hashlib.sha256()
+
+    def add(self, block: bytes | memoryview) -> None:
+        self.size += len(block)
+        self._digest.update(block)
+
+    def complete(self, file: FileEntry) -> bool:
+        return self.size == file.size and self._digest.hexdigest() == file.sha256
+
+
+def _resume(fd: int, file: FileEntry) -> _Arrived:
+    """Read what is there; more than the file has is of no use."""
+    arrived = _Arrived()
+    if os.fstat(fd).st_size > file.size:
+        os.ftruncate(fd, 0)
+        return arrived
+    buffer = memoryview(bytearray(BLOCK))
+    while size := os.preadv(fd, [buffer], arrived.size):
+        arrived.add(buffer[:size])
+    return arrived
+
+
+def _continue(fd: int, file: FileEntry, source: ArtifactStore, arrived: _Arrived, counted: Counted) -> None:
+    """Append what is missing, taking up a broken connection; ends early where the source does."""
+    while arrived.size < file.size:
+        before = arrived.size
+        try:
+            _append(fd, file, source, arrived, counted)
+        except UnavailableError:
+            if arrived.size == before:
+                raise
+        else:
+            return
+
+
+def _append(fd: int, file: FileEntry, source: ArtifactStore, arrived: _Arrived, counted: Counted) -> None:
+    for block in source.read(file, offset=arrived.size):
+        if arrived.size + len(block) > file.size:
+            os.ftruncate(fd, 0)
+            raise FormatError(
+                f"expected {file.size} bytes in {file.path!a}, got more",
+                reason="store-file-size",
+                hint="the source was damaged or tampered with",
+            )
+        rest = memoryview(block)
+        position = arrived.size
+        while rest:
+            written = os.pwrite(fd, rest, position)
+            rest, position = rest[written:], position + written
+        arrived.add(block)
+        counted(len(block))
