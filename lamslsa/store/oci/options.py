@@ -1,0 +1,39 @@
+"""How a registry is reached: what the caller decides, and nothing that is read from the machine by itself."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+__all__ = ["Options"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a registry is reached.
+
+    Attributes:
+        plain_http: without TLS; refused unless the registry is on this machine.
+        authorities: PEM file of certificate authorities to trust beside the system's.
+        environ: where credentials, configuration files and proxies are looked up; nothing by default.
+        workers: how many files or manifests are transferred at a time.
+        notify: told of each pause.
+        sleep: pauses, in seconds.
+        clock: for the time in annotations, and for a ``Retry-After`` that is a date.
+        read_timeout: how long the registry may be silent, in seconds.
+        attempt_timeout: how long an attempt may take, in seconds, beside what its bytes need at 64 KiB/s.
+    """
+
+    plain_http: bool = False
+    authorities: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, hash=False)
+    workers: int = 4
+    notify: Callable[[str], None] = field(default=lambda _: None, repr=False)
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    clock: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC), repr=False)
+    read_timeout: float = 30.0
+    attempt_timeout: float = 120.0
