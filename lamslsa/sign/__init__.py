@@ -1,4 +1,7 @@
-"""Signing statements and verifying who signed: DSSE in a Sigstore bundle v0.3, with a managed key."""
+"""Signing statements and verifying who signed: DSSE in a Sigstore bundle v0.3, by a managed key or an identity.
+
+Identities and their certificates are in `lamslsa.sign.keyless`, signatures of files in `lamslsa.sign.blob`.
+"""
 
 from lamslsa.sign.dsse import BundleResult, parse_bundle, parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope, Signer
