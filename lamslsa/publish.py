@@ -1,7 +1,9 @@
 """On the host: assemble the evidence statement of a run, sign everything, store it.
 
 The publisher adds a signature and nothing else: payload bytes go into envelopes as the TEE wrote them. Publishing is
-resumable: what this key has signed already and the store holds is not signed again.
+resumable: each bundle is stored before the next statement is signed, and what this signer has signed already and the
+store holds is not signed again. A signer that needs a certificate is not made to ask for one where nothing is left to
+sign, if it can tell its own bundles without.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Final
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding, verifier_for
-from lamslsa.evidence.run import Run
+from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.predicates import TeeEvidence, to_wire
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, SNP_COLLATERAL_MEDIA_TYPE, Content
@@ -24,7 +26,7 @@ from lamslsa.sign.interface import Envelope, Signer
 from lamslsa.statement import Subject
 from lamslsa.store.interface import Store
 
-__all__ = ["Published", "evidence_statement", "publish_run", "with_collateral"]
+__all__ = ["Published", "evidence_statement", "payloads", "publish_run", "with_collateral"]
 
 _EVIDENCE_NAME: Final = "tee-evidence"
 
@@ -36,7 +38,7 @@ class Published:
     Attributes:
         name: the statement's name within the run; the evidence statement is called ``tee-evidence``.
         sha256: digest of the payload.
-        location: where the bundle lies; None when the store held this key's signature already.
+        location: where the bundle lies; None when the store held this signer's bundle already.
     """
 
     name: str
@@ -109,21 +111,30 @@ def evidence_statement(run: Run) -> bytes:
     return statement.make(subjects, PREDICATE_TYPE, to_wire(predicate))
 
 
+def payloads(run: Run) -> tuple[NamedPayload, ...]:
+    """What is to be signed, in this order: the evidence statement, called ``tee-evidence``, then the run's statements.
+
+    Raises:
+        VerificationError: the quote is not over these statements.
+    """
+    return (NamedPayload(name=_EVIDENCE_NAME, payload=evidence_statement(run)), *run.statements)
+
+
 def publish_run(run: Run, *, signer: Signer, store: Store) -> tuple[Published, ...]:
     """Sign every statement of a run, and its evidence first: a property without evidence is never left alone.
 
     Raises:
-        VerificationError: the quote is not over these statements.
-        UnavailableError: the store cannot be written.
+        VerificationError: the quote is not over these statements, or a service vouches for something else.
+        UnavailableError: the store cannot be written, or a service that has to take part cannot be reached. What was
+            signed until then is stored; call again to go on.
     """
-    evidence = evidence_statement(run)
-    payloads = [(_EVIDENCE_NAME, evidence), *((item.name, item.payload) for item in run.statements)]
+    wanted = payloads(run)
     held = _held(store, signer)
-    return tuple(_publish(name, payload, signer=signer, store=store, held=held) for name, payload in payloads)
+    return tuple(_publish(item, signer=signer, store=store, held=held) for item in wanted)
 
 
 def _held(store: Store, signer: Signer) -> frozenset[str]:
-    """Digests of the payloads in the store that this key has signed: there is no need to sign them again."""
+    """Digests of the payloads in the store that this signer has signed: there is no need to sign them again."""
     verifier = signer.verifier()
     held: set[str] = set()
     for envelope in _envelopes(store):
@@ -143,8 +154,8 @@ def _envelopes(store: Store) -> Iterator[Envelope]:
                         yield outcome
 
 
-def _publish(name: str, payload: bytes, *, signer: Signer, store: Store, held: frozenset[str]) -> Published:
-    statement.parse(payload)
-    digest = _codec.sha256_hex(payload)
-    location = None if digest in held else store.put(signer.sign(payload), name=name)
-    return Published(name=name, sha256=digest, location=location)
+def _publish(item: NamedPayload, *, signer: Signer, store: Store, held: frozenset[str]) -> Published:
+    statement.parse(item.payload)
+    digest = _codec.sha256_hex(item.payload)
+    location = None if digest in held else store.put(signer.sign(item.payload), name=item.name)
+    return Published(name=item.name, sha256=digest, location=location)

@@ -12,6 +12,7 @@ import click
 
 from lamslsa import _codec
 from lamslsa._cli.inputs import read_capped, read_passphrase, unique
+from lamslsa._cli.signing import described
 from lamslsa._files import open_regular, refuse_existing, write_file
 from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import Measurement
@@ -119,8 +120,8 @@ class Wanted:
         )
         refuse_existing(self.path)
         write_file(self.path, payload if self.signer is None else self.signer.sign(payload))
-        signed_by = None if self.signer is None else self.signer.key_id
-        return {"file": str(self.path), "sha256": _codec.sha256_hex(payload), "keyId": signed_by}
+        signed_by = {"signer": None, "keyId": None} if self.signer is None else described(self.signer)
+        return {"file": str(self.path), "sha256": _codec.sha256_hex(payload), **signed_by}
 
 
 def _build(options: Mapping[str, Any]) -> EnclaveBuild:

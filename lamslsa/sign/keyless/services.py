@@ -29,7 +29,7 @@ from lamslsa.sign.keyless._boundary import refusing
 from lamslsa.sign.keyless.config import TrustConfig
 from lamslsa.statement import PAYLOAD_TYPE
 
-__all__ = ["AUTHORITY", "LOG", "TIMESTAMPS", "Service", "Services", "asking", "said"]
+__all__ = ["AUTHORITY", "LOG", "TIMESTAMPS", "Service", "Services", "asking", "open_services", "said"]
 
 _TIMEOUT_S: Final = 30
 _MAX_SAID: Final = 240
@@ -307,6 +307,16 @@ class Services:
             if not isinstance(value, dict):
                 raise TypeError("an entry is an object")
             return value
+
+
+@contextmanager
+def open_services(config: TrustConfig) -> Iterator[Services]:
+    """The services that a trust configuration selects, closed when the context ends."""
+    services = Services.of(config)
+    try:
+        yield services
+    finally:
+        services.close()
 
 
 def _no_authority() -> UnavailableError:

@@ -29,7 +29,7 @@ from lamslsa.sign.keyless._boundary import refusing, told
 from lamslsa.sign.keyless.certificate import FulcioIdentity
 from lamslsa.sign.keyless.config import TrustConfig
 from lamslsa.sign.keyless.root import SigstoreRoot
-from lamslsa.sign.keyless.services import Services
+from lamslsa.sign.keyless.services import open_services
 from lamslsa.sign.keyless.tokens import Token
 
 __all__ = ["KeylessSigner", "SessionVerifier", "open_session"]
@@ -61,8 +61,7 @@ def open_session(
         FormatError: the trusted root of the configuration is none.
         UnavailableError: a timestamp is required and there is no authority.
     """
-    services = Services.of(config)
-    try:
+    with open_services(config) as services:
         dated = require_timestamp or services.log_version > 1
         root = SigstoreRoot.load(config.trusted_root)
         yield KeylessSigner(
@@ -72,8 +71,6 @@ def open_session(
             require_timestamp=dated,
             consent=consent,
         )
-    finally:
-        services.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

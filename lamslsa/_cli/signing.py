@@ -1,0 +1,203 @@
+"""Options of every command that signs: with whose key or identity, and who witnesses it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.consent import Consent, refuse_unasked
+from lamslsa._cli.inputs import passphrase_option, read_capped, read_passphrase
+from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.sign.interface import Signer
+
+if TYPE_CHECKING:
+    from lamslsa.sign.keyless.config import TrustConfig
+    from lamslsa.sign.keyless.tokens import Token
+
+__all__ = ["MakeSigner", "described", "options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MAX_TOKEN_BYTES: Final = 64 * 1024
+_NAMES: Final = (
+    *("key", "passphrase_file", "keyless", "identity_token", "trust_config", "tuf_url", "tuf_root", "staging"),
+    *("require_timestamp", "require_log", "yes"),
+)
+_OF_A_SIGSTORE: Final = ("trust_config", "tuf_url", "staging")
+
+
+class MakeSigner(Protocol):
+    """What a command gets for these options."""
+
+    def __call__(self, output: ui.Output, payloads: Sequence[bytes]) -> AbstractContextManager[Signer]:
+        """The signer, for as long as the context lasts.
+
+        Args:
+            output: of the command, for what it has to tell.
+            payloads: the statements that may be signed, for the notice of what becomes public.
+
+        Raises:
+            click.UsageError: the options contradict each other, or ``--yes`` is needed.
+            LamslsaError: a key, token or trust configuration cannot be used.
+        """
+        ...
+
+
+def options(command: F) -> F:
+    """Add the options, handed on as one `MakeSigner` named ``make_signer``."""
+
+    @functools.wraps(command)
+    def decorated(*args: Any, **kwargs: Any) -> Any:
+        chosen = {name: kwargs.pop(name) for name in _NAMES}
+        _refuse_contradictions(chosen)
+        return command(*args, make_signer=functools.partial(_signer, chosen), **kwargs)
+
+    path = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option("--key", metavar="REF", help="Private key that signs: a file, env://NAME or pkcs11:…."),
+            passphrase_option,
+            click.option("--keyless", is_flag=True, help="Sign with Sigstore, as an identity instead of a key."),
+            click.option(
+                "--identity-token",
+                metavar="TOKEN|@FILE|-",
+                help="Identity token; else $SIGSTORE_ID_TOKEN, the CI's own, or a browser.",
+            ),
+            click.option("--trust-config", type=path, help="Services and trusted root of a Sigstore of one's own."),
+            click.option("--tuf-url", metavar="URL", help="TUF repository that distributes them."),
+            click.option("--tuf-root", type=path, help="First root.json of that repository."),
+            click.option("--staging", is_flag=True, help="Sigstore's public instance for tests."),
+            click.option("--require-timestamp", is_flag=True, help="Get a timestamp (RFC 3161), or fail."),
+            click.option("--require-log", is_flag=True, help="Get an entry in a transparency log, or fail."),
+            click.option("--yes", is_flag=True, help="Do not ask before something becomes public."),
+        )
+    ):
+        decorated = option(decorated)
+    return decorated  # type: ignore[return-value]  # click keeps the callable
+
+
+def described(signer: Signer) -> dict[str, Any]:
+    """Who signed, for JSON: in words, and the key's id where a key did."""
+    return {"signer": signer.identity, "keyId": getattr(signer, "key_id", None)}
+
+
+def _refuse_contradictions(chosen: dict[str, Any]) -> None:
+    if (chosen["key"] is None) != chosen["keyless"]:
+        raise click.UsageError("expected one of --key and --keyless")
+    if chosen["keyless"] and chosen["passphrase_file"] is not None:
+        raise click.UsageError("expected --passphrase-file with --key only")
+    if chosen["key"] is not None and chosen["identity_token"] is not None:
+        raise click.UsageError("expected --identity-token with --keyless only")
+    sources = [name for name in _OF_A_SIGSTORE if chosen[name]]
+    if len(sources) > 1:
+        raise click.UsageError("expected at most one of --trust-config, --tuf-url and --staging")
+    if chosen["tuf_root"] is not None and chosen["tuf_url"] is None:
+        raise click.UsageError("expected --tuf-root with --tuf-url only")
+    if sources and not (chosen["keyless"] or chosen["require_timestamp"] or chosen["require_log"]):
+        raise click.UsageError("expected --require-timestamp or --require-log, since a key alone asks no Sigstore")
+
+
+@contextmanager
+def _signer(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
+    if chosen["keyless"] or chosen["require_log"]:
+        refuse_unasked(assumed=chosen["yes"])
+    make = _keyless if chosen["keyless"] else _managed
+    with make(chosen, output, payloads) as signer:
+        yield signer
+
+
+@contextmanager
+def _managed(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
+    from lamslsa.sign.sources import open_key
+
+    passphrase = read_passphrase(chosen["passphrase_file"])
+    with open_key(chosen["key"], passphrase=passphrase, environment=os.environ) as signer:
+        if not (chosen["require_timestamp"] or chosen["require_log"]):
+            yield signer
+            return
+        from lamslsa.sign.keyless import SigstoreRoot
+        from lamslsa.sign.keyless.services import open_services
+        from lamslsa.sign.witnessed import WitnessedSigner
+
+        consent: Callable[[], None] = _nothing_public
+        config = _config(chosen)
+        if chosen["require_log"]:
+            who = [f"the public key: {signer.key_id}"]
+            consent = Consent(output=output, log=config.log, who=who, payloads=payloads, assumed=chosen["yes"])
+        with open_services(config) as services:
+            yield WitnessedSigner(
+                signer=signer,
+                witnesses=services,
+                root=SigstoreRoot.load(config.trusted_root),
+                require_timestamp=chosen["require_timestamp"],
+                require_log=chosen["require_log"],
+                consent=consent,
+            )
+
+
+@contextmanager
+def _keyless(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
+    from lamslsa.sign.keyless.session import open_session
+
+    config = _config(chosen)
+    token = _token(chosen["identity_token"], config)
+    who = [f"the identity: {token.signer}"]
+    if token.repository:
+        who.append(f"the repository: {token.repository}, with commit, workflow and run where the token tells them")
+    consent = Consent(output=output, log=config.log, who=who, payloads=payloads, assumed=chosen["yes"])
+    with open_session(
+        config, token, require_timestamp=chosen["require_timestamp"], consent=consent, note=output.note
+    ) as signer:
+        yield signer
+
+
+def _nothing_public() -> None:
+    """A timestamp authority sees a hash."""
+
+
+def _config(chosen: dict[str, Any]) -> TrustConfig:
+    from lamslsa.sign.keyless import config
+
+    if chosen["trust_config"] is not None:
+        return config.parse_trust_config(read_capped(chosen["trust_config"], what="trust configuration"))
+    if chosen["tuf_url"] is not None:
+        root = None if chosen["tuf_root"] is None else read_capped(chosen["tuf_root"], what="root.json")
+        return config.trust_config_from_tuf(chosen["tuf_url"], bootstrap=root)
+    return config.trust_config_from_tuf(config.STAGING_TUF if chosen["staging"] else config.PUBLIC_GOOD_TUF)
+
+
+def _token(given: str | None, config: TrustConfig) -> Token:
+    """From the first source that there is; one that fails is not passed over."""
+    from lamslsa.sign.keyless.tokens import ambient_token, browser_token, parse_token
+
+    if given is None:
+        given = os.environ.get("SIGSTORE_ID_TOKEN") or None
+    elif given == "-":
+        given = _decoded(sys.stdin.buffer.read(_MAX_TOKEN_BYTES))
+    elif given.startswith("@"):
+        given = _decoded(read_capped(Path(given[1:]), what="identity token", limit=_MAX_TOKEN_BYTES))
+    if given is not None:
+        return parse_token(given)
+    if (token := ambient_token()) is not None:
+        return token
+    if config.issuer and sys.stdin.isatty() and sys.stderr.isatty():
+        return browser_token(config.issuer)
+    raise UnavailableError(
+        "expected an identity token, got none, and nobody is here to ask in a browser",
+        reason="token-missing",
+        hint="pass --identity-token @FILE, or let the CI give the job one (GitHub: permissions: id-token: write)",
+    )
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("ascii")
+    except UnicodeDecodeError as err:
+        raise FormatError("expected an identity token in ASCII, got other bytes", reason="token-bytes") from err
