@@ -20,7 +20,7 @@ from typing import Final
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
-from lamslsa.predicates import Dataset, Evaluation, Predicate, Provenance, TeeEvidence
+from lamslsa.predicates import Dataset, Evaluation, ModelSignature, Predicate, Provenance, TeeEvidence
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, most_telling
@@ -34,6 +34,7 @@ __all__ = [
     "Verification",
     "VerifiedAttestation",
     "VerifiedEvidence",
+    "VerifiedModelSignature",
     "VerifiedSignature",
     "verify_bundles",
 ]
@@ -60,11 +61,13 @@ class VerifiedSignature:
     Attributes:
         identity: the policy's name of who signed.
         source: where the bundle was found.
+        bundle: SHA-256 of the bundle's bytes.
     """
 
     identity: str
     signature: Signature
     source: str
+    bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,23 @@ class VerifiedAttestation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedModelSignature:
+    """An authentic signature of a list of files by OpenSSF model signing.
+
+    Its subject is no artifact: which one the list is about is for `lamslsa.model_signature.covers`.
+    """
+
+    statement: Statement
+    predicate: ModelSignature
+    signatures: tuple[VerifiedSignature, ...]
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("expected a VerifiedModelSignature made by lamslsa.verify, got one made elsewhere")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
     """A bundle that is not authentic: kept out, with its reason."""
 
@@ -120,6 +140,7 @@ class Verification:
     trust: TrustMaterial
     attestations: tuple[VerifiedAttestation, ...]
     set_aside: tuple[SetAside, ...]
+    model_signatures: tuple[VerifiedModelSignature, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,6 +155,10 @@ class _Signed:
     def sources(self) -> list[str]:
         """Where the bundles were found."""
         return sorted({item.source for item in self.signatures})
+
+    def sorted_signatures(self) -> tuple[VerifiedSignature, ...]:
+        """In an order that does not depend on that of the bundles."""
+        return tuple(sorted(self.signatures, key=lambda item: (item.identity, item.source)))
 
     def signed_by(self) -> dt.datetime | None:
         """The earliest time by which a third party has seen a signature; None where none has."""
@@ -183,16 +208,24 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         VerifiedAttestation(
             statement=item.statement,
             predicate=item.predicate,
-            signatures=tuple(sorted(item.signatures, key=lambda signature: (signature.identity, signature.source))),
+            signatures=item.sorted_signatures(),
             evidence=tuple(evidence.get(digest, ())),  # (6)
             seal=_SEAL,
         )
         for digest, item in sorted(signed.items())
         if isinstance(item.predicate, Dataset | Evaluation | Provenance)
     )
+    model_signatures = tuple(
+        VerifiedModelSignature(
+            statement=item.statement, predicate=item.predicate, signatures=item.sorted_signatures(), seal=_SEAL
+        )
+        for _, item in sorted(signed.items())
+        if isinstance(item.predicate, ModelSignature)
+    )
     return Verification(
         trust=trust,
         attestations=attestations,
+        model_signatures=model_signatures,
         set_aside=tuple(sorted(set_aside, key=lambda item: item.source)),
     )
 
@@ -244,7 +277,8 @@ def _verify_signature(source: str, envelope: Envelope, trust: TrustMaterial) -> 
         except (FormatError, VerificationError) as err:
             errors.append(err)
         else:
-            signatures.append(VerifiedSignature(identity=name, signature=signature, source=source))
+            bundle = _codec.sha256_hex(envelope.raw)
+            signatures.append(VerifiedSignature(identity=name, signature=signature, source=source, bundle=bundle))
     if signatures:
         return signatures
     if not errors:

@@ -40,7 +40,8 @@ _MEASURER: Final = re.compile(r"[^/\s]+/[^/\s]+")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _AGE: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_RESERVED: Final = ("training", "lineage")
+_RESERVED: Final = ("training", "lineage", "model signature")
+_RESERVED_PREFIXES: Final = ("ingredient:", "signature:")
 _DEFAULT_DIGESTS: Final = {name: configuration_digest(dict(value)) for name, value in DEFAULT_CONFIGURATIONS.items()}
 
 
@@ -66,7 +67,7 @@ def text(node: Node) -> str:
 def rule_name(node: Node) -> str:
     """The name of a rule: free text, but none that a built-in rule has."""
     value = text(node)
-    if value in _RESERVED or value.startswith("ingredient:"):
+    if value in _RESERVED or value.startswith(_RESERVED_PREFIXES):
         node.refuse(f"expected a name that no built-in rule has, got {value!r}", reason="policy-name")
     return value
 

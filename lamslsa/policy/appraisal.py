@@ -11,7 +11,7 @@ from lamslsa.verify import SetAside, VerifiedAttestation
 __all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
-RuleKind = Literal["training", "ingredient", "metric", "overlap", "lineage"]
+RuleKind = Literal["training", "ingredient", "metric", "overlap", "lineage", "signature"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class RuleResult:
     """What one rule came to.
 
     Attributes:
-        name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``lineage``.
+        name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``lineage``, ``model signature``,
+            ``signature: <name>``.
         subject: what was looked at, in words: ``accuracy``, ``demographic_parity_difference by sex``.
         observed: the value that was compared, with its interval and samples, in words; None when there is none.
         value: the number that was compared; None when there is none.

@@ -23,6 +23,7 @@ from lamslsa.lineage import Training
 from lamslsa.policy import _rules, _training, _words
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._context import Context
+from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy, Rule
 from lamslsa.predicates import to_wire
@@ -90,6 +91,7 @@ def _findings(context: Context, require: _Require, chosen: Training | None) -> t
             if chosen is None
             else (_training.lineage_rule(context, chosen), *_training.ingredient_rules(context, chosen))
         ),
+        *signature_rules(context),
         *require.findings(chosen),
     )
 

@@ -90,6 +90,7 @@ def load_policy(
 
     reader = _Rules(identities=identities, platforms=platforms)
     ingredients = reader.ingredients(root.take("ingredients").mapping())
+    model_signed_by = reader.model_signature(root.get("model"))
     training = reader.training(root.take("training").mapping())
     require = reader.rules(root.take("require"), ingredients)
     root.finish()
@@ -104,9 +105,10 @@ def load_policy(
         require=require,
         beacons=sources,
         manifests=tuple(platform_reader.manifests),
+        model_signed_by=model_signed_by,
         reference_signatures=tuple(code.signatures),
     )
-    code.refuse_shared_signers(witness.signed_by for witness in policy.witnesses)
+    code.refuse_shared_signers(policy.signers)
     return policy
 
 
@@ -171,11 +173,13 @@ class _Rules:
         node = value.mapping()
         sheet = node.take("datasheet").mapping()
         schema = node.get("schema")
+        signature = node.get("signature")
         terms = DatasetTerms(
             name=_values.label(node.take("name")),
             sha256=_values.digest(node.take("digest")),
             datasheet=self.witness(sheet),
             schema=None if schema is None else _values.digest(schema),
+            signed_by=None if signature is None else self._signed_by(signature),
         )
         sheet.finish()
         node.finish()
@@ -188,6 +192,21 @@ class _Rules:
                     hint="one name, one digest and one datasheet for each dataset",
                 )
         return terms
+
+    def model_signature(self, node: Node | None) -> str | None:
+        """Who must have signed the files of the model as a whole."""
+        if node is None:
+            return None
+        mapping = node.mapping()
+        name = self._signed_by(mapping.take("signature"))
+        mapping.finish()
+        return name
+
+    def _signed_by(self, node: Node) -> str:
+        mapping = node.mapping()
+        name = mapping.take("signedBy").choice(self.identities)
+        mapping.finish()
+        return name
 
     def ingredients(self, node: Mapping_) -> tuple[DatasetTerms, ...]:
         """The datasets that a model may be made of."""

@@ -58,12 +58,14 @@ class DatasetTerms:
     Attributes:
         sha256: manifest digest, hexadecimal.
         schema: the only schema digest that a datasheet may have; None leaves the schema to whoever signs the datasheet.
+        signed_by: who must have signed the dataset's files as a whole; None where that is not asked.
     """
 
     name: str
     sha256: str
     datasheet: Witness
     schema: str | None = None
+    signed_by: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.sha256[:12]})"
@@ -140,6 +142,7 @@ class Policy:
         ingredients: complete; a dataset of the model that is not listed here is a refusal.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
+        model_signed_by: who must have signed the model's files as a whole; None where that is not asked.
         reference_signatures: on the reference values, each with the policy's name of who signed.
     """
 
@@ -153,6 +156,7 @@ class Policy:
     require: tuple[Rule, ...]
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
+    model_signed_by: str | None = None
     reference_signatures: tuple[tuple[str, Signature], ...] = ()
 
     def __post_init__(self) -> None:
@@ -189,6 +193,13 @@ class Policy:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.ingredients} | {rule.dataset.datasheet for rule in self.require}
         return frozenset({self.training.witness, *sheets, *(rule.witness for rule in self.require)})
+
+    @property
+    def signers(self) -> frozenset[str]:
+        """Every identity whose signature some rule asks for."""
+        datasets = (*self.ingredients, *(rule.dataset for rule in self.require))
+        whole = {terms.signed_by for terms in datasets} | {self.model_signed_by}
+        return frozenset(name for name in (*whole, *(witness.signed_by for witness in self.witnesses)) if name)
 
     def trust_material(
         self, *, at: dt.datetime, now: dt.datetime, held: Sequence[bytes] = (), challenge: Challenge | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -58,13 +59,20 @@ def load() -> Callable[[str], Policy]:
     return lambda text: load_policy(text.encode(), source="policy.yaml", directory=BASE)
 
 
-def signed(name: str, witnessed: Witnessed = UNSEEN, **validity: dt.datetime) -> VerifiedSignature:
+@functools.cache
+def _signed(name: str, witnessed: Witnessed = UNSEEN, **validity: dt.datetime) -> VerifiedSignature:
     """A signature of the policy's identity of this name, with one credential."""
     key = KeySigner.load(generate(None), None).verifier()
     signature = IdentitySignature(
         signer=f"key of {name}", witnessed=witnessed, credential=Credential(verifier=key, **validity)
     )
     return VerifiedSignature(identity=name, signature=signature, source="test")
+
+
+@pytest.fixture(scope="session")
+def signed() -> Callable[..., VerifiedSignature]:
+    """A signature of the policy's identity of this name; further arguments date it and limit its credential."""
+    return _signed
 
 
 def _attestation(entry: Entry) -> VerifiedAttestation:
@@ -74,7 +82,7 @@ def _attestation(entry: Entry) -> VerifiedAttestation:
     return VerifiedAttestation(
         statement=parsed,
         predicate=predicate,
-        signatures=tuple(signed(name) for name in sorted(entry.signers)),
+        signatures=tuple(_signed(name) for name in sorted(entry.signers)),
         evidence=tuple(
             VerifiedEvidence(
                 claims=claims,

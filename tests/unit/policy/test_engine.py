@@ -389,7 +389,7 @@ class TestNearestMiss:
             "expected a signature of auditor, got one of trainer; also expected accuracy >= 0.84 (lower bound), "
             "n >= 10000, got 0.7000"
         )
-        assert rule.mend.startswith("have auditor publish the run with its own key; ")
+        assert rule.mend.startswith("have auditor publish the run with its own credential; ")
 
     def test_metrics_that_are_there_are_named(self, entries: dict[str, Entry], judge: Judge) -> None:
         entries["evaluation"] = _edit(entries["evaluation"], "predicate", "metrics", 1, "groups", value=["race"])

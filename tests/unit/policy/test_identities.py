@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def seen(*offsets: int, source: str = "timestamp", logged: bool = False) -> Witn
     return Witnessed(times=times, logged=logged)
 
 
-def look(envelope: Envelope, witnessed: Witnessed, *, identity: dict[str, bool] | None = None, **validity: int) -> str:
+def look(envelope: Envelope, witnessed: Witnessed, *, identity: Any = None, **validity: int) -> str:
     credential = Credential(verifier=Known(witnessed), **{name: NOW + days * DAY for name, days in validity.items()})
     owner = Identity(credentials=(credential,), **(identity or {}))
     refusals = owner.refusals(owner.verify(envelope), name="trainer", now=NOW)

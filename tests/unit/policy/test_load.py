@@ -91,9 +91,9 @@ REFUSALS = [
     ("ingredients:\n", "extends: x\ningredients:\n", "yaml-unknown-key", "14:1"),
     ("trust:\n", "trust:\n  logs: {}\n", "yaml-unknown-key", "6:3"),
     # identities
-    ("data-owner: {key: data-owner.pub}", "data-owner: {}", "yaml-missing-key", "7:17"),
-    ("{key: data-owner.pub}", "{key: data-owner.pub, validFrom: x}", "yaml-unknown-key", "7:39"),
-    ("{key: data-owner.pub}", "{keyless: {issuer: x}}", "yaml-missing-key", "7:17"),
+    ("data-owner: {key: data-owner.pub}", "data-owner: {}", "policy-identity", "7:17"),
+    ("{key: data-owner.pub}", "{key: data-owner.pub, validSince: x}", "yaml-unknown-key", "7:39"),
+    ("{key: data-owner.pub}", "{key: data-owner.pub, validFrom: x}", "policy-time", "7:50"),
     ("data-owner: {key", "data owner: {key", "policy-name", "7:5"),
     ("key: data-owner.pub", "key: absent.pub", "policy-file", "7:23"),
     ("key: data-owner.pub", "key: /etc/hostname", "policy-file", "7:23"),

@@ -1,0 +1,168 @@
+"""As of when evidence is judged: the earliest time at which somebody who is trusted has seen its signature."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+
+import pytest
+
+from lamslsa import _codec, verify
+from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa.evidence import binding
+from lamslsa.evidence.interface import Evidence
+from lamslsa.evidence.nonce import Nonce
+from lamslsa.evidence.run import NamedPayload, Run
+from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.model_signature import statement as model_statement
+from lamslsa.publish import evidence_statement
+from lamslsa.sign import KeySigner, generate
+from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, TrustedTime, Witnessed
+from lamslsa.store import StoredBundle
+from lamslsa.testing import chain
+from lamslsa.testing.simulated import SimulatedVendor
+from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+
+THEN = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+LATER = THEN + dt.timedelta(days=400)
+PAYLOAD = chain.census()["evaluation"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dated:
+    """The verifier of a key whose signatures third parties have seen at these times."""
+
+    inner: BundleVerifier
+    times: tuple[dt.datetime, ...]
+
+    def verify(self, envelope: Envelope) -> Signature:
+        times = tuple(TrustedTime(at=at, source="timestamp") for at in self.times)
+        return dataclasses.replace(self.inner.verify(envelope), witnessed=Witnessed(times=times))
+
+
+@dataclasses.dataclass(frozen=True)
+class Broken:
+    """A verifier that cannot make anything of the bundle."""
+
+    error: LamslsaError
+
+    def verify(self, envelope: Envelope) -> Signature:
+        raise self.error
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[str, KeySigner]:
+    return {name: KeySigner.load(generate(None), None) for name in ("auditor", "trainer")}
+
+
+@pytest.fixture(scope="module")
+def evidence() -> bytes:
+    """Evidence about the evaluation, with endorsements of its day."""
+    vendor = SimulatedVendor(THEN)
+    nonce = bytes(32)
+    quote = vendor.quote(binding.report_data(nonce, statements=[_codec.sha256_hex(PAYLOAD)]))
+    return evidence_statement(
+        Run(
+            statements=(NamedPayload(name="01-evaluation", payload=PAYLOAD),),
+            nonce=Nonce(value=nonce),
+            evidence=Evidence(media_type=MEDIA_TYPE, quote=quote, collateral=vendor.collateral()),
+            quoted_at="2026-11-22T06:00:00Z",
+        )
+    )
+
+
+def run(keys: dict[str, KeySigner], evidence: bytes, at: dt.datetime, **times: tuple[dt.datetime, ...]) -> Verification:
+    """Verify the evaluation and its evidence; the evidence is signed by everybody for whom there are times."""
+    bundles = [StoredBundle(source="evaluation.sigstore.json", data=keys["auditor"].sign(PAYLOAD))]
+    bundles += [StoredBundle(source=f"evidence-{name}.sigstore.json", data=keys[name].sign(evidence)) for name in times]
+    identities: dict[str, BundleVerifier] = {"auditor": keys["auditor"].verifier()}
+    identities |= {name: Dated(keys[name].verifier(), seen) for name, seen in times.items()}
+    return verify_bundles(bundles, TrustMaterial(identities=identities, at=at, now=LATER))
+
+
+def test_without_a_trusted_time_the_time_of_the_verifier_counts(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    (item,) = run(keys, evidence, THEN, auditor=()).attestations
+    assert [found.as_of for found in item.evidence] == [THEN]
+    late = run(keys, evidence, LATER, auditor=())
+    assert not late.attestations[0].evidence
+    assert [aside.reason for aside in late.set_aside] == ["evidence-collateral-window"]
+
+
+def test_evidence_outlives_its_collateral(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    (item,) = run(keys, evidence, LATER, auditor=(THEN,)).attestations
+    assert [found.as_of for found in item.evidence] == [THEN]
+
+
+def test_a_trusted_time_counts_before_the_time_of_the_verifier(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    """A quote of later days is not brought back by an earlier time that the caller chose."""
+    late = run(keys, evidence, THEN, auditor=(LATER,))
+    assert not late.attestations[0].evidence
+    assert [aside.reason for aside in late.set_aside] == ["evidence-collateral-window"]
+
+
+def test_the_earliest_of_all_signatures_counts(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    for times in ({"auditor": (LATER,), "trainer": (THEN,)}, {"auditor": (THEN, LATER), "trainer": (LATER,)}):
+        (item,) = run(keys, evidence, LATER, **times).attestations
+        assert [found.as_of for found in item.evidence] == [THEN]
+
+
+def test_times_of_the_statement_say_nothing_of_its_evidence(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    bundles = [
+        StoredBundle(source="evaluation.sigstore.json", data=keys["trainer"].sign(PAYLOAD)),
+        StoredBundle(source="evidence.sigstore.json", data=keys["auditor"].sign(evidence)),
+    ]
+    identities = {"trainer": Dated(keys["trainer"].verifier(), (THEN,)), "auditor": keys["auditor"].verifier()}
+    outcome = verify_bundles(bundles, TrustMaterial(identities=identities, at=LATER, now=LATER))
+    assert not outcome.attestations[0].evidence
+    assert [time.at for time in outcome.attestations[0].signatures[0].signature.witnessed.times] == [THEN]
+
+
+def test_a_timestamp_on_a_signature_of_nobody_counts_for_nothing(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    """The bundle with the time is of a signer whom the policy does not name; the other one has none."""
+    stranger = Dated(keys["trainer"].verifier(), (THEN,))
+    bundles = [
+        StoredBundle(source="evaluation.sigstore.json", data=keys["auditor"].sign(PAYLOAD)),
+        StoredBundle(source="a.sigstore.json", data=keys["trainer"].sign(evidence)),
+        StoredBundle(source="b.sigstore.json", data=keys["auditor"].sign(evidence)),
+    ]
+    identities: dict[str, BundleVerifier] = {"auditor": keys["auditor"].verifier()}
+    outcome = verify_bundles(bundles, TrustMaterial(identities=identities, at=LATER, now=LATER))
+    assert [aside.reason for aside in outcome.set_aside] == ["signature-key", "evidence-collateral-window"]
+    named = verify_bundles(bundles, TrustMaterial(identities=identities | {"trainer": stranger}, at=LATER, now=LATER))
+    assert named.attestations[0].evidence
+
+
+def test_the_reason_that_says_most_is_shown(keys: dict[str, KeySigner]) -> None:
+    other = VerificationError("expected another", reason="signature-key")
+    identity = VerificationError("expected another", reason="signature-identity")
+    bad = VerificationError("expected a good one", reason="signature")
+    damaged = FormatError("expected a bundle", reason="bundle-shape")
+    bundles = [StoredBundle(source="a.sigstore.json", data=keys["auditor"].sign(PAYLOAD))]
+    for errors, reason in (
+        ((other,), "signature-key"),
+        ((other, identity, other), "signature-identity"),
+        ((identity, bad, other), "signature"),
+        ((damaged, other), "bundle-shape"),
+    ):
+        identities: dict[str, BundleVerifier] = {str(number): Broken(error) for number, error in enumerate(errors)}
+        outcome = verify_bundles(bundles, TrustMaterial(identities=identities, at=THEN, now=THEN))
+        assert [aside.reason for aside in outcome.set_aside] == [reason]
+        with_auditor = identities | {"auditor": keys["auditor"].verifier()}
+        assert verify_bundles(bundles, TrustMaterial(identities=with_auditor, at=THEN, now=THEN)).attestations
+
+
+def test_model_signatures_stand_apart(keys: dict[str, KeySigner]) -> None:
+    """They are about a list of files, and their subject is no artifact."""
+    payload = model_statement(chain.model(), name="m")
+    data = keys["auditor"].sign(payload)
+    identities = {"auditor": keys["auditor"].verifier()}
+    outcome = verify_bundles(
+        [StoredBundle(source="model.sigstore.json", data=data)],
+        TrustMaterial(identities=identities, at=THEN, now=THEN),
+    )
+    assert not outcome.attestations
+    assert not outcome.set_aside
+    (item,) = outcome.model_signatures
+    (signed,) = item.signatures
+    assert (signed.identity, signed.bundle) == ("auditor", _codec.sha256_hex(data))
+    assert item.seal is verify._SEAL
