@@ -21,10 +21,12 @@ from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "attach": "keep bundles beside an artifact in a store",
     "attest": "measure inside a TEE and write statements and quote",
     "card": "render the model card of a verified model",
     "challenge": "make a challenge that evidence has to answer",
     "completion": "print the completion script of a shell",
+    "copy": "copy an artifact and its bundles from one store to another",
     "digest": "print the identity of a model or dataset",
     "doctor": "say whether this installation is fit to attest and verify",
     "enclave": "build, sign, run and measure enclaves",
@@ -32,7 +34,10 @@ _COMMANDS: Final = {
     "fetch-collateral": "get Intel's and AMD's endorsements of platforms",
     "inspect": "print what a bundle, statement or run says, and what of it is verified",
     "keygen": "make a signing key",
+    "list": "list the bundles beside an artifact, without verifying them",
     "publish": "sign a run and store it beside the model",
+    "pull": "get an artifact and its bundles from a store into a folder",
+    "push": "put a model or dataset and its bundles into a store",
     "sign-model": "sign the files of a model for other tools",
     "tee": "say which TEEs this machine offers, and why not",
     "verify": "appraise a model against a policy",

@@ -56,14 +56,14 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ImageLayoutStore:
     """One artifact in an image layout.
 
     Attributes:
         path: the layout's folder, which need not exist yet.
         tag: empty where the reference has none.
-        pinned: SHA-256 of the artifact's manifest; empty where the reference has none.
+        pinned: SHA-256 of the artifact's manifest; empty where the reference has none, until one is received.
         clock: for the time in the annotations of referrers.
     """
 
@@ -91,8 +91,9 @@ class ImageLayoutStore:
 
     @property
     def reference(self) -> str:
-        """``oci-layout:PATH[:TAG]``, with the digest where the reference has one."""
-        return self._reference(self.pinned)
+        """``oci-layout:PATH[:TAG]``, with the digest where that is known."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{SCHEME}{self.path}{tag}" + (f"@sha256:{self.pinned}" if self.pinned else "")
 
     def manifest(self, report: Report | None = None) -> Manifest:  # noqa: ARG002 - the protocol's signature
         """The artifact's manifest, read and verified.
@@ -183,11 +184,8 @@ class ImageLayoutStore:
             self._refuse_moving(index, manifest.sha256)
             if self.tag not in _names(index, manifest.sha256):
                 index["manifests"].append(self._entry(manifest))
-        return self._reference(manifest.sha256)
-
-    def _reference(self, sha256: str) -> str:
-        tag = f":{self.tag}" if self.tag else ""
-        return f"{SCHEME}{self.path}{tag}" + (f"@sha256:{sha256}" if sha256 else "")
+        self.pinned = manifest.sha256
+        return self.reference
 
     def _entry(self, manifest: Manifest) -> dict[str, Any]:
         entry = {**artifact_descriptor(manifest).wire(), "artifactType": ARTIFACT_TYPE}

@@ -1,0 +1,137 @@
+"""``lamslsa list``: what bundles say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from lamslsa import statement
+from lamslsa._cli import ui
+from lamslsa._cli.stores import Stores, store_options
+from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.sign.interface import Envelope
+from lamslsa.store import DEFAULT_FOLDER, DirectoryStore, StoredBundle
+
+__all__ = ["command"]
+
+_SHORT = 12
+_HEADER = "not verified: this is what the bundles say of themselves"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    predicate_type: str
+    subject: str
+    digest: str
+    signer: str
+    size: int
+    source: str
+    error: str = ""
+
+
+@click.command("list")
+@click.argument("reference", metavar="STORE")
+@store_options
+@ui.options
+def command(reference: str, stores: Stores, output: ui.Output) -> int:
+    """List the bundles beside the artifact in STORE, or in a folder or file of bundles. Nothing is verified.
+
+    \b
+    Example:
+      lamslsa list ./model
+      lamslsa list oci://registry.example/census:v1 --format json
+    """
+    is_artifact = (Path(reference) / DEFAULT_FOLDER).is_dir()
+    opened = stores.artifact(reference, output) if is_artifact else stores.bundles(reference, output)
+    with opened as store:
+        if isinstance(store, DirectoryStore) and not store.path.exists():
+            raise FormatError(
+                f"expected a store, got nothing at {reference}",
+                reason="list-missing",
+                hint="name a model, a folder or file of bundles, or a store",
+            )
+        rows = [row for found in store.bundles() for row in _rows(found)]
+    output.result(_text(rows), {"verified": False, "bundles": [_document(row) for row in rows]})
+    return 0
+
+
+def _text(rows: list[_Row]) -> str:
+    cells = [
+        [
+            ui.plain(row.predicate_type),
+            f"{ui.plain(row.subject)}  {row.digest[:_SHORT]}".strip(),
+            ui.plain(row.signer),
+            f"{row.size:,}",
+            ui.plain(row.source),
+        ]
+        for row in rows
+        if not row.error
+    ]
+    lines = [_HEADER, "", ui.table(["predicate type", "subject", "signer", "bytes", "source"], cells)]
+    lines += [f"unreadable: {ui.plain(row.source)} {ui.plain(row.error)}" for row in rows if row.error]
+    return "\n".join(lines)
+
+
+def _document(row: _Row) -> dict[str, object]:
+    if row.error:
+        return {"source": row.source, "error": row.error}
+    return {
+        "predicateType": row.predicate_type,
+        "subject": {"name": row.subject, "digest": f"sha256:{row.digest}"},
+        "signer": row.signer,
+        "bytes": row.size,
+        "source": row.source,
+    }
+
+
+def _rows(found: StoredBundle) -> Iterator[_Row]:
+    from lamslsa.sign import parse_bundles
+
+    if isinstance(found.data, LamslsaError):
+        yield _unreadable(found.source, found.data)
+        return
+    try:
+        results = parse_bundles(found.source, found.data)
+    except FormatError as err:
+        yield _unreadable(found.source, err)
+        return
+    for source, outcome in results:
+        yield _row(source, outcome) if isinstance(outcome, Envelope) else _unreadable(source, outcome)
+
+
+def _unreadable(source: str, err: LamslsaError) -> _Row:
+    return _Row(
+        predicate_type="", subject="", digest="", signer="", size=0, source=source, error=f"[{err.reason}]: {err}"
+    )
+
+
+def _row(source: str, envelope: Envelope) -> _Row:
+    try:
+        said = statement.parse(envelope.payload)
+    except FormatError as err:
+        return _unreadable(source, err)
+    first, more = said.subjects[0], len(said.subjects) - 1
+    return _Row(
+        predicate_type=said.predicate_type,
+        subject=first.name + (f" and {more} more" if more else ""),
+        digest=first.sha256,
+        signer=_signer(envelope),
+        size=len(envelope.raw),
+        source=source,
+    )
+
+
+def _signer(envelope: Envelope) -> str:
+    if envelope.key_hint:
+        return f"key {envelope.key_hint}"
+    from cryptography import x509
+
+    try:
+        certificate = x509.load_der_x509_certificate(envelope.material.certificates[0])
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return "certificate without a name that can be read"
+    return ", ".join(str(name.value) for name in names) or "certificate without a name"
