@@ -28,6 +28,7 @@ from lamslsa.testing.registry.auth import Account, Basic, Bearer
 from lamslsa.testing.registry.behaviour import Behaviour
 from lamslsa.testing.registry.contents import Contents, KeptManifest
 from lamslsa.testing.registry.faults import (
+    Action,
     Answer,
     CutRequest,
     CutResponse,
@@ -47,6 +48,7 @@ from lamslsa.testing.registry.server import Elsewhere, Registry
 
 __all__ = [
     "Account",
+    "Action",
     "Answer",
     "Basic",
     "Bearer",

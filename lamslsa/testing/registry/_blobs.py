@@ -6,6 +6,7 @@ import hashlib
 import re
 import secrets
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -67,10 +68,14 @@ class _Upload:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def append(self, call: Call) -> None:
-        with self.path.open("ab") as file:
+        """Keep what a request brings: a block is hashed while it is written and the next one is received."""
+        hashed: Future[None] | None = None
+        with self.path.open("ab") as file, ThreadPoolExecutor(1) as hashing:
             for block in call.body.blocks():
+                if hashed is not None:
+                    hashed.result()
+                hashed = hashing.submit(self.hash.update, block)
                 file.write(block)
-                self.hash.update(block)
                 self.size += len(block)
 
 

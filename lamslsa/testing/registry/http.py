@@ -35,6 +35,7 @@ from lamslsa.testing.registry.messages import Body, Call, CutError, Refusal, Rep
 __all__ = ["LoopbackServer"]
 
 _POLL_S: Final = 0.01
+_CREDENTIALS: Final = re.compile(r"(Basic|Bearer) .*", re.IGNORECASE)
 _SECRET: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 _NO_BODY: Final = frozenset({204, 304})
 
@@ -122,7 +123,8 @@ class LoopbackServer:
             case Answer(status=status, body=body, headers=headers):
                 return Reply(status=status, headers=headers, body=(body,))
             case Delay(seconds):
-                self._server.closed.wait(seconds)
+                if self._server.closed.wait(seconds):
+                    raise CutError
             case Meanwhile(run):
                 run()
         try:
@@ -228,7 +230,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _note(self, call: Call, query: str, *, status: int, sent: int) -> None:
         lowered = ((name.lower(), value) for name, value in self.headers.items())
-        headers = {name: value.split(" ")[0] if name in _SECRET else value for name, value in lowered}
+        headers = {name: _scheme(value) if name in _SECRET else value for name, value in lowered}
         self.server.note(
             Request(
                 method=call.method,
@@ -261,6 +263,11 @@ class _Connection(BaseHTTPRequestHandler):
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
+
+
+def _scheme(credentials: str) -> str:
+    found = _CREDENTIALS.fullmatch(credentials)
+    return found[1] if found else "(unknown)"
 
 
 def _shut_down(connection: socket.socket) -> None:

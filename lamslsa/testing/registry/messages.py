@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from email.message import Message
+from itertools import cycle
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,7 +24,7 @@ class Request:
     Attributes:
         path: without the query.
         status: of the answer; 0 where there was none.
-        headers: by their names in lower case; of credentials only the scheme.
+        headers: by their names in lower case; of credentials only the scheme, ``Basic``, ``Bearer`` or ``(unknown)``.
         received: bytes of the request's body.
         sent: bytes of the answer's body.
     """
@@ -38,7 +39,7 @@ class Request:
 
     @property
     def authorization(self) -> str | None:
-        """The scheme of the credentials that came with it; None for none."""
+        """The scheme of the credentials that came with it, see ``headers``; None for none."""
         return self.headers.get("authorization")
 
 
@@ -140,7 +141,7 @@ class Body:
         self._begun = False
 
     def blocks(self) -> Iterator[memoryview]:
-        """The body, or nothing where it was read already; a block is overwritten by the next one.
+        """The body, or nothing where it was read already; a block is overwritten by the one after the next.
 
         Raises:
             CutError: the client is gone before the end, or the connection is to be cut.
@@ -148,10 +149,11 @@ class Body:
         if self._begun:
             return
         self._begun = True
-        buffer = memoryview(bytearray(_BLOCK if self.length is None else min(_BLOCK, self.length)))
+        size = _BLOCK if self.length is None else min(_BLOCK, self.length)
+        buffers = cycle([memoryview(bytearray(size)) for _ in range(2)])
         try:
             for length in self._lengths():
-                yield from self._read(buffer, length)
+                yield from self._read(buffers, length)
         except (OSError, ValueError) as err:  # ValueError: no length where a chunk should have one
             raise CutError from err
         if self._cut is not None:
@@ -167,8 +169,9 @@ class Body:
         while self._source.readline(1024).strip():
             continue
 
-    def _read(self, buffer: memoryview, left: int) -> Iterator[memoryview]:
+    def _read(self, buffers: Iterator[memoryview], left: int) -> Iterator[memoryview]:
         while left:
+            buffer = next(buffers)
             wanted = min(left, len(buffer))
             if self._cut is not None:
                 wanted = min(wanted, self._cut - self.received)
