@@ -22,6 +22,10 @@ from lamslsa._der import element, integer, object_identifier, octets, sequence
 __all__ = ["refused_response", "timestamp_info", "timestamp_response"]
 
 _SHA256_ID: Final = sequence(object_identifier("2.16.840.1.101.3.4.2.1"))
+_SHA2_IDS: Final = {
+    32: _SHA256_ID,
+    64: sequence(object_identifier("2.16.840.1.101.3.4.2.3")),
+}
 _ECDSA_SHA256_ID: Final = sequence(object_identifier("1.2.840.10045.4.3.2"))
 _SIGNED_DATA: Final = object_identifier("1.2.840.113549.1.7.2")
 _TST_INFO: Final = object_identifier("1.2.840.113549.1.9.16.1.4")
@@ -47,7 +51,7 @@ def timestamp_info(
 
     Args:
         at: the time.
-        imprint: SHA-256 of what is stamped.
+        imprint: SHA-256 or SHA-512 of what is stamped.
         serial: of the timestamp.
         accuracy: seconds and milliseconds.
         nonce: of the request.
@@ -55,7 +59,7 @@ def timestamp_info(
     return sequence(
         integer(1),
         _POLICY,
-        sequence(_SHA256_ID, octets(imprint)),
+        sequence(_SHA2_IDS[len(imprint)], octets(imprint)),
         integer(serial),
         element(_GENERALIZED_TIME, at.strftime("%Y%m%d%H%M%SZ").encode()),
         *([] if accuracy is None else [_accuracy(*accuracy)]),

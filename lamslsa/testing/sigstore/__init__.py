@@ -1,6 +1,7 @@
 """A whole Sigstore on loopback: OIDC issuer, Fulcio with CT log, Rekor v1 and v2, timestamp authority, TUF repository.
 
-Real formats and real cryptography with keys that live in memory; every service can fail, lie, or disagree about the
+For tests and demonstrations; **not for production**: keys live in memory, and anybody gets a token. Formats and
+cryptography are real, and every service can fail, lie, or disagree about the
 time. It needs what ``sigstore`` installs, and not ``sigstore`` itself, so it can judge other clients too.
 
 >>> with LocalSigstore() as sigstore:

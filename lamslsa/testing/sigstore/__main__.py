@@ -39,9 +39,11 @@ def _write(sigstore: LocalSigstore, folder: Path, subjects: list[str]) -> None:
         (folder / f"trust_config_v{rekor}.json").write_text(sigstore.trust_config_json(rekor), encoding="utf-8")
     (folder / "trusted_root.json").write_text(sigstore.trusted_root_json(), encoding="utf-8")
     (folder / "root.json").write_bytes(sigstore.make_tuf())
-    (folder / "token").write_text(sigstore.token(lifetime=_DAY), encoding="utf-8")
-    for number, subject in enumerate(subjects):
-        (folder / f"token{number}").write_text(sigstore.token(subject, lifetime=_DAY), encoding="utf-8")
+    tokens = {"token": sigstore.token(lifetime=_DAY)}
+    tokens |= {f"token{number}": sigstore.token(subject, lifetime=_DAY) for number, subject in enumerate(subjects)}
+    for name, token in tokens.items():
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(token, encoding="utf-8")
 
 
 if __name__ == "__main__":

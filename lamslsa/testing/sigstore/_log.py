@@ -51,14 +51,17 @@ class AppendOnlyLog:
         self._tree = MerkleTree()
         self._entries: list[bytes] = []
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def append(self, entry: bytes) -> Inclusion:
         """Add an entry."""
         with self._lock:
             self._entries.append(entry)
             return self._inclusion(self._tree.append(entry))
+
+    def head(self) -> tuple[int, bytes, str]:
+        """Size and root hash of the log as it is now, and its checkpoint."""
+        with self._lock:
+            size, root = len(self._tree), self._tree.root()
+            return size, root, self._checkpoint(size, root)
 
     def entry(self, index: int) -> tuple[bytes, Inclusion]:
         """An entry, and that it is in the log as it is now.
@@ -76,8 +79,6 @@ class AppendOnlyLog:
 
     def _inclusion(self, index: int) -> Inclusion:
         path, root, size = self._tree.path(index), self._tree.root(), len(self._tree)
-        text = f"{self._origin}\n{size}\n{b64(root)}\n"
-        signature = self.sign(text.encode(), foreign=self._faults.lies("checkpoint-foreign"))
         if self._faults.lies("proof-wrong"):
             path = [*path[:-1], bytes(32)] if path else [bytes(32)]
         return Inclusion(
@@ -85,5 +86,10 @@ class AppendOnlyLog:
             size=size,
             root=root,
             path=tuple(path),
-            checkpoint=f"{text}\n\u2014 {self._host} {b64(self.log_id[:_KEY_HINT_BYTES] + signature)}\n",
+            checkpoint=self._checkpoint(size, root),
         )
+
+    def _checkpoint(self, size: int, root: bytes) -> str:
+        text = f"{self._origin}\n{size}\n{b64(root)}\n"
+        signature = self.sign(text.encode(), foreign=self._faults.lies("checkpoint-foreign"))
+        return f"{text}\n\u2014 {self._host} {b64(self.log_id[:_KEY_HINT_BYTES] + signature)}\n"

@@ -34,12 +34,14 @@ Endpoint: TypeAlias = Literal[
     "rekor1",
     "rekor1-lookup",
     "rekor2",
+    "rekor2-lookup",
     "tsa",
     "tuf",
 ]
-"""What can fail on its own; rekor1 and rekor2 take entries, rekor1-lookup reads them."""
+"""What can fail on its own; rekor1 and rekor2 take entries, the lookups read."""
 
-Failure: TypeAlias = int | Literal["drop", "lose", "garble", "cut", "hang"]
+_Word: TypeAlias = Literal["drop", "lose", "garble", "cut", "hang"]
+Failure: TypeAlias = int | _Word
 """How an endpoint fails:
 
 - a status: that, and nothing done;
@@ -85,6 +87,7 @@ Lie: TypeAlias = Literal[
 """
 
 ENDPOINTS: Final[tuple[Endpoint, ...]] = get_args(Endpoint)
+_WORDS: Final[tuple[_Word, ...]] = get_args(_Word)
 LIES: Final[tuple[Lie, ...]] = get_args(Lie)
 
 
@@ -125,8 +128,8 @@ class Faults:
         """
         if endpoint not in ENDPOINTS:
             raise ValueError(f"expected one of {', '.join(ENDPOINTS)}, got {endpoint!r}")
-        if isinstance(failure, int) and not 200 <= failure <= 599:
-            raise ValueError(f"expected an HTTP status from 200 to 599, got {failure}")
+        if failure not in _WORDS and not (isinstance(failure, int) and 200 <= failure <= 599):
+            raise ValueError(f"expected an HTTP status from 200 to 599, or one of {', '.join(_WORDS)}, got {failure!r}")
         with self._lock:
             self._failures[endpoint] = _Planned(failure, skip, times)
 
@@ -157,8 +160,10 @@ class Faults:
             planned = self._lies.get(lie)
             return planned is not None and planned.next() is not None
 
-    def wait(self) -> None:
-        """Until faults are cleared."""
+    def wait(self, endpoint: Endpoint) -> None:
+        """Until the failure of an endpoint is cleared, which may have happened already."""
         with self._lock:
+            if endpoint not in self._failures:
+                return
             cleared = self._cleared
         cleared.wait()

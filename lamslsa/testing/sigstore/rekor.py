@@ -58,7 +58,7 @@ class RekorV1:
         self.public_key = key.public_key()
         self.log_id = fingerprint(self.public_key)
         origin = f"{HOST_V1} - {_TREE_ID}"
-        self.log = AppendOnlyLog(
+        self._log = AppendOnlyLog(
             host=HOST_V1, origin=origin, key=key, foreign=foreign, log_id=self.log_id, faults=faults
         )
         self._lock = threading.Lock()
@@ -70,6 +70,7 @@ class RekorV1:
         """What it answers."""
         return (
             Route(endpoint="rekor1", method="POST", path=_ENTRIES_V1, answer=self._add),
+            Route(endpoint="rekor1-lookup", method="GET", path="/api/v1/log", answer=self._head),
             Route(endpoint="rekor1-lookup", method="GET", path=_ENTRIES_V1, answer=self._look_up),
             Route(endpoint="rekor1-lookup", method="GET", path=f"{_ENTRIES_V1}/", answer=self._look_up_uuid),
         )
@@ -95,9 +96,14 @@ class RekorV1:
                     status=409,
                     headers={"Location": f"{_ENTRIES_V1}/{uuid}"},
                 )
-            index = self._index[uuid] = self.log.append(body).index
+            index = self._index[uuid] = self._log.append(body).index
             self._times.append(int(self.clock.now().timestamp()))
         return index
+
+    def _head(self, _: Request) -> Reply:
+        size, root, checkpoint = self._log.head()
+        tree = {"treeSize": size, "rootHash": root.hex(), "signedTreeHead": checkpoint, "treeID": str(_TREE_ID)}
+        return json_reply({**tree, "inactiveShards": []})
 
     def _look_up(self, request: Request) -> Reply:
         return self._found(int(request.query["logIndex"]))
@@ -112,7 +118,7 @@ class RekorV1:
         return json_reply(self._answer(index))
 
     def _answer(self, index: int) -> dict[str, Any]:
-        body, inclusion = self.log.entry(index)
+        body, inclusion = self._log.entry(index)
         time = self._times[index]
         promised: dict[str, Any] = {
             "body": b64(body),
@@ -121,7 +127,7 @@ class RekorV1:
             "logIndex": index,
         }
         over = {**promised, "integratedTime": time - 3600} if self._faults.lies("promise-other-time") else promised
-        promise = self.log.sign(rfc8785.dumps(over), foreign=self._faults.lies("promise-foreign"))
+        promise = self._log.sign(rfc8785.dumps(over), foreign=self._faults.lies("promise-foreign"))
         verification = {"signedEntryTimestamp": b64(promise), "inclusionProof": _proof_v1(inclusion)}
         if self._faults.lies("promise-missing"):
             del verification["signedEntryTimestamp"]
@@ -141,14 +147,20 @@ class RekorV2:
         self.public_key = key.public_key()
         # C2SP signed-note: the id of an Ed25519 key
         self.log_id = hashlib.sha256(HOST_V2.encode() + b"\n\x01" + spki(self.public_key)[-32:]).digest()
-        self.log = AppendOnlyLog(
+        self._log = AppendOnlyLog(
             host=HOST_V2, origin=HOST_V2, key=key, foreign=foreign, log_id=self.log_id, faults=faults
         )
 
     @property
     def routes(self) -> tuple[Route, ...]:
         """What it answers."""
-        return (Route(endpoint="rekor2", method="POST", path="/api/v2/log/entries", answer=self._add),)
+        return (
+            Route(endpoint="rekor2", method="POST", path="/api/v2/log/entries", answer=self._add),
+            Route(endpoint="rekor2-lookup", method="GET", path="/api/v2/checkpoint", answer=self._head),
+        )
+
+    def _head(self, _: Request) -> Reply:
+        return Reply(body=self._log.head()[2].encode(), media_type="text/plain; charset=utf-8")
 
     def _add(self, request: Request) -> Reply:
         proposed = object_of(request.body)["hashedRekordRequestV002"]
@@ -166,7 +178,7 @@ class RekorV2:
         logged = {"data": {"algorithm": algorithm, "digest": b64(digest)}, "signature": _without_none(signature)}
         spec: dict[str, Any] = {"hashedRekordV002": logged}
         body = rfc8785.dumps({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec})
-        return json_reply(self._entry(body, self.log.append(body)), status=201)
+        return json_reply(self._entry(body, self._log.append(body)), status=201)
 
     def _entry(self, body: bytes, inclusion: Inclusion) -> dict[str, Any]:
         return {

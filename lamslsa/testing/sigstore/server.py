@@ -75,7 +75,7 @@ class Server:
         if isinstance(failure, int):
             return _refusal(RefusedError("this service is made to fail", status=failure))
         if failure == "hang":
-            self._faults.wait()
+            self._faults.wait(route.endpoint)
         if failure in {"drop", "hang"}:
             return None
         reply = _answer(route, request)

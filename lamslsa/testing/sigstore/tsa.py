@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from typing import Final
 
 from lamslsa.testing.sigstore._http import RefusedError, Reply, Request, Route
 from lamslsa.testing.sigstore._pki import make_root
@@ -13,11 +14,15 @@ from lamslsa.testing.timestamps import refused_response, timestamp_info, timesta
 
 __all__ = ["PATH", "TimestampAuthority"]
 
-PATH = "/api/v1/timestamp"
+PATH: Final = "/api/v1/timestamp"
+_ALGORITHMS: Final = {
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+}
 
 
 class TimestampAuthority:
-    """Stamps digests (SHA-256).
+    """Stamps digests of SHA-256 and SHA-512.
 
     Args:
         faults: what goes wrong.
@@ -44,18 +49,19 @@ class TimestampAuthority:
         """The response to a request (TimeStampReq, DER).
 
         Raises:
-            RefusedError: not a request over a SHA-256 digest.
+            RefusedError: not a request over such a digest.
+            ValueError: not a request.
         """
         from rfc3161_client._rust import parse_timestamp_request  # the package has no public reader of requests
 
         parsed = parse_timestamp_request(query)
-        imprint = parsed.message_imprint.message
-        if len(imprint) != hashlib.sha256().digest_size:
-            raise RefusedError("expected a digest of SHA-256")
+        imprint, algorithm = parsed.message_imprint.message, parsed.message_imprint.hash_algorithm.dotted_string
+        if algorithm not in _ALGORITHMS or len(imprint) != hashlib.new(_ALGORITHMS[algorithm]).digest_size:
+            raise RefusedError(f"expected a digest of SHA-256 or SHA-512, got one of {algorithm}")
         if self._faults.lies("timestamp-refused"):
             return refused_response()
         if self._faults.lies("timestamp-other-data"):
-            imprint = hashlib.sha256(imprint).digest()
+            imprint = hashlib.new(_ALGORITHMS[algorithm], imprint).digest()
         nonce = parsed.nonce
         if nonce is not None and self._faults.lies("timestamp-other-nonce"):
             nonce += 1

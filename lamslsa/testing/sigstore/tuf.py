@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.testing.sigstore._http import RefusedError, Reply, Request, Route
+from lamslsa.testing.sigstore._pki import YEAR
 from lamslsa.testing.sigstore.clock import Clock
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Repository:
     """One key signs every role; each publication is a new version of the targets under the same root.
 
     Args:
-        clock: dates metadata, which expires after thirty days.
+        clock: dates metadata, which expires after thirty days; the root's in ten years.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -72,7 +73,7 @@ class Repository:
         }
         if _ROOT not in self._files:
             self._signer = _make_signer()
-            root = metadata[_ROOT] = Root(expires=expires)
+            root = metadata[_ROOT] = Root(expires=expires + 10 * YEAR)
             for role in ("root", "targets", "snapshot", "timestamp"):
                 root.add_key(self._signer.public_key, role)
         for name, signed in metadata.items():
