@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
-from lamslsa._cli import ui
-from lamslsa._cli.inputs import passphrase_option, read_passphrase
+from lamslsa._cli import signing, ui
 from lamslsa._files import refuse_existing, replace_file
 from lamslsa.artifact import hash_artifact
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS, refuse_path
@@ -24,10 +22,9 @@ __all__ = ["command"]
     type=click.Path(path_type=Path),
     help="New file with the signature.  [default: MODEL/model.sig]",
 )
-@click.option("--key", required=True, help="Private key that signs: a file (lamslsa keygen), env://NAME or pkcs11:….")
-@passphrase_option
+@signing.options
 @ui.options
-def command(model: Path, signature: Path | None, key: str, passphrase_file: Path | None, output: ui.Output) -> int:
+def command(model: Path, signature: Path | None, make_signer: signing.MakeSigner, output: ui.Output) -> int:
     """Sign every file of MODEL, a folder, by OpenSSF model signing; `model_signing verify` reads it.
 
     Such a signature says who made these files, and nothing about how. A policy can ask for one on an ingredient.
@@ -35,10 +32,9 @@ def command(model: Path, signature: Path | None, key: str, passphrase_file: Path
     \b
     Example:
       lamslsa sign-model ./model --key keys/maker.key
-      lamslsa sign-model ./model --key keys/maker.key --signature maker.sig
+      lamslsa sign-model ./model --keyless --yes --signature maker.sig
     """
     from lamslsa.model_signature import git_paths, key_bundle, statement
-    from lamslsa.sign.sources import open_key
 
     signature = model / "model.sig" if signature is None else signature
     if model.is_file():
@@ -48,22 +44,23 @@ def command(model: Path, signature: Path | None, key: str, passphrase_file: Path
             hint="put the file into a folder and sign that",
         )
     refuse_existing(signature)
+    if model.is_dir() and not signature.parent.is_dir():
+        raise click.UsageError(f"expected --signature in a folder that exists, got {signature}")
     ignored = _below(model, signature)
-    with open_key(key, passphrase=read_passphrase(passphrase_file), environment=os.environ) as signer:
-        line = output.progress()
-        manifest = hash_artifact(
-            model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B")
-        )
-        payload = statement(manifest, name=model.resolve().name, ignored=ignored)
-        replace_file(signature, key_bundle(signer.sign(payload), signer.public_pem))
-        identity = signer.identity
+    line = output.progress()
+    manifest = hash_artifact(model, "model", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
+    payload = statement(manifest, name=model.resolve().name, ignored=ignored)
+    with make_signer(output, [payload]) as signer:
+        bundle, public_pem = signer.sign(payload), getattr(signer, "public_pem", None)
+        described, identity = signing.described(signer), signer.identity
+    replace_file(signature, bundle if public_pem is None else key_bundle(bundle, public_pem))
     if left_out := git_paths(manifest.files):
         output.note(f"{left_out[0]} is signed too: model_signing verify needs --no-ignore-git-paths")
     output.result(
         f"{signature}\n{len(manifest.files)} files signed by {ui.plain(identity)}",
         {
             "signature": str(signature),
-            "signer": identity,
+            **described,
             "model": f"sha256:{manifest.sha256}",
             "files": len(manifest.files),
         },

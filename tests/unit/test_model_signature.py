@@ -326,12 +326,15 @@ def test_a_bundle_of_another_key(signer: KeySigner) -> None:
     assert caught.value.reason == "signature-key"
 
 
-def test_a_bundle_that_is_in_a_log(signer: KeySigner) -> None:
+def test_witnesses_stay(signer: KeySigner) -> None:
     value = json.loads(signer.sign(payload()))
-    value["verificationMaterial"]["tlogEntries"] = [{"logIndex": "1"}]
-    with pytest.raises(FormatError) as caught:
-        key_bundle(_codec.dumps(value), signer.public_pem)
-    assert caught.value.reason == "model-signature-logged"
+    witnesses = {
+        "tlogEntries": [{"logIndex": "1"}],
+        "timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]},
+    }
+    value["verificationMaterial"] |= witnesses
+    named = json.loads(key_bundle(_codec.dumps(value), signer.public_pem))["verificationMaterial"]
+    assert {name: part for name, part in named.items() if name != "publicKey"} == witnesses
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"mediaType": "x"}'])
