@@ -18,7 +18,7 @@ from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.predicates import Evaluation
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
-from lamslsa.sign.interface import BundleVerifier, Envelope
+from lamslsa.sign.interface import BundleVerifier, Envelope, Signature
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
@@ -134,7 +134,7 @@ class Refuses:
     reason: str
     message: str
 
-    def verify(self, envelope: Envelope) -> None:
+    def verify(self, envelope: Envelope) -> Signature:
         del envelope
         raise VerificationError(self.message, reason=self.reason)
 

@@ -111,7 +111,8 @@ def test_times_of_the_statement_say_nothing_of_its_evidence(keys: dict[str, KeyS
         StoredBundle(source="evaluation.sigstore.json", data=keys["trainer"].sign(PAYLOAD)),
         StoredBundle(source="evidence.sigstore.json", data=keys["auditor"].sign(evidence)),
     ]
-    identities = {"trainer": Dated(keys["trainer"].verifier(), (THEN,)), "auditor": keys["auditor"].verifier()}
+    identities: dict[str, BundleVerifier] = {"auditor": keys["auditor"].verifier()}
+    identities["trainer"] = Dated(keys["trainer"].verifier(), (THEN,))
     outcome = verify_bundles(bundles, TrustMaterial(identities=identities, at=LATER, now=LATER))
     assert not outcome.attestations[0].evidence
     assert [time.at for time in outcome.attestations[0].signatures[0].signature.witnessed.times] == [THEN]
