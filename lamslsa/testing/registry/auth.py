@@ -73,7 +73,7 @@ class Bearer:
 
     accounts: Mapping[str, Account]
     anonymous_pull: bool = False
-    lifetime_s: float = 300.0
+    lifetime_s: int = 300
     names: tuple[Literal["token", "access_token"], ...] = ("token", "access_token")
     elsewhere: bool = False
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from lamslsa.testing.registry import Behaviour, CutRequest, Fault, LoseAnswer, Registry
+from lamslsa.testing.registry.messages import Body
 
 DATA = bytes(range(256)) * 8
 DIGEST = "sha256:" + hashlib.sha256(DATA).hexdigest()
@@ -116,6 +121,22 @@ def test_upload_larger_than_a_block(registry: Registry, ask: Ask, begun: str, di
     assert registry.requests[-1].received == len(data)
 
 
+def test_a_body_is_read_in_blocks() -> None:
+    class Zeros:
+        def readinto(self, buffer: memoryview, /) -> int:
+            return len(buffer)
+
+        def readline(self, limit: int, /) -> bytes:
+            raise AssertionError
+
+    headers = Message()
+    headers["Content-Length"] = str(1 << 50)
+    blocks = Body(Zeros(), headers, cut=None).blocks()
+    seen = [next(blocks) for _ in range(4)]
+    assert {len(block) for block in seen} == {1 << 20}
+    assert (seen[0].obj is seen[2].obj, seen[0].obj is seen[1].obj) == (True, False)
+
+
 def test_upload_in_chunks(ask: Ask, begun: str) -> None:
     for start, stop in ((0, 1000), (1000, 2000)):
         answer = ask("PATCH", begun, body=DATA[start:stop], headers={"Content-Range": f"{start}-{stop - 1}"})
@@ -186,8 +207,49 @@ def test_a_client_that_goes_away(registry: Registry, ask: Ask, begun: str) -> No
     with socket.create_connection((address.hostname, address.port)) as connection:
         connection.sendall(f"PATCH {begun} HTTP/1.1\r\nContent-Length: 2048\r\n\r\n".encode() + DATA[:300])
         connection.shutdown(socket.SHUT_WR)
-        assert connection.recv(1) == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
     assert ask("GET", begun).headers["Range"] == "0-299"
+
+
+def test_a_request_waits_for_the_upload_and_finds_it_finished(registry: Registry, ask: Ask, begun: str) -> None:
+    address = urlsplit(registry.url)
+    found: list[int] = []
+    second = threading.Thread(target=lambda: found.append(finish(ask, begun).status))
+    with socket.create_connection((address.hostname, address.port)) as first:
+        first.sendall(f"PUT {begun}?digest={DIGEST} HTTP/1.1\r\nContent-Length: 2048\r\n\r\n".encode() + DATA[:300])
+        while not registry.uploads._begun[begun.rsplit("/", 1)[1]].lock.locked():
+            time.sleep(0.001)
+        second.start()
+        second.join(0.02)
+        assert found == []
+        first.sendall(DATA[300:])
+        assert first.recv(20).startswith(b"HTTP/1.1 201 ")
+        second.join()
+    assert found == [404]
+    assert ask("GET", BLOB).data == DATA
+
+
+@pytest.mark.parametrize("end", [b"", b"5\r\nab", b"x\r\n", b"2\r\nab\r\n"])
+def test_a_stream_that_breaks_off(registry: Registry, ask: Ask, begun: str, end: bytes) -> None:
+    address = urlsplit(registry.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        head = f"PATCH {begun} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        connection.sendall(head + b"3\r\n" + DATA[:3] + b"\r\n" + end)
+        connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert ask("GET", begun).headers["Range"] == f"0-{4 if b'ab' in end else 2}"
+
+
+def test_the_end_of_a_stream_may_have_fields(registry: Registry, ask: Ask, begun: str) -> None:
+    address = urlsplit(registry.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        head = f"PATCH {begun} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        connection.sendall(head + b"3;a=b\r\n" + DATA[:3] + b"\r\n0\r\nX-Sum: 1\r\n\r\nGET /v2/ HTTP/1.1\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answers.count(b"HTTP/1.1 20") == 2
 
 
 def test_mount(registry: Registry, ask: Ask, blob: str) -> None:

@@ -154,6 +154,11 @@ def test_a_redirect_to_a_host_with_a_name(registry: Registry, ask: Ask, blob: st
     assert ask("GET", blob).headers["Location"] == "https://example.invalid/bucket" + blob
 
 
+def test_elsewhere_redirects_to_itself(registry: Registry, ask: Ask, blob: str) -> None:
+    registry.elsewhere.faults.add(Fault("GET", "", Redirect()))
+    assert ask("GET", registry.elsewhere.url + blob).headers["Location"] == registry.elsewhere.url + blob
+
+
 def test_elsewhere_has_blobs_and_faults_and_nothing_more(registry: Registry, ask: Ask, blob: str) -> None:
     there = registry.elsewhere
     there.faults.add(Fault("GET", "", Shorten(1)))

@@ -97,8 +97,7 @@ def test_closing_does_not_wait_for_clients(tmp_path: Path, pool: urllib3.PoolMan
     assert failed.is_set()
 
 
-def test_blobs_are_streamed(serve: Callable[..., Registry], ask: Ask) -> None:
-    """Neither way is a blob in memory as a whole: the file is sparse and larger than what may be allocated."""
+def test_a_blob_may_be_larger_than_memory(serve: Callable[..., Registry], ask: Ask) -> None:
     registry = serve()
     digest = registry.contents.add_blob("a", b"")
     os.truncate(registry.contents.blob_path(digest), 1 << 40)
