@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from lamslsa._cli import ui
-from lamslsa._cli.stores import Stores, attached_document, attached_lines, exit_code, store_options
+from lamslsa._cli import stores, ui
 from lamslsa.errors import FormatError
 from lamslsa.store import DEFAULT_FOLDER, StoredBundle, open_store
 
@@ -18,9 +17,9 @@ __all__ = ["command"]
 @click.command("attach")
 @click.argument("reference", metavar="STORE")
 @click.argument("bundles", metavar="BUNDLE...", nargs=-1, required=True, type=click.Path())
-@store_options
+@stores.options
 @ui.options
-def command(reference: str, bundles: tuple[str, ...], stores: Stores, output: ui.Output) -> int:
+def command(reference: str, bundles: tuple[str, ...], options: stores.StoreOptions, output: ui.Output) -> int:
     """Keep each BUNDLE beside the artifact in STORE: *.sigstore.json, *.intoto.jsonl, or folders of them.
 
     Bundles that are there already are left alone. Nothing is verified about them: lamslsa verify does that.
@@ -33,12 +32,11 @@ def command(reference: str, bundles: tuple[str, ...], stores: Stores, output: ui
     from lamslsa.store.transfer import attach
 
     is_folder = Path(reference).name == DEFAULT_FOLDER
-    opened = stores.bundles(reference, output) if is_folder else stores.artifact(reference, output)
-    with opened as store:
-        attached = attach(_read(bundles), store)
-    lines = [*(f"attached  {ui.plain(place)}" for place in attached.copied), *attached_lines(attached)]
-    output.result("\n".join(lines), attached_document(attached))
-    return exit_code(attached)
+    store = stores.open_bundles(reference, options) if is_folder else stores.open_model(reference, options)
+    attached = attach(_read(bundles), store)
+    lines = [*(f"attached  {ui.plain(place)}" for place in attached.copied), *stores.attached_lines(attached)]
+    output.result("\n".join(lines), stores.attached_document(attached))
+    return stores.exit_code(attached)
 
 
 def _read(references: Sequence[str]) -> Iterator[StoredBundle]:

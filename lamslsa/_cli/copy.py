@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lamslsa._cli import ui
-from lamslsa._cli.stores import Stores, kind_option, store_options, transfer
+from lamslsa._cli import stores, ui
 from lamslsa.artifact import Kind
 
 __all__ = ["command"]
@@ -14,11 +13,13 @@ __all__ = ["command"]
 @click.command("copy")
 @click.argument("source", metavar="SRC")
 @click.argument("destination", metavar="DEST")
-@kind_option
+@stores.kind_option
 @click.option("--no-attestations", is_flag=True, help="Leave the bundles behind.")
-@store_options
+@stores.options
 @ui.options
-def command(source: str, destination: str, kind: Kind, no_attestations: bool, stores: Stores, output: ui.Output) -> int:
+def command(
+    source: str, destination: str, kind: Kind, no_attestations: bool, options: stores.StoreOptions, output: ui.Output
+) -> int:
     """Copy the artifact SRC and its bundles to the store DEST.
 
     A store is PATH, hub:PATH, oci-layout:PATH[:TAG] or oci://HOST/REPOSITORY[:TAG], each with an optional
@@ -29,4 +30,6 @@ def command(source: str, destination: str, kind: Kind, no_attestations: bool, st
       lamslsa copy oci://registry.example/census:v1 oci-layout:./layout:v1
       lamslsa copy hub:./clone ./model
     """
-    return transfer(source, destination, stores=stores, kind=kind, attestations=not no_attestations, output=output)
+    return stores.transfer(
+        source, destination, options=options, kind=kind, attestations=not no_attestations, output=output
+    )

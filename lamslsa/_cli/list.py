@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from lamslsa import statement
-from lamslsa._cli import ui
-from lamslsa._cli.stores import Stores, store_options
+from lamslsa._cli import stores, ui
 from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.sign.interface import Envelope
 from lamslsa.store import DEFAULT_FOLDER, DirectoryStore, StoredBundle
@@ -34,9 +33,9 @@ class _Row:
 
 @click.command("list")
 @click.argument("reference", metavar="STORE")
-@store_options
+@stores.options
 @ui.options
-def command(reference: str, stores: Stores, output: ui.Output) -> int:
+def command(reference: str, options: stores.StoreOptions, output: ui.Output) -> int:
     """List the bundles beside the artifact in STORE, or in a folder or file of bundles. Nothing is verified.
 
     \b
@@ -45,15 +44,14 @@ def command(reference: str, stores: Stores, output: ui.Output) -> int:
       lamslsa list oci://registry.example/census:v1 --format json
     """
     is_artifact = (Path(reference) / DEFAULT_FOLDER).is_dir()
-    opened = stores.artifact(reference, output) if is_artifact else stores.bundles(reference, output)
-    with opened as store:
-        if isinstance(store, DirectoryStore) and not store.path.exists():
-            raise FormatError(
-                f"expected a store, got nothing at {reference}",
-                reason="list-missing",
-                hint="name a model, a folder or file of bundles, or a store",
-            )
-        rows = [row for found in store.bundles() for row in _rows(found)]
+    store = stores.open_model(reference, options) if is_artifact else stores.open_bundles(reference, options)
+    if isinstance(store, DirectoryStore) and not store.path.exists():
+        raise FormatError(
+            f"expected a store, got nothing at {reference}",
+            reason="list-missing",
+            hint="name a model, a folder or file of bundles, or a store",
+        )
+    rows = [row for found in store.bundles() for row in _rows(found)]
     output.result(_text(rows), {"verified": False, "bundles": [_document(row) for row in rows]})
     return 0
 

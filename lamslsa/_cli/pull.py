@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lamslsa._cli import ui
-from lamslsa._cli.stores import Stores, kind_option, store_options, transfer
+from lamslsa._cli import stores, ui
 from lamslsa.artifact import Kind
 
 __all__ = ["command"]
@@ -14,11 +13,13 @@ __all__ = ["command"]
 @click.command("pull")
 @click.argument("source", metavar="SRC")
 @click.argument("folder", metavar="FOLDER", type=click.Path())
-@kind_option
+@stores.kind_option
 @click.option("--no-attestations", is_flag=True, help="Leave the bundles behind.")
-@store_options
+@stores.options
 @ui.options
-def command(source: str, folder: str, kind: Kind, no_attestations: bool, stores: Stores, output: ui.Output) -> int:
+def command(
+    source: str, folder: str, kind: Kind, no_attestations: bool, options: stores.StoreOptions, output: ui.Output
+) -> int:
     """Get the artifact SRC and its bundles into FOLDER, which is new, empty, or holds this very artifact.
 
     Every file is compared with its digest. A pull that was interrupted is repeated and goes on where it stopped.
@@ -29,4 +30,4 @@ def command(source: str, folder: str, kind: Kind, no_attestations: bool, stores:
       lamslsa pull oci-layout:./layout:v1 ./model
       lamslsa pull oci://registry.example/census:v1 ./model --no-attestations
     """
-    return transfer(source, folder, stores=stores, kind=kind, attestations=not no_attestations, output=output)
+    return stores.transfer(source, folder, options=options, kind=kind, attestations=not no_attestations, output=output)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lamslsa._cli import ui
-from lamslsa._cli.stores import Stores, kind_option, store_options, transfer
+from lamslsa._cli import stores, ui
 from lamslsa.artifact import Kind
 
 __all__ = ["command"]
@@ -14,11 +13,13 @@ __all__ = ["command"]
 @click.command("push")
 @click.argument("model", metavar="MODEL")
 @click.argument("destination", metavar="DEST")
-@kind_option
+@stores.kind_option
 @click.option("--no-attestations", is_flag=True, help="Leave the bundles beside it behind.")
-@store_options
+@stores.options
 @ui.options
-def command(model: str, destination: str, kind: Kind, no_attestations: bool, stores: Stores, output: ui.Output) -> int:
+def command(
+    model: str, destination: str, kind: Kind, no_attestations: bool, options: stores.StoreOptions, output: ui.Output
+) -> int:
     """Put MODEL and the bundles beside it into the store DEST, and print the reference that names exactly this.
 
     Its digest there is its identity. A push that was interrupted is repeated; what has arrived is not sent again.
@@ -28,4 +29,6 @@ def command(model: str, destination: str, kind: Kind, no_attestations: bool, sto
       lamslsa push ./model oci-layout:./layout:v1
       lamslsa push adult.data oci://registry.example/census:train --kind dataset
     """
-    return transfer(model, destination, stores=stores, kind=kind, attestations=not no_attestations, output=output)
+    return stores.transfer(
+        model, destination, options=options, kind=kind, attestations=not no_attestations, output=output
+    )

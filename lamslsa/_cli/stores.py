@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,75 +13,62 @@ import click
 
 from lamslsa._cli import ui
 from lamslsa.artifact import Kind, Progress
-from lamslsa.store import ArtifactStore, Store, open_artifact_store, open_store
-from lamslsa.store.transfer import Attached, Copied
+from lamslsa.artifact.manifest import Manifest
+from lamslsa.store import (
+    ArtifactStore,
+    FolderStore,
+    HubStore,
+    ImageLayoutStore,
+    Store,
+    is_scheme,
+    open_artifact_store,
+    open_store,
+)
+from lamslsa.store.interface import Report
+from lamslsa.store.transfer import Attached, Copied, compare, copy
 
 if TYPE_CHECKING:
     from lamslsa.store.oci import Options
 
-__all__ = ["Stores", "attached_document", "attached_lines", "exit_code", "kind_option", "store_options", "transfer"]
+__all__ = [
+    "StoreOptions",
+    "attached_document",
+    "attached_lines",
+    "exit_code",
+    "is_absent",
+    "kind_option",
+    "name_of",
+    "open_bundles",
+    "open_model",
+    "options",
+    "transfer",
+    "verify_files",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=Store)
 _REGISTRY = "oci://"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """Opens stores by their references, as the options of a command say.
+class StoreOptions:
+    """How registries are reached.
 
     Attributes:
-        plain_http: reach a registry on this machine without TLS.
+        plain_http: without TLS; only on this machine.
         ca_file: certificate authorities to trust beside the system's; None for no others.
     """
 
-    plain_http: bool
-    ca_file: Path | None
-
-    @contextlib.contextmanager
-    def artifact(self, reference: str, output: ui.Output, *, kind: Kind = "model") -> Iterator[ArtifactStore]:
-        """The store of an artifact; its connections are closed at the end of the block.
-
-        Raises:
-            FormatError: no such reference.
-        """
-        with _closing(open_artifact_store(reference, kind=kind, options=self._options(reference, output))) as store:
-            yield store
-
-    @contextlib.contextmanager
-    def bundles(self, reference: str, output: ui.Output) -> Iterator[Store]:
-        """The store of bundles; its connections are closed at the end of the block.
-
-        Raises:
-            FormatError: no such reference.
-        """
-        with _closing(open_store(reference, options=self._options(reference, output))) as store:
-            yield store
-
-    def _options(self, reference: str, output: ui.Output) -> Options | None:
-        if not reference.startswith(_REGISTRY):
-            return None
-        from lamslsa.store.oci import Options
-
-        return Options(
-            plain_http=self.plain_http, authorities=self.ca_file, environ=dict(os.environ), notify=output.note
-        )
+    plain_http: bool = False
+    ca_file: Path | None = None
 
 
-@contextlib.contextmanager
-def _closing(store: Any) -> Iterator[Any]:
-    try:
-        yield store
-    finally:
-        if hasattr(store, "close"):
-            store.close()
-
-
-def store_options(command: F) -> F:
-    """Add ``--plain-http`` and ``--ca-file``, handed on as one `Stores` named ``stores``."""
+def options(command: F) -> F:
+    """Add ``--plain-http`` and ``--ca-file``, handed on as one `StoreOptions` named ``options``."""
 
     @functools.wraps(command)
     def decorated(*args: Any, plain_http: bool, ca_file: Path | None, **kwargs: Any) -> Any:
-        return command(*args, stores=Stores(plain_http=plain_http, ca_file=ca_file), **kwargs)
+        return command(*args, options=StoreOptions(plain_http=plain_http, ca_file=ca_file), **kwargs)
 
     plain = click.option(
         "--plain-http", is_flag=True, help="Reach a registry without TLS; only if it is on this machine."
@@ -93,6 +79,69 @@ def store_options(command: F) -> F:
         help="Certificates (PEM) of authorities to trust beside the system's, for registries.",
     )
     return plain(ca_file(decorated))  # type: ignore[return-value]  # click keeps the callable
+
+
+def open_model(reference: str, options: StoreOptions, *, kind: Kind = "model") -> ArtifactStore:
+    """The store of an artifact; its connections are closed when the command ends.
+
+    Raises:
+        FormatError: no such reference.
+    """
+    return _closed_at_the_end(open_artifact_store(reference, kind=kind, options=_registry_options(reference, options)))
+
+
+def open_bundles(reference: str, options: StoreOptions) -> Store:
+    """The store of bundles that a reference names; its connections are closed when the command ends.
+
+    Raises:
+        FormatError: no such reference.
+    """
+    return _closed_at_the_end(open_store(reference, options=_registry_options(reference, options)))
+
+
+def is_absent(reference: str) -> bool:
+    """Whether a reference is a path with nothing there."""
+    return not is_scheme(reference) and not Path(reference).exists()
+
+
+def name_of(store: ArtifactStore) -> str:
+    """The name of an artifact, for people: that of its folder, file or repository."""
+    if isinstance(store, FolderStore | HubStore | ImageLayoutStore):
+        return store.path.resolve().name
+    return store.reference.partition("@")[0].rpartition("/")[2].partition(":")[0]
+
+
+def verify_files(store: ArtifactStore, manifest: Manifest, report: Report) -> None:
+    """Read every file of an artifact whose manifest was not computed from its files, and compare it.
+
+    Raises:
+        FormatError: a file has other bytes than the manifest says.
+        UnavailableError: the store cannot be reached.
+    """
+    if not isinstance(store, FolderStore | HubStore):
+        compare(store, manifest, report)
+
+
+def _closed_at_the_end(store: S) -> S:
+    context, close = click.get_current_context(silent=True), getattr(store, "close", None)
+    if context is not None and close is not None:
+        context.call_on_close(close)
+    return store
+
+
+def _registry_options(reference: str, options: StoreOptions) -> Options | None:
+    if not reference.startswith(_REGISTRY):
+        return None
+    from lamslsa.store.oci import Options
+
+    context = click.get_current_context(silent=True)
+    quiet = context is not None and context.params.get("quiet")
+    return Options(
+        plain_http=options.plain_http,
+        authorities=options.ca_file,
+        environ=dict(os.environ),
+        notify=(lambda _: None) if quiet else ui.note,
+    )
 
 
 def kind_option(command: F) -> F:
@@ -106,22 +155,27 @@ def kind_option(command: F) -> F:
     )(command)
 
 
-def transfer(source: str, target: str, *, stores: Stores, kind: Kind, attestations: bool, output: ui.Output) -> int:
+def transfer(
+    source: str, target: str, *, options: StoreOptions, kind: Kind, attestations: bool, output: ui.Output
+) -> int:
     """Copy an artifact and its bundles, print what came of it, and return the exit code.
 
     Raises:
         FormatError: there is no artifact, or the target is taken.
         UnavailableError: a store cannot be reached.
     """
-    from lamslsa.store.transfer import copy
-
     line = output.progress()
 
     def stage(name: str) -> Callable[[Progress], None]:
         return lambda at: line(name, at.bytes_done, at.bytes_total, "B")
 
-    with stores.artifact(source, output, kind=kind) as origin, stores.artifact(target, output, kind=kind) as place:
-        copied = copy(origin, place, attestations=attestations, report=stage("copying"), hashing=stage("hashing"))
+    copied = copy(
+        open_model(source, options, kind=kind),
+        open_model(target, options, kind=kind),
+        attestations=attestations,
+        report=stage("copying"),
+        hashing=stage("hashing"),
+    )
     output.result("\n".join(_copied_lines(copied, attestations)), _copied_document(copied))
     return exit_code(copied.bundles)
 

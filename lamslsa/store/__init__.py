@@ -37,6 +37,7 @@ __all__ = [
     "ImageLayoutStore",
     "Store",
     "StoredBundle",
+    "is_scheme",
     "open_artifact_store",
     "open_store",
 ]
@@ -45,6 +46,11 @@ _REGISTRY: Final = "oci://"
 _KNOWN: Final = (HUB, IMAGE_LAYOUT, _REGISTRY)
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|.*@sha256:)")
 _HINT: Final = "stores are PATH, hub:PATH, oci-layout:PATH[:TAG], oci://HOST/REPOSITORY[:TAG], each with [@sha256:…]"
+
+
+def is_scheme(reference: str) -> bool:
+    """Whether a reference names its kind of store, and so is no path."""
+    return reference.startswith(_KNOWN)
 
 
 def open_store(reference: str, *, options: Options | None = None) -> Store:
@@ -60,7 +66,7 @@ def open_store(reference: str, *, options: Options | None = None) -> Store:
     Raises:
         FormatError: an unknown address, an empty reference, or a file that is no bundle file.
     """
-    if reference.startswith(_KNOWN):
+    if is_scheme(reference):
         return open_artifact_store(reference, options=options)
     if not reference or _SCHEME.match(reference):
         raise _unknown(reference)

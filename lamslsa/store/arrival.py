@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import stat
@@ -31,10 +32,12 @@ from lamslsa.store.interface import ArtifactStore, Report
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["BLOCK", "Counted", "arrive", "each_file", "folder_at", "open_part"]
+__all__ = ["BLOCK", "Counted", "arrive", "each_file", "folder_at", "open_part", "read_through"]
 
 Counted = Callable[[int], None]
 """Told how many bytes more have arrived; fewer than none when a file starts anew."""
+
+_Keep = Callable[[bytes, int], None]
 
 BLOCK: Final = 1024 * 1024
 _THREADS: Final = 4
@@ -150,23 +153,20 @@ def arrive(fd: int, file: FileEntry, source: ArtifactStore, counted: Counted) ->
         FormatError: the source has other bytes; nothing of them stays.
         UnavailableError: the source cannot be reached, or the disk not be written.
     """
+    keep = functools.partial(_write, fd)
     try:
-        resumed = _resume(fd, file)
-        counted(resumed.size)
-        partly = resumed.size > 0
-        _continue(fd, file, source, resumed, counted)
-        if not resumed.complete(file) and partly:
-            counted(-resumed.size)
+        arrived = _resume(fd, file)
+        counted(arrived.size)
+        resumed = arrived.size > 0
+        _continue(file, source, arrived, keep, counted)
+        if resumed and not arrived.complete(file):
+            counted(-arrived.size)
             os.ftruncate(fd, 0)
-            resumed = _Arrived()
-            _continue(fd, file, source, resumed, counted)
-        if not resumed.complete(file):
+            arrived = _Arrived()
+            _continue(file, source, arrived, keep, counted)
+        if not arrived.complete(file):
             os.ftruncate(fd, 0)
-            raise FormatError(
-                f"expected sha256:{file.sha256} and {file.size} bytes in {file.path!a}, got other bytes",
-                reason="store-file-digest",
-                hint="the source was damaged or tampered with",
-            )
+            _refuse_other(file)
         os.fsync(fd)
     except OSError as err:
         raise UnavailableError(
@@ -174,6 +174,27 @@ def arrive(fd: int, file: FileEntry, source: ArtifactStore, counted: Counted) ->
             reason="store-write",
             hint="free the device and repeat: what has arrived is kept",
         ) from err
+
+
+def read_through(file: FileEntry, source: ArtifactStore, counted: Counted) -> None:
+    """Read a file and compare it; nothing is kept.
+
+    Raises:
+        FormatError: the source has other bytes.
+        UnavailableError: the source cannot be reached.
+    """
+    arrived = _Arrived()
+    _continue(file, source, arrived, lambda _block, _position: None, counted)
+    if not arrived.complete(file):
+        _refuse_other(file)
+
+
+def _refuse_other(file: FileEntry) -> NoReturn:
+    raise FormatError(
+        f"expected sha256:{file.sha256} and {file.size} bytes in {file.path!a}, got other bytes",
+        reason="store-file-digest",
+        hint="the source was damaged or tampered with",
+    )
 
 
 class _Arrived:
@@ -203,12 +224,12 @@ def _resume(fd: int, file: FileEntry) -> _Arrived:
     return arrived
 
 
-def _continue(fd: int, file: FileEntry, source: ArtifactStore, arrived: _Arrived, counted: Counted) -> None:
-    """Append what is missing, taking up a broken connection; ends early where the source does."""
+def _continue(file: FileEntry, source: ArtifactStore, arrived: _Arrived, keep: _Keep, counted: Counted) -> None:
+    """Take what is missing, taking up a broken connection; ends early where the source does."""
     while arrived.size < file.size:
         before = arrived.size
         try:
-            _append(fd, file, source, arrived, counted)
+            _append(file, source, arrived, keep, counted)
         except UnavailableError:
             if arrived.size == before:
                 raise
@@ -216,19 +237,21 @@ def _continue(fd: int, file: FileEntry, source: ArtifactStore, arrived: _Arrived
             return
 
 
-def _append(fd: int, file: FileEntry, source: ArtifactStore, arrived: _Arrived, counted: Counted) -> None:
+def _append(file: FileEntry, source: ArtifactStore, arrived: _Arrived, keep: _Keep, counted: Counted) -> None:
     for block in source.read(file, offset=arrived.size):
         if arrived.size + len(block) > file.size:
-            os.ftruncate(fd, 0)
             raise FormatError(
                 f"expected {file.size} bytes in {file.path!a}, got more",
                 reason="store-file-size",
                 hint="the source was damaged or tampered with",
             )
-        rest = memoryview(block)
-        position = arrived.size
-        while rest:
-            written = os.pwrite(fd, rest, position)
-            rest, position = rest[written:], position + written
+        keep(block, arrived.size)
         arrived.add(block)
         counted(len(block))
+
+
+def _write(fd: int, block: bytes, position: int) -> None:
+    rest = memoryview(block)
+    while rest:
+        written = os.pwrite(fd, rest, position)
+        rest, position = rest[written:], position + written

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.store.arrival import each_file, read_through
 from lamslsa.store.contents import about, each
 from lamslsa.store.interface import ArtifactStore, Report, Store, StoredBundle
 
-__all__ = ["Attached", "Copied", "FailedBundle", "attach", "copy"]
+__all__ = ["Attached", "Copied", "FailedBundle", "attach", "compare", "copy"]
 
 _UNNAMED = "attestation"
 
@@ -82,6 +83,16 @@ def copy(
     reference = target.receive(manifest, source, report)
     bundles = attach(source.bundles(), target) if attestations else Attached()
     return Copied(reference=reference, manifest=manifest, bundles=bundles)
+
+
+def compare(source: ArtifactStore, manifest: Manifest, report: Report | None = None) -> None:
+    """Read every file of an artifact and compare it with the manifest; nothing is kept.
+
+    Raises:
+        FormatError: a file has other bytes.
+        UnavailableError: the store cannot be reached.
+    """
+    each_file(manifest.files, lambda file, counted: read_through(file, source, counted), report)
 
 
 def attach(bundles: Iterable[StoredBundle], target: Store) -> Attached:
