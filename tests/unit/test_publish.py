@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamslsa import _codec, statement
-from lamslsa.errors import FormatError, VerificationError
+from lamslsa.errors import FormatError, UnavailableError, VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.nonce import Nonce
@@ -17,7 +17,8 @@ from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.predicates.tee_evidence import NITRO_DOCUMENT_MEDIA_TYPE, PREDICATE_TYPE, SNP_REPORT_MEDIA_TYPE
 from lamslsa.publish import evidence_statement, publish_run, with_collateral
-from lamslsa.sign import Envelope, KeySigner, generate, parse_bundle
+from lamslsa.publish import payloads as to_sign
+from lamslsa.sign import BundleVerifier, Envelope, KeySigner, generate, parse_bundle
 from lamslsa.store import DirectoryStore
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
@@ -69,6 +70,42 @@ def test_an_interrupted_publication_is_completed(run: Run, signer: KeySigner, tm
     Path(first[1].location).unlink()
     again = publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
     assert [item.location is None for item in again] == [True, False]
+
+
+class Flaky:
+    """Signs so often, and then a service is away."""
+
+    def __init__(self, signer: KeySigner, times: int) -> None:
+        self.signer, self.times, self.identity = signer, times, signer.identity
+
+    def verifier(self) -> BundleVerifier:
+        return self.signer.verifier()
+
+    def sign(self, payload: bytes) -> bytes:
+        if not self.times:
+            raise UnavailableError("expected an answer, got none", reason="rekor-unavailable")
+        self.times -= 1
+        return self.signer.sign(payload)
+
+
+def test_what_was_signed_before_a_failure_is_stored_and_not_signed_again(
+    run: Run, signer: KeySigner, tmp_path: Path
+) -> None:
+    with pytest.raises(UnavailableError):
+        publish_run(run, signer=Flaky(signer, 1), store=DirectoryStore(tmp_path))
+    assert [statement.parse(payload).predicate_type for payload in payloads(tmp_path)] == [PREDICATE_TYPE]
+    again = publish_run(run, signer=Flaky(signer, 1), store=DirectoryStore(tmp_path))
+    assert [item.location is None for item in again] == [True, False]
+    assert all(
+        item.location is None for item in publish_run(run, signer=Flaky(signer, 0), store=DirectoryStore(tmp_path))
+    )
+
+
+def test_what_is_to_be_signed_is_known_beforehand(run: Run) -> None:
+    assert [(item.name, item.payload) for item in to_sign(run)] == [
+        ("tee-evidence", evidence_statement(run)),
+        ("01-evaluation", run.statements[0].payload),
+    ]
 
 
 def test_another_signer_signs_for_himself(run: Run, signer: KeySigner, tmp_path: Path) -> None:

@@ -303,9 +303,7 @@ class Services:
                 else _hashed_entry(payload, signature, public_pem)
             )
             entry = self._log.create_entry(request)
-            value = _codec.loads(entry._inner.to_json().encode())  # noqa: SLF001 - an entry has no other JSON
-            if not isinstance(value, dict):
-                raise TypeError("an entry is an object")
+            value: Mapping[str, Any] = _codec.loads(entry._inner.to_json().encode())  # noqa: SLF001 - its only JSON
             return value
 
 
