@@ -25,6 +25,7 @@ from cryptography.x509 import Certificate
 from rfc3161_client import TimeStampResponse
 from sigstore._internal.timestamp import TimestampSource, TimestampVerificationResult
 from sigstore._internal.trust import CertificateAuthority, CTKeyring, KeyringPurpose, RekorKeyring
+from sigstore.dsse import InvalidEnvelope
 from sigstore.hashes import Hashed
 from sigstore.models import Bundle, TrustedRoot
 from sigstore.verify import Verifier
@@ -189,12 +190,16 @@ def _open_bundle(raw: bytes) -> Bundle:
     def refuse(err: BaseException) -> VerificationError:
         if "inclusion promise or signed timestamp" in str(err):
             return _undated(err)
-        return VerificationError(
-            f"expected a bundle that Sigstore's client reads, got {told(err)}", reason="bundle-material"
-        )
+        return _unreadable(err)
 
     with refusing(refuse):
         return Bundle.from_json(raw)
+
+
+def _unreadable(err: BaseException) -> VerificationError:
+    return VerificationError(
+        f"expected a bundle that Sigstore's client reads, got {told(err)}", reason="bundle-material"
+    )
 
 
 def _root_unusable(err: BaseException) -> VerificationError:
@@ -214,6 +219,8 @@ def _refusal(stage: _Stage, err: BaseException) -> VerificationError:
     """The refusal for a step; the steps are those of ``Verifier._verify_common_signing_cert`` and what follows it."""
     got = told(err)
     message = str(err)
+    if isinstance(err, InvalidEnvelope):
+        return _unreadable(err)
     if stage == "times":
         return _undated(err)
     if stage == "signature" and isinstance(err.__context__, InvalidSignature):

@@ -2,7 +2,8 @@
 
 Rules:
 - A root is bytes that the relying party chose: the public-good one that comes with the installed client of Sigstore,
-  or a ``trusted_root.json``. Nothing is fetched, no cache or home folder is read, and no clock is asked.
+  or a ``trusted_root.json``. Nothing is fetched, and no cache or home folder is read. The clock decides nothing but
+  that authorities and keys which the root gives only for the future are left out, as Sigstore's client does.
 - What `SigstoreRoot.verify` returns was verified by Sigstore's own client from the very bytes of the bundle, and says
   what our reading of them said: payload type, payload, signature and certificate.
 - Whose certificate it is, terms of a policy say; here any identity of the root's authorities is authentic.
