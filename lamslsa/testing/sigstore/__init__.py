@@ -1,8 +1,8 @@
 """A whole Sigstore on loopback: OIDC issuer, Fulcio with CT log, Rekor v1 and v2, timestamp authority, TUF repository.
 
 For tests and demonstrations; **not for production**: keys live in memory, and anybody gets a token. Formats and
-cryptography are real, and every service can fail, lie, or disagree about the
-time. It needs what ``sigstore`` installs, and not ``sigstore`` itself, so it can judge other clients too.
+cryptography are real, and every service can fail, lie, or disagree about the time. It needs what ``sigstore``
+installs, and not ``sigstore`` itself.
 
 >>> with LocalSigstore() as sigstore:
 ...     config = json.loads(sigstore.trust_config_json(rekor=2))
@@ -24,6 +24,7 @@ from typing import Any, Literal, Self, TypeAlias
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from lamslsa.testing.sigstore import trust, tuf
+from lamslsa.testing.sigstore._http import RefusedError
 from lamslsa.testing.sigstore.clock import Clock, wall_clock
 from lamslsa.testing.sigstore.faults import ENDPOINTS, LIES, Endpoint, Failure, Faults, Lie
 from lamslsa.testing.sigstore.fulcio import CertificateAuthority, TransparencyLog
@@ -41,8 +42,10 @@ __all__ = [
     "Endpoint",
     "Failure",
     "Faults",
+    "Issuer",
     "Lie",
     "LocalSigstore",
+    "RefusedError",
     "Rekor",
     "github_claims",
 ]

@@ -62,6 +62,7 @@ class Server:
         """Close the port and every connection; the same server cannot be started again."""
         if self._thread.is_alive():
             self._http.shutdown()
+            self._thread.join()
         self._faults.clear()
         self._http.close_connections()
         self._http.server_close()

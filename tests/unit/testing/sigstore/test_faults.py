@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import urllib3
 
 from lamslsa.testing.sigstore import ENDPOINTS, LIES, Endpoint, Failure, Faults, LocalSigstore
+from lamslsa.testing.sigstore._http import Reply, Request, Route
+from lamslsa.testing.sigstore.server import Server
 
 
 class TestFaults:
@@ -131,15 +134,36 @@ class TestServer:
                 head, _, body = connection.recv(1 << 16).partition(b"\r\n\r\n")
                 assert f"Content-Length: {len(body)}".encode() in head
 
+    def test_clients_that_go_away(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with LocalSigstore() as sigstore:
+            host, port = sigstore.url.removeprefix("http://").split(":")
+            connection = socket.create_connection((host, int(port)))
+            connection.sendall(b"POST /api/v1/log/entries HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            connection.close()
+            assert ask(sigstore, "trust-bundle").status == 200
+        assert capfd.readouterr().err == ""
+
+    def test_bugs_are_heard_of(self, capfd: pytest.CaptureFixture[str]) -> None:
+        def answer(_: Request) -> Reply:
+            raise RuntimeError("a bug")
+
+        server = Server(Faults())
+        server.start([Route(endpoint="tsa", method="GET", path="/", answer=answer)])
+        with pytest.raises(urllib3.exceptions.ProtocolError):
+            urllib3.request("GET", server.url, retries=False)
+        server.close()
+        assert "RuntimeError: a bug" in capfd.readouterr().err
+
     def test_closing(self) -> None:
-        before = threading.active_count()
+        before = set(threading.enumerate())
         with LocalSigstore() as sigstore:
             sigstore.faults.fail("trust-bundle", "hang")
             with pytest.raises(urllib3.exceptions.TimeoutError):
                 urllib3.request("GET", f"{sigstore.url}/api/v2/trustBundle", retries=False, timeout=0.05)
             pool = urllib3.PoolManager()
             assert pool.request("GET", f"{sigstore.url}/oauth2/keys").status == 200
-        assert threading.active_count() == before
+        assert set(threading.enumerate()) <= before
         with pytest.raises(urllib3.exceptions.HTTPError):
             pool.request("GET", f"{sigstore.url}/oauth2/keys", retries=False)
         pool.clear()

@@ -13,8 +13,7 @@ import pytest
 import urllib3
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa.testing.sigstore import AUDIENCE, SUBJECT, LocalSigstore, github_claims
-from lamslsa.testing.sigstore._http import RefusedError
+from lamslsa.testing.sigstore import AUDIENCE, SUBJECT, LocalSigstore, RefusedError, github_claims
 
 VERIFIER = "a secret of the client" * 2
 REDIRECT = "http://localhost:1/callback"

@@ -14,6 +14,7 @@ import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -115,6 +116,14 @@ class TestFulcio:
         status, answer = certify(local_sigstore, pem)
         assert (status, "could not be verified" in answer["message"]) == (400, True)
 
+    def test_kinds_of_keys(self, local_sigstore: LocalSigstore) -> None:
+        builder = x509.CertificateSigningRequestBuilder(subject_name=x509.Name([]))
+        accepted = builder.sign(Ed25519PrivateKey.generate(), None).public_bytes(Encoding.PEM)
+        assert certify(local_sigstore, accepted)[0] == 201
+        refused = builder.sign(Ed448PrivateKey.generate(), None).public_bytes(Encoding.PEM)
+        status, answer = certify(local_sigstore, refused)
+        assert (status, "of no supported type" in answer["message"]) == (400, True)
+
     def test_malformed(self, local_sigstore: LocalSigstore) -> None:
         assert certify(local_sigstore, b"no CSR")[0] == 400
         authorization = {"Authorization": f"Bearer {local_sigstore.token()}"}
@@ -210,6 +219,7 @@ class TestRekorV1:
             dsse(spki(P256), ecdsa(PAE), signatures=[]),
             dsse(spki(P256), ecdsa(PAE), signatures=[{"sig": b64(ecdsa(PAE))}, {"sig": b64(ecdsa(b"other"))}]),
             dsse(b"no key", ecdsa(PAE)),
+            dsse(spki(Ed448PrivateKey.generate()), ecdsa(PAE)),
             dsse(spki(Ed25519PrivateKey.generate()), b"no signature"),
             hashedrekord(spki(P256), ecdsa(b"file"), hashlib.sha256(b"other").digest()),
             hashedrekord(spki(P256), ecdsa(b"file"), hashlib.sha1(b"file").digest(), "sha1"),

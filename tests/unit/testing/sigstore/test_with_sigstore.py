@@ -297,6 +297,15 @@ class TestLies:
         with pytest.raises(VerificationError, match=message):
             verify(faulty_sigstore, bundle)
 
+    @pytest.mark.parametrize("rekor", BOTH)
+    def test_another_file(self, faulty_sigstore: LocalSigstore, rekor: Rekor) -> None:
+        faulty_sigstore.faults.lie("entry-other")
+        config = ClientTrustConfig.from_json(faulty_sigstore.trust_config_json(rekor))
+        with SigningContext.from_trust_config(config).signer(IdentityToken(faulty_sigstore.token())) as signer:
+            bundle = signer.sign_artifact(b"file")
+        with pytest.raises(VerificationError, match="inconsistent with other materials"):
+            Verifier(trusted_root=config.trusted_root).verify_artifact(b"file", bundle, policy.UnsafeNoOp())
+
     def test_promise_missing(self, faulty_sigstore: LocalSigstore) -> None:
         faulty_sigstore.faults.lie("promise-missing")
         with pytest.raises(KeyError, match="signedEntryTimestamp"):
