@@ -1,4 +1,4 @@
-"""Keyless bundles of a Sigstore on loopback, made as `lamslsa publish` makes them."""
+"""Bundles that a Sigstore on loopback took part in, made as `lamslsa publish` makes them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from lamslsa.sign import KeySigner
+from lamslsa.sign.keyless import SigstoreRoot
+from lamslsa.sign.keyless.config import parse_trust_config
+from lamslsa.sign.keyless.services import open_services
+from lamslsa.sign.keyless.session import open_session
+from lamslsa.sign.keyless.tokens import parse_token
+from lamslsa.sign.witnessed import WitnessedSigner
 from lamslsa.statement import Subject, make
 from lamslsa.testing.sigstore import LocalSigstore, Rekor
 
@@ -19,14 +28,25 @@ def statement(sha256: str = "ab" * 32, predicate_type: str = EVALUATION) -> byte
 
 def signed(sigstore: LocalSigstore, payload: bytes, *, token: str, rekor: Rekor = 1) -> bytes:
     """The bundle of a statement under a token's identity."""
-    from sigstore.dsse import Statement
-    from sigstore.models import ClientTrustConfig
-    from sigstore.oidc import IdentityToken
-    from sigstore.sign import SigningContext
+    config = parse_trust_config(sigstore.trust_config_json(rekor).encode())
+    with open_session(
+        config, parse_token(token), require_timestamp=True, consent=lambda: None, note=pytest.fail
+    ) as signer:
+        return signer.sign(payload)
 
-    config = ClientTrustConfig.from_json(sigstore.trust_config_json(rekor))
-    with SigningContext.from_trust_config(config).signer(IdentityToken(token)) as signer:
-        return signer.sign_dsse(Statement(payload)).to_json().encode()
+
+def witnessed(sigstore: LocalSigstore, payload: bytes, *, signer: KeySigner, rekor: Rekor, log: bool = True) -> bytes:
+    """The bundle of a managed key whose signature has a timestamp and, where asked for, an entry in the log."""
+    config = parse_trust_config(sigstore.trust_config_json(rekor).encode())
+    with open_services(config) as services:
+        return WitnessedSigner(
+            signer=signer,
+            witnesses=services,
+            root=SigstoreRoot.load(config.trusted_root),
+            require_timestamp=True,
+            require_log=log,
+            consent=lambda: None,
+        ).sign(payload)
 
 
 def altered(bundle: bytes, alter: Callable[[Any], object]) -> bytes:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lamslsa.sign.key import KeySigner, generate
-from tests.interop.keyless import altered, statement
+from lamslsa.testing.sigstore import LocalSigstore, Rekor
+from tests.interop.keyless import altered, statement, witnessed
 from tests.interop.sigstore_js import SigstoreJs
 
 STATEMENT = statement("ab" * 32)
@@ -60,3 +61,33 @@ def test_sigstore_js_misses_the_log_entry_that_it_was_told_to_want(signer: KeySi
     js = SigstoreJs(home=tmp_path, keys=[signer.public_pem], logged=1)
     (outcome,) = js.verify(signer.sign(STATEMENT))
     assert outcome.startswith("TLOG_ERROR")
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_sigstore_js_accepts_timestamp_and_log_entry(
+    local_sigstore: LocalSigstore, signer: KeySigner, tmp_path: Path, rekor: Rekor
+) -> None:
+    root = local_sigstore.trusted_root()
+    js = SigstoreJs(home=tmp_path, trusted_root=root, keys=[signer.public_pem], logged=1, timestamps=1)
+    assert js.verify(witnessed(local_sigstore, STATEMENT, signer=signer, rekor=rekor)) == [""]
+    (unlogged,) = js.verify(witnessed(local_sigstore, STATEMENT, signer=signer, rekor=rekor, log=False))
+    assert unlogged.startswith("TLOG_ERROR")
+
+
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_sigstore_js_refuses_witnesses_of_another_signature(
+    local_sigstore: LocalSigstore, signer: KeySigner, tmp_path: Path, rekor: Rekor
+) -> None:
+    """So it has verified those that it accepts, rather than passed over them."""
+    ours, others = (
+        json.loads(witnessed(local_sigstore, payload, signer=signer, rekor=rekor)) for payload in (STATEMENT, OTHER)
+    )
+    changed = []
+    for part in ("tlogEntries", "timestampVerificationData"):
+        material = {**ours["verificationMaterial"], part: others["verificationMaterial"][part]}
+        changed.append(json.dumps({**ours, "verificationMaterial": material}).encode())
+    root = local_sigstore.trusted_root()
+    js = SigstoreJs(home=tmp_path, trusted_root=root, keys=[signer.public_pem], logged=1, timestamps=1)
+    entry, timestamp = js.verify(*changed)
+    assert entry.startswith("TLOG_BODY_ERROR")
+    assert timestamp.startswith("TIMESTAMP_ERROR")
