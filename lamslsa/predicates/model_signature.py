@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from lamslsa.predicates._common import Count, Name, WireModel
+from lamslsa.predicates._common import Name, WireModel
 
 __all__ = ["PREDICATE_TYPE", "ModelSignature", "Resource", "Serialization"]
 
@@ -32,16 +32,14 @@ class Serialization(WireModel, frozen=True, kw_only=True, rename=None):
     """How the model became resources; the names on the wire are with underscores.
 
     Attributes:
-        method: ``files`` or ``shards``.
+        method: ``files``, or ``shards``, whose size is not read.
         ignore_paths: what the signer left out; informative, since a verifier has to see every file that a loader sees.
-        shard_size: bytes of a shard.
     """
 
     method: Name
     hash_type: Name
     allow_symlinks: bool
     ignore_paths: tuple[str, ...] = ()
-    shard_size: Count | None = None
 
 
 class ModelSignature(WireModel, frozen=True, kw_only=True):

@@ -18,7 +18,6 @@ WIRE: dict[str, Any] = {
         "hash_type": "sha256",
         "allow_symlinks": True,
         "ignore_paths": ["model.sig", ".git"],
-        "shard_size": 1_000_000_000,
     },
     "resources": [{"name": "a:0:3", "digest": "ab" * 32, "algorithm": "sha256-sharded-1000000000"}],
 }
@@ -28,7 +27,6 @@ MODEL = ModelSignature(
         hash_type="sha256",
         allow_symlinks=True,
         ignore_paths=("model.sig", ".git"),
-        shard_size=1_000_000_000,
     ),
     resources=(Resource(name="a:0:3", digest="ab" * 32, algorithm="sha256-sharded-1000000000"),),
 )
@@ -60,11 +58,15 @@ def test_there_and_back() -> None:
 def test_what_may_be_absent() -> None:
     wire = copy.deepcopy(WIRE)
     del wire["serialization"]["ignore_paths"]
-    del wire["serialization"]["shard_size"]
     parsed = parse(wire)
     assert parsed.serialization.ignore_paths == ()
-    assert parsed.serialization.shard_size is None
     assert _codec.loads(_codec.dumps(predicates.to_wire(parsed))) == wire
+
+
+def test_the_size_of_shards_is_a_float_in_the_wild() -> None:
+    wire = copy.deepcopy(WIRE)
+    wire["serialization"]["shard_size"] = 1e9
+    assert parse(wire) == MODEL
 
 
 def test_unknown_fields_change_nothing() -> None:
