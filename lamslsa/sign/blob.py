@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import dataclasses
 import hmac
 import re
 from typing import Final, Protocol
@@ -48,7 +47,8 @@ def verify_content(message: SignedMessage, content: bytes, verifier: MessageVeri
     Raises:
         VerificationError: it did not, or the bundle is about another file.
     """
-    return verifier.verify_message(_about(message, _codec.sha256_hex(content)), content)
+    _refuse_other_file(message, _codec.sha256_hex(content))
+    return verifier.verify_message(message, content)
 
 
 def verify_digest(message: SignedMessage, sha256: str, verifier: MessageVerifier) -> Signature:
@@ -60,14 +60,13 @@ def verify_digest(message: SignedMessage, sha256: str, verifier: MessageVerifier
     """
     if not _HEX.fullmatch(sha256):
         raise ValueError(f"expected 64 lower-case hexadecimal digits, got {sha256[:80]!r}")
-    return verifier.verify_message_digest(_about(message, sha256), bytes.fromhex(sha256))
+    _refuse_other_file(message, sha256)
+    return verifier.verify_message_digest(message, bytes.fromhex(sha256))
 
 
-def _about(message: SignedMessage, sha256: str) -> SignedMessage:
-    """The message with the digest that is true of the file; a log entry is compared with that one."""
+def _refuse_other_file(message: SignedMessage, sha256: str) -> None:
     if message.sha256 is not None and not hmac.compare_digest(message.sha256, sha256):
         raise VerificationError(
             f"expected a signature of the file sha256:{sha256}, got one of sha256:{message.sha256}",
             reason="signature-file",
         )
-    return dataclasses.replace(message, sha256=sha256)

@@ -21,6 +21,7 @@ True
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import hmac
 from dataclasses import dataclass, field
@@ -224,7 +225,7 @@ class KeyVerifier:
         """
         self._refuse_other_hint(message.material.key_hint)
         self._refuse_other_signature(message.signature, content, "the file")
-        return self._signature(message)
+        return self._signature(dataclasses.replace(message, sha256=_codec.sha256_hex(content)))
 
     def verify_message_digest(self, message: SignedMessage, sha256: bytes) -> Signature:
         """That this key signed a file with this SHA-256, and what the trusted root says of when.
@@ -240,7 +241,7 @@ class KeyVerifier:
             )
         algorithm = ec.ECDSA(Prehashed(hashes.SHA256()))
         self._refuse_other_signature(message.signature, sha256, "the file", algorithm)
-        return self._signature(message)
+        return self._signature(dataclasses.replace(message, sha256=sha256.hex()))
 
     def _refuse_other_hint(self, hint: str) -> None:
         got = hint.encode("utf-8")

@@ -1,8 +1,9 @@
 r"""Regular expressions of policies, matched against what a prover could choose: only those whose work is bounded.
 
 Python's matcher backtracks. A pattern is accepted when it can take at most about 2^27 steps on a subject of 512
-characters: every ``*``, ``+`` or ``{…}`` may try each place (2^9), every ``?`` and every ``|`` two ways, and no group
-is repeated. Flags, look-around, named groups and references to groups are refused; the match is always a full one.
+characters: every ``*``, ``+`` or ``{…}`` may try each place (2^9), every ``?`` and every ``|`` two ways, each of them
+several steps long (2^2), and no group is repeated. Flags, look-around, named groups and references to groups are
+refused; the match is always a full one.
 
 >>> matches(compiled(r"https://github\.com/acme/.+/\.github/workflows/(train|eval)\.yml@refs/tags/v[0-9]+"), "x")
 False
@@ -21,7 +22,7 @@ __all__ = ["MAX_SUBJECT", "compiled", "matches"]
 MAX_SUBJECT: Final = 512
 _MAX_PATTERN: Final = 256
 _MAX_WEIGHT: Final = 27
-_WEIGHTS: Final = {"*": 9, "+": 9, "{": 9, "?": 1, "|": 1}
+_WEIGHTS: Final = {"*": 9, "+": 9, "{": 9, "?": 2, "|": 2}
 _TOKEN: Final = re.compile(
     r"""
     \\(?P<escaped>.)

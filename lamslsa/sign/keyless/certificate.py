@@ -17,6 +17,7 @@ from typing import Final, Literal
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
+from lamslsa._der import element
 from lamslsa.errors import FormatError
 
 __all__ = ["FulcioIdentity"]
@@ -111,7 +112,7 @@ def _subject(extensions: list[x509.Extension[x509.ExtensionType]]) -> tuple[str,
     if len(names) != 1:
         raise FormatError(f"expected one subject alternative name, got {len(names)}", reason="certificate-san")
     match names[0]:
-        case x509.RFC822Name(value=value) if value:
+        case x509.RFC822Name(value=value):
             return value, "email"
         case x509.UniformResourceIdentifier(value=value) if value:
             return value, "uri"
@@ -152,19 +153,11 @@ def _text(fields: dict[str, bytes], arc: str) -> str:
 
 def _utf8_string(der: bytes, what: str) -> str:
     """A DER UTF8String (ITU-T X.690) that fills the bytes: shortest form of a definite length, nothing after it."""
-    length = -1
-    head = 2
-    if len(der) >= 2 and der[0] == _UTF8_STRING:
-        if der[1] < 0x80:
-            length = der[1]
-        elif der[1] in {0x81, 0x82} and len(der) > 3:
-            head = 2 + (der[1] & 0x7F)
-            length = int.from_bytes(der[2:head], "big")
-            if length < (0x80 if head == 3 else 0x100):
-                length = -1
-    if length != len(der) - head:
+    more = der[1] & 0x7F if len(der) > 1 and der[1] > 0x80 else 0  # bytes of a long form of the length
+    body = der[2 + more :]
+    if der != element(_UTF8_STRING, body):
         raise FormatError(f"expected a DER UTF8String in {what}, got other bytes", reason="certificate-extension")
-    return _plain(der[head:], what)
+    return _plain(body, what)
 
 
 def _plain(data: bytes, what: str) -> str:
