@@ -76,7 +76,9 @@ class _Found:
 @click.option("--material", "materials", type=NamedPaths(), multiple=True, help="What else went in: NAME=FILE, hashed.")
 @click.option("--command", "built_with", metavar="TEXT", help="What was run to build it.")
 @click.option("--min-svn", "minimums", metavar="NAME=N", multiple=True, help="Smallest security version that counts.")
-@click.option("--key", type=click.Path(path_type=Path), help="Private key that signs the reference value, with --out.")
+@click.option(
+    "--key", metavar="REF", help="Private key that signs the reference value, with --out: a file, env://NAME, pkcs11:…."
+)
 @passphrase_option
 @click.option("--out", type=click.Path(path_type=Path), help="Signed reference value: a new *.sigstore.json file.")
 @click.option("--statement", type=click.Path(path_type=Path), help="Unsigned statement: a new file.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,8 @@ from lamslsa.predicates.reference_values import (
     EnclaveBuild,
     VouchesFor,
 )
-from lamslsa.sign import KeySigner
 from lamslsa.sign.dsse import BUNDLE_SUFFIX
+from lamslsa.sign.sources import ManagedSigner, open_key
 
 __all__ = ["Wanted", "pairs"]
 
@@ -68,7 +69,7 @@ class Wanted:
     build: EnclaveBuild
     vouches_for: VouchesFor
     minimum_svns: Mapping[str, int]
-    signer: KeySigner | None
+    signer: ManagedSigner | None
     path: Path
 
     @classmethod
@@ -77,6 +78,7 @@ class Wanted:
 
         Raises:
             FormatError: a file is not what it should be, or the output exists.
+            UnavailableError: the key cannot be reached.
         """
         given = {name for name in cls.OPTIONS if options[name] not in (None, ())}
         if not given:
@@ -93,9 +95,9 @@ class Wanted:
         refuse_existing(path)
         signer = None
         if options["key"] is not None:
-            signer = KeySigner.load(
-                read_capped(options["key"], what="key"), read_passphrase(options["passphrase_file"])
-            )
+            passphrase = read_passphrase(options["passphrase_file"])
+            opened = open_key(options["key"], passphrase=passphrase, environment=os.environ)
+            signer = click.get_current_context().with_resource(opened)
         return cls(
             release=options["release"],
             build=_build(options),

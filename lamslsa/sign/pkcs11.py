@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -185,7 +185,7 @@ def open_token(uri: str, *, environment: Mapping[str, str]) -> Iterator[TokenSig
     try:
         yield _signer(session, address)
     finally:
-        with _translated(f"token {address.token[:80]}", "pkcs11-session"):
+        with suppress(pkcs11.PKCS11Error):  # a token that was pulled out has closed it
             session.close()
 
 

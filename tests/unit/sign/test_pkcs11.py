@@ -225,3 +225,11 @@ def test_a_signature_of_another_size_is_refused(token: Path) -> None:
         with pytest.raises(UnavailableError) as caught:
             short.sign(b"{}")
     assert caught.value.reason == "pkcs11-signature"
+
+
+def test_after_its_session_a_key_signs_nothing(token: Path) -> None:
+    with open_token("pkcs11:token=release;object=signing", environment=SETTINGS) as signer:
+        pass
+    with pytest.raises(UnavailableError) as caught:
+        signer.sign(b"{}")
+    assert caught.value.reason == "pkcs11-sign"

@@ -364,3 +364,33 @@ def test_nothing_secret_shows_in_a_session(local_sigstore: LocalSigstore) -> Non
     with session(local_sigstore, text) as signer:
         signer.sign(PAYLOAD)
         assert text not in f"{signer!r} {signer.verifier()!r} {config_of(local_sigstore)!r}"
+
+
+def test_bytes_that_were_written_anew_are_refused(
+    local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sigstore import dsse
+
+    class Rewriting(dsse.Statement):
+        def __init__(self, contents: bytes) -> None:
+            super().__init__(contents)
+            self._contents = contents + b" "
+
+    monkeypatch.setattr(dsse, "Statement", Rewriting)
+    with session(local_sigstore) as signer, pytest.raises(VerificationError) as caught:
+        signer.sign(PAYLOAD)
+    assert caught.value.reason == "keyless-payload"
+
+
+def test_answers_that_make_no_bundle_are_refused(
+    local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sigstore.models import Bundle, InvalidBundle
+
+    def fail(*_: object) -> None:
+        raise InvalidBundle("inclusion proof missing")
+
+    monkeypatch.setattr(Bundle, "_verify", fail)
+    with session(local_sigstore) as signer, pytest.raises(UnavailableError) as caught:
+        signer.sign(PAYLOAD)
+    assert caught.value.reason == "keyless-bundle"
