@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,6 +204,9 @@ def read_blocks(root: Path, where: str, path: str, offset: int, *, inside: Seque
                 reason="store-link-outside",
             )
         fd = os.open(target, _FILE)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise FormatError(f"expected a file {path!a} in {root}, got another kind", reason="store-no-file")
     except (FileNotFoundError, NotADirectoryError) as err:
         raise FormatError(f"expected a file {path!a} in {root}, got none", reason="store-no-file") from err
     except OSError as err:

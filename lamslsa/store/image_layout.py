@@ -121,9 +121,9 @@ class ImageLayoutStore:
             UnavailableError: the layout cannot be read.
             FormatError: no layout, no such artifact, or more bundles, or bytes of them, than the limits allow.
         """
+        artifact = self.manifest().sha256
         files = LayoutFiles(self.path)
         index = files.index()
-        artifact = self._artifact(files, index)
         total = 0
         for count, (sha256, layer) in enumerate(self._referrers(files, index, artifact), start=1):
             if count > naming.MAX_FILES:

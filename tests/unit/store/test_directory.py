@@ -275,7 +275,7 @@ def test_folders_by_reference(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "reference", ["", "oci://registry.example/model@sha256:00", "https://example.com/a.sigstore.json", "oci:x@sha256:0"]
+    "reference", ["", "s3://bucket/model", "https://example.com/a.sigstore.json", "oci:x@sha256:0", "hub:"]
 )
 def test_addresses_are_refused(reference: str) -> None:
     with pytest.raises(FormatError) as caught:
