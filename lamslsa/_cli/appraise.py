@@ -89,6 +89,7 @@ class Request:
     collateral: tuple[Path, ...]
     challenge: Path | None
     trusted_root: Path | None
+    tuf_url: str | None
     pull: bool
     as_exported: bool
     options: stores.StoreOptions
@@ -107,7 +108,7 @@ class Request:
                 raise click.UsageError("--as-exported goes with an archive that lamslsa export made")
             now = min(now, opened.at)
             output.note(f"as of {now:%Y-%m-%dT%H:%M:%SZ}, which the archive states; nothing later is known")
-        root = None if self.trusted_root is None else _read_root(self.trusted_root)
+        root = self._root()
         if opened is not None:
             return self._of_archive(opened, root, now, output)
         if self.policy is None:
@@ -139,6 +140,18 @@ class Request:
             now=now,
             challenge=challenge,
         )
+
+    def _root(self) -> bytes | None:
+        """The trusted root that the relying party names, from a file or from what TUF left behind; no network."""
+        if self.trusted_root is not None and self.tuf_url is not None:
+            raise click.UsageError("--trusted-root and --tuf-url both name a trusted root: leave one out")
+        if self.trusted_root is not None:
+            return read_capped(self.trusted_root, what="trusted root", limit=_MAX_ROOT_BYTES)
+        if self.tuf_url is not None:
+            from lamslsa.sign.keyless.config import trusted_root_from_tuf
+
+            return trusted_root_from_tuf(self.tuf_url, offline=True)
+        return None
 
     def _archive(self) -> archive.Archive | None:
         path = Path(self.model)
@@ -211,10 +224,6 @@ class _Files:
         return data
 
 
-def _read_root(path: Path) -> bytes:
-    return read_capped(path, what="trusted root", limit=_MAX_ROOT_BYTES)
-
-
 def _load_root(data: bytes | None) -> SigstoreRoot | None:
     from lamslsa.sign.keyless import SigstoreRoot
 
@@ -271,6 +280,11 @@ def inputs(command: F) -> F:
             "--trusted-root",
             type=click.Path(path_type=Path),
             help="Trusted root of Sigstore, where the policy names none.  [default: the public-good instance's]",
+        ),
+        click.option(
+            "--tuf-url",
+            metavar="URL",
+            help="The trusted root that lamslsa fetch-trusted-root last got from this TUF repository.",
         ),
         click.option("--pull", is_flag=True, help="Also read every file of a model in a registry."),
         click.option(
