@@ -20,7 +20,6 @@ import hashlib
 from typing import Literal, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 from rfc3161_client import TimeStampResponse
 from sigstore._internal.timestamp import TimestampSource, TimestampVerificationResult
@@ -55,6 +54,7 @@ class Verified(NamedTuple):
     payload: bytes
     signature: bytes
     certificate: Certificate
+    certificate_der: bytes
     times: tuple[TrustedTime, ...]
 
 
@@ -112,7 +112,7 @@ class _Verifier(Verifier):
         super().__init__(trusted_root=root)
         self._root = root
         self._authorities = [
-            (authority.valid_for, {certificate.raw_bytes for certificate in authority.cert_chain.certificates})
+            (authority.valid_for, CertificateAuthority(authority).certificates(allow_expired=True))
             for authority in root._inner.certificate_authorities
         ]
         self.stage: _Stage = "times"
@@ -145,9 +145,8 @@ class _Verifier(Verifier):
     ) -> list[Certificate]:
         self.stage = "certificate"
         chain = super()._verify_chain_at_time(certificate, timestamp_result)
-        issuer = chain[0].public_bytes(Encoding.DER)
         if not any(
-            issuer in certificates and _covers(period, timestamp_result.time)
+            chain[0] in certificates and _covers(period, timestamp_result.time)
             for period, certificates in self._authorities
         ):
             raise VerificationError(
@@ -183,7 +182,15 @@ def verify_bundle(root: OpenedRoot, raw: bytes, *, sha256: bytes | None) -> Veri
             reason="signature-time",
             hint="install the version of sigstore that this package is made for",
         )
-    return Verified(kind, payload, bundle.signature, bundle.signing_certificate, verifier.times)
+    material = bundle._inner.verification_material
+    return Verified(
+        kind=kind,
+        payload=payload,
+        signature=bundle.signature,
+        certificate=bundle.signing_certificate,
+        certificate_der=material.certificate.raw_bytes if material.certificate else b"",
+        times=verifier.times,
+    )
 
 
 def _open_bundle(raw: bytes) -> Bundle:

@@ -24,6 +24,10 @@ __all__ = ["FulcioIdentity"]
 
 _ARC: Final = "1.3.6.1.4.1.57264.1."
 _USER_NAME: Final = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.7")
+_FIELDS: Final = {
+    x509.ObjectIdentifier(_ARC + arc): arc
+    for arc in ("1", "8", "9", "11", "12", "13", "14", "15", "16", "17", "18", "20")
+}
 _UTF8_STRING: Final = 0x0C
 _MAX_FIELD: Final = 4096
 

@@ -19,8 +19,6 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from lamslsa import _codec
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.sign.interface import Envelope, SignedMessage, Witnessed
@@ -196,8 +194,7 @@ def _is_list_of_objects(value: Any) -> bool:
 
 
 def _seen(verified: Verified) -> tuple[str, bytes, bytes, tuple[bytes, ...]]:
-    certificate = verified.certificate.public_bytes(Encoding.DER)
-    return verified.kind, verified.payload, verified.signature, (certificate,)
+    return verified.kind, verified.payload, verified.signature, (verified.certificate_der,)
 
 
 def _read(bundle: Envelope | SignedMessage) -> tuple[str, bytes, bytes, tuple[bytes, ...]]:
