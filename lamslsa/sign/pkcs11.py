@@ -1,31 +1,26 @@
 """Keys on a token or in a hardware security module, through PKCS#11: they sign there and never leave it.
 
 Rules:
-- The URI (RFC 7512) names one token and one key on it: a token with two such keys, or two such tokens, is refused.
-  Attributes that are not understood are refused, as section 2.3 asks of whoever has to find exactly one object.
-- The PIN comes from ``pin-source=file:…`` or the variable ``LAMSLSA_PKCS11_PIN``; ``pin-value`` is refused, since
-  command lines are seen by others. The module comes from ``module-path`` or ``LAMSLSA_PKCS11_MODULE``.
+- The URI (RFC 7512, `pkcs11_uri`) names one token and one key on it: a token with two such keys, or two such tokens,
+  is refused.
+- The PIN comes from ``pin-source=file:…`` or the variable ``LAMSLSA_PKCS11_PIN``, the module from ``module-path`` or
+  ``LAMSLSA_PKCS11_MODULE``.
 - ECDSA over P-256 only, as with every other key here. The hash is made here and the token signs it (``CKM_ECDSA``),
   which every token can do.
 - Every signature is verified under the token's public key before it is used: a public key object of another pair would
   otherwise show only at the relying party.
 
-Specs: https://www.rfc-editor.org/rfc/rfc7512 and PKCS #11 v2.40, section 2.3.
-
->>> TokenAddress.parse("pkcs11:token=release;object=2026?module-path=/usr/lib/hsm.so").label
-'2026'
+Spec: PKCS #11 v2.40, section 2.3.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -36,72 +31,16 @@ from lamslsa._files import open_regular
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign.dsse import make_bundle, pae
 from lamslsa.sign.key import KeyVerifier
+from lamslsa.sign.pkcs11_uri import TokenAddress
 from lamslsa.statement import PAYLOAD_TYPE
 
-__all__ = ["TokenAddress", "TokenSigner", "open_token"]
+__all__ = ["TokenSigner", "open_token"]
 
-_SCHEME: Final = "pkcs11:"
-_PATH: Final = frozenset({"token", "serial", "object", "id", "type"})
-_QUERY: Final = frozenset({"pin-source", "module-path"})
-_MAX_URI: Final = 4096
 _MAX_PIN_BYTES: Final = 1024
-_STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PREHASHED: Final = ec.ECDSA(utils.Prehashed(hashes.SHA256()))
 _SIGNATURE_BYTES: Final = 64
 _POINT_BYTES: Final = 65
 _OCTET_STRING: Final = bytes([0x04, _POINT_BYTES])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAddress:
-    """What a ``pkcs11:`` URI names.
-
-    Attributes:
-        token: the token's label.
-        serial: the token's serial number; empty where the label suffices.
-        label: of the key; empty where its id names it.
-        key_id: ``CKA_ID``; empty where the label names the key.
-        pin_file: empty where the environment has the PIN.
-        module: the library to load; empty where the environment names it.
-    """
-
-    token: str
-    serial: str = ""
-    label: str = ""
-    key_id: bytes = b""
-    pin_file: str = ""
-    module: str = ""
-
-    @classmethod
-    def parse(cls, uri: str) -> TokenAddress:
-        """Parse a URI of RFC 7512.
-
-        Raises:
-            FormatError: not such a URI, or it names no single key.
-        """
-        if len(uri) > _MAX_URI or not uri.startswith(_SCHEME):
-            raise FormatError(f"expected a pkcs11: URI of at most {_MAX_URI} characters", reason="pkcs11-uri")
-        path, _, query = uri.removeprefix(_SCHEME).partition("?")
-        named, settings = _attributes(path, ";", _PATH), _attributes(query, "&", _QUERY)
-        if named.get("type", b"private") != b"private":
-            raise FormatError("expected type=private, got another type of object", reason="pkcs11-uri-type")
-        if not named.get("token") or not (named.get("object") or named.get("id")):
-            raise FormatError(
-                "expected token=… and object=… or id=… in the pkcs11: URI, got less",
-                reason="pkcs11-uri-incomplete",
-                hint="pkcs11:token=LABEL;object=KEY?module-path=/usr/lib/….so&pin-source=file:/run/pin",
-            )
-        pin = _text(settings, "pin-source")
-        if pin.startswith("|") or (":" in pin and not pin.startswith("file:")):
-            raise FormatError("expected a file as pin-source, got something else", reason="pkcs11-pin-source")
-        return cls(
-            token=_text(named, "token"),
-            serial=_text(named, "serial"),
-            label=_text(named, "object"),
-            key_id=named.get("id", b""),
-            pin_file=pin.removeprefix("file:").removeprefix("//"),
-            module=_text(settings, "module-path"),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,31 +235,3 @@ def _translated(what: str, reason: str) -> Iterator[None]:
         ) from err
     except (pkcs11.PKCS11Error, RuntimeError, OSError) as err:
         raise UnavailableError(f"expected the {what} to answer, got {type(err).__name__}", reason=reason) from err
-
-
-def _attributes(text: str, separator: str, known: frozenset[str]) -> dict[str, bytes]:
-    result: dict[str, bytes] = {}
-    for part in text.split(separator) if text else ():
-        name, equals, value = part.partition("=")
-        if name == "pin-value":
-            raise FormatError(
-                "expected no PIN in the pkcs11: URI, got pin-value",
-                reason="pkcs11-pin-value",
-                hint="use pin-source=file:/run/pin or LAMSLSA_PKCS11_PIN",
-            )
-        if not equals or name not in known:
-            raise FormatError(
-                f"expected the attributes {', '.join(sorted(known))} in this part of a pkcs11: URI, got {name[:40]!r}",
-                reason="pkcs11-uri-attribute",
-            )
-        if name in result or _STRAY_PERCENT.search(value):
-            raise FormatError(f"expected {name} once and percent-encoded, got otherwise", reason="pkcs11-uri")
-        result[name] = unquote_to_bytes(value)
-    return result
-
-
-def _text(attributes: Mapping[str, bytes], name: str) -> str:
-    try:
-        return attributes.get(name, b"").decode("utf-8")
-    except UnicodeDecodeError as err:
-        raise FormatError(f"expected UTF-8 in {name}, got other bytes", reason="pkcs11-uri") from err

@@ -28,8 +28,8 @@ from typing import Any, Final
 from lamslsa import _codec
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign.keyless._boundary import refusing
+from lamslsa.sign.keyless.asking import said
 from lamslsa.sign.keyless.certificate import FulcioIdentity
-from lamslsa.sign.keyless.services import said
 
 __all__ = ["AUDIENCE", "Token", "ambient_token", "browser_token", "parse_token"]
 

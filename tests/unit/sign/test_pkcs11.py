@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign import KeyVerifier, parse_bundle
-from lamslsa.sign.pkcs11 import TokenAddress, TokenSigner, open_token
+from lamslsa.sign.pkcs11 import TokenSigner, open_token
+from lamslsa.sign.pkcs11_uri import TokenAddress
 from lamslsa.sign.sources import open_key
 
 MODULE = next(

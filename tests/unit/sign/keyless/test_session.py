@@ -394,3 +394,36 @@ def test_answers_that_make_no_bundle_are_refused(
     with session(local_sigstore) as signer, pytest.raises(UnavailableError) as caught:
         signer.sign(PAYLOAD)
     assert caught.value.reason == "keyless-bundle"
+
+
+def test_a_certificate_that_expires_between_two_signatures(local_sigstore: LocalSigstore) -> None:
+    with session(local_sigstore) as signer:
+        signer.sign(PAYLOAD)
+        assert signer._certified is not None
+        signer._certified = replace(signer._certified, expires=dt.datetime.now(dt.UTC))
+        with pytest.raises(UnavailableError) as caught:
+            signer.sign(PAYLOAD)
+    assert caught.value.reason == "certificate-expired"
+
+
+def test_a_token_that_expires_while_the_certificate_is_asked_for(
+    local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sigstore.oidc import ExpiredIdentity
+    from sigstore.sign import Signer
+
+    def expire(_: Signer) -> None:
+        raise ExpiredIdentity
+
+    monkeypatch.setattr(Signer, "_build_csr", expire)
+    with session(local_sigstore) as signer, pytest.raises(UnavailableError) as caught:
+        signer.sign(PAYLOAD)
+    assert caught.value.reason == "token-expired"
+
+
+def test_an_authentic_bundle_of_somebody_else_is_not_handed_out(local_sigstore: LocalSigstore) -> None:
+    with session(local_sigstore) as signer:
+        envelope = parse_bundle(signer.sign(PAYLOAD))
+        with pytest.raises(VerificationError) as caught:
+            signer.authentic(envelope, replace(signer.own_identity(), san="somebody@example.test"))
+    assert caught.value.reason == "signature-identity"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.sign.keyless.services import said
+from lamslsa.sign.keyless.asking import said
 from lamslsa.sign.keyless.tokens import ambient_token, browser_token, parse_token
 from lamslsa.testing.sigstore import LocalSigstore, github_claims
 
