@@ -15,7 +15,7 @@ ADULT := build/demo/data
 PEERS := tests/interop/node_modules/.package-lock.json
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo test peers lint format bench fuzz mutation dev docs clean
+.PHONY: help demo demo-keyless test peers lint format bench fuzz mutation dev docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -60,6 +60,9 @@ dev: $(STATE)/editable  ## install everything for work on lamslsa
 
 demo: $(STATE)/wheel $(ADULT)/adult.test  ## the whole path on UCI Adult: attest, publish, verify, seven attacks, card
 	$(BIN)/python examples/census/demo.py build/demo
+
+demo-keyless: $(STATE)/wheel $(ADULT)/adult.test  ## the same signed by identities, kept in a registry, audited offline
+	$(BIN)/python examples/census/demo_keyless.py build/demo-keyless --data $(ADULT)
 
 test: $(STATE)/editable $(ADULT)/adult.test $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
 	$(BIN)/python -m pytest -n 2 $(TEST_FLAGS)

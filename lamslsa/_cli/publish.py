@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lamslsa._cli import signing, ui
+from lamslsa._cli import signing, stores, ui
 from lamslsa._cli.inputs import read_capped
 
 __all__ = ["command"]
@@ -15,18 +15,26 @@ __all__ = ["command"]
 @click.command("publish")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 @signing.options
-@click.option("--to", "reference", required=True, metavar="STORE", help="Folder to store the bundles in.")
+@click.option(
+    "--to",
+    "reference",
+    required=True,
+    metavar="STORE",
+    help="Where to store the bundles: a folder, or beside a model in oci://…, oci-layout:… or hub:….",
+)
 @click.option(
     "--collateral",
     type=click.Path(path_type=Path),
     help="Endorsements to travel with the quote (lamslsa fetch-collateral).",
 )
+@stores.options
 @ui.options
 def command(
     directory: Path,
     make_signer: signing.MakeSigner,
     reference: str,
     collateral: Path | None,
+    options: stores.StoreOptions,
     output: ui.Output,
 ) -> int:
     """Sign the statements and evidence that `lamslsa attest` left in DIR, and store the bundles.
@@ -37,16 +45,16 @@ def command(
     Example:
       lamslsa publish build/evaluation --key keys/auditor.key --to model/.attestations
       lamslsa publish build/evaluation --keyless --yes --to model/.attestations
+      lamslsa publish build/evaluation --keyless --to oci://registry.example/census@sha256:…
     """
     from lamslsa.evidence.run import read_run
     from lamslsa.publish import payloads, publish_run, with_collateral
-    from lamslsa.store import open_store
 
     run = read_run(directory)
     if collateral is not None:
         run = with_collateral(run, read_capped(collateral, what="collateral"))
     with make_signer(output, [item.payload for item in payloads(run)]) as signer:
-        published = publish_run(run, signer=signer, store=open_store(reference))
+        published = publish_run(run, signer=signer, store=stores.open_bundles(reference, options))
         described = signing.described(signer)
     output.result(
         ui.table(
