@@ -130,6 +130,8 @@ def read_whole(shown: str, response: urllib3.BaseHTTPResponse, limit: int) -> by
     Raises:
         FormatError: more of them.
     """
+    if response.length_remaining == 0:  # as after HEAD; a connection whose answer was not read cannot be used again
+        return response.read()
     body = bytearray()
     declared = response.headers.get("Content-Length", "")
     while not (declared.isdigit() and int(declared[:18]) > limit):

@@ -11,30 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.oci.answers import Call, Stream
+from lamslsa.store.oci.attempts import TryAgainError
 from lamslsa.store.oci.manifests import refuse_digest
 from lamslsa.store.oci.transport import Transport
 
-__all__ = ["Blobs", "closing_url"]
+__all__ = ["BINARY", "FORGOTTEN", "Blobs"]
 
 _FOUND: Final = 200
 _CREATED: Final = 201
 _ACCEPTED: Final = 202
 _PARTIAL: Final = 206
 _MISSING: Final = 404
+FORGOTTEN: Final = frozenset({404, 416})
 _RANGE: Final = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
-_BINARY: Final = {"Content-Type": "application/octet-stream"}
-
-
-def closing_url(location: str, digest: str) -> str:
-    """The URL of an upload, which may have a query already, with the digest that closes it."""
-    return f"{location}{'&' if urlsplit(location).query else '?'}{urlencode({'digest': digest})}"
+BINARY: Final = {"Content-Type": "application/octet-stream"}
 
 
 class Blobs:
@@ -113,21 +110,37 @@ class Blobs:
             UnavailableError: the registry cannot be reached, or refuses.
         """
         digest = f"sha256:{_codec.sha256_hex(data)}"
-        if not self.has(digest):
+
+        def attempt() -> None:
+            if self.has(digest):
+                return
             location, _ = self.begin(digest)
-            answer = self._transport.request(
-                Call(
-                    method="PUT",
-                    target=closing_url(location, digest),
-                    expected=frozenset({_CREATED}),
-                    headers=_BINARY,
-                    body=data,
-                    length=len(data),
-                    writing=True,
-                )
-            )
-            refuse_digest(answer, digest)
+            self.close(location, digest, data, len(data))
+
+        self._transport.attempts.persist(attempt, what=self._transport.shown(self._path(digest)))
         return digest
+
+    def close(self, location: str, digest: str, body: bytes | Iterable[memoryview], length: int) -> None:
+        """One attempt to close an upload with the last of its bytes.
+
+        Raises:
+            TryAgainError: it failed, or the registry has forgotten the upload.
+            UnavailableError: the registry refuses.
+        """
+        answer = self._transport.once(
+            Call(
+                method="PUT",
+                target=f"{location}{'&' if urlsplit(location).query else '?'}{urlencode({'digest': digest})}",
+                expected=frozenset({_CREATED}) | FORGOTTEN,
+                headers=BINARY,
+                body=body,
+                length=length,
+                writing=True,
+            )
+        )
+        if answer.status in FORGOTTEN:
+            raise TryAgainError(f"status {answer.status} at the end of an upload")
+        refuse_digest(answer, digest)
 
     def begin(self, digest: str, *, source: str = "") -> tuple[str, int]:
         """Begin an upload: where it goes on, and the least number of bytes that the registry wants in a chunk.

@@ -142,16 +142,21 @@ def _object(value: Any, path: Path) -> Mapping[str, Any]:
     return value
 
 
+def _part(value: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    part = value.get(name)
+    return {} if part is None else _object(part, path)
+
+
 def _of_config(
     config: Mapping[str, Any], reference: Reference, environ: Mapping[str, str], path: Path
 ) -> Credential | None:
-    helpers = _object(config.get("credHelpers") or {}, path)
+    helpers = _part(config, "credHelpers", path)
     for name in _hosts(reference):
         if name in helpers:
             return _of_helper(helpers[name], name, environ, path)
-    entries = {_plain(key): entry for key, entry in _object(config.get("auths") or {}, path).items()}
+    entries = {_plain(key): entry for key, entry in _part(config, "auths", path).items()}
     for key in _keys(reference):
-        found = _of_entry(_object(entries.get(key) or {}, path), path)
+        found = _of_entry(_part(entries, key, path), path)
         if found is not None:
             return found
     store = config.get("credsStore")

@@ -36,9 +36,9 @@ _EARLY_S: Final = 10.0
 _SUCCESS: Final = 200
 _TOKEN: Final = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # noqa: S105 - RFC 9110's word for a word
 _PARAMETER: Final = rf'{_TOKEN}\s*=\s*(?:"(?:[^"\\]|\\.)*"|{_TOKEN})'
-_CHALLENGE: Final = re.compile(rf"({_TOKEN})[ ]+({_PARAMETER}(?:\s*,\s*{_PARAMETER})*)")
+_CHALLENGE: Final = re.compile(rf"(?<![^,\s])({_TOKEN})[ ]+({_PARAMETER}(?:\s*,\s*{_PARAMETER})*)")
 _ONE: Final = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
-_MAX_HEADER: Final = 8192
+_MAX_HEADER: Final = 4096
 _BEARER: Final = re.compile(r"[\x21-\x7e]+")
 
 

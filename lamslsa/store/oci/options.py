@@ -20,7 +20,9 @@ class Options:
         plain_http: without TLS; refused unless the registry is on this machine.
         authorities: PEM file of certificate authorities to trust beside the system's.
         environ: where credentials, configuration files and proxies are looked up; nothing by default.
-        workers: how many files or manifests are transferred at a time.
+        workers: how many manifests and bundles are read at a time.
+        single_bytes: files up to this size are sent in one request.
+        chunk_bytes: how many bytes the requests of larger files have; a proxy on the way may take fewer than 64 MiB.
         notify: told of each pause.
         sleep: pauses, in seconds.
         clock: for the time in annotations, and for a ``Retry-After`` that is a date.
@@ -32,6 +34,8 @@ class Options:
     authorities: Path | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False, hash=False)
     workers: int = 4
+    single_bytes: int = 8 * 1024 * 1024
+    chunk_bytes: int = 64 * 1024 * 1024
     notify: Callable[[str], None] = field(default=lambda _: None, repr=False)
     sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
     clock: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC), repr=False)

@@ -28,11 +28,12 @@ class Pools:
 
     def __init__(self, options: Options) -> None:
         self._shared: dict[str, Any] = {
-            "ssl_context": _context(options.authorities),
             "retries": False,
             "timeout": urllib3.Timeout(connect=_CONNECT_S, read=options.read_timeout),
             "maxsize": options.workers + 2,
         }
+        if not options.plain_http or options.authorities is not None:  # urllib3's own verifies too, once it is needed
+            self._shared["ssl_context"] = _context(options.authorities)
         environ = options.environ
         self._bypassed = (environ.get("no_proxy") or environ.get("NO_PROXY", "")).lower().replace(",", " ").split()
         self._direct = urllib3.PoolManager(**self._shared)

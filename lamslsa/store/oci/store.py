@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ class OciStore:
         self._transport = Transport(self._asked, options)
         self._blobs = Blobs(self._transport)
         self._manifests = Manifests(self._transport)
-        self._upload = Upload(self._transport, self._blobs)
+        self._upload = Upload(self._transport, self._blobs, single=options.single_bytes, chunk=options.chunk_bytes)
         self._referrers = Referrers(
             self._transport, self._manifests, self._blobs, place=self._asked.place, workers=options.workers
         )
@@ -169,8 +170,7 @@ class OciStore:
         locks = {file.sha256: threading.Lock() for file in manifest.files}
 
         def take(file: FileEntry, counted: Counted) -> None:
-            with locks[file.sha256]:
-                feed = Feed(source, file, counted)
+            with locks[file.sha256], contextlib.closing(Feed(source, file, counted)) as feed:
                 if not self._blobs.has(f"sha256:{file.sha256}"):
                     self._upload.send(file, feed, mount=mount)
                 counted(file.size - feed.furthest)

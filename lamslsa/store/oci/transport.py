@@ -95,7 +95,7 @@ class Transport:
         with self._translated(deadline), deadline:
             response, url = self._response(call)
             try:
-                body = b"" if call.method == "HEAD" else read_whole(self.shown(url), response, call.limit)
+                body = read_whole(self.shown(url), response, 0 if call.method == "HEAD" else call.limit)
             except BaseException:
                 response.close()
                 raise

@@ -12,31 +12,25 @@ Spec: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pu
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Generator, Iterator
-from typing import Final
+from typing import Final, NoReturn
 
 from lamslsa.artifact.manifest import FileEntry
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.interface import ArtifactStore
 from lamslsa.store.oci.answers import Answer, Call
 from lamslsa.store.oci.attempts import MAX_ATTEMPTS, TryAgainError
-from lamslsa.store.oci.blobs import Blobs, closing_url
-from lamslsa.store.oci.manifests import refuse_digest
+from lamslsa.store.oci.blobs import BINARY, FORGOTTEN, Blobs
 from lamslsa.store.oci.transport import Transport
 
-__all__ = ["CHUNK_BYTES", "SINGLE_BYTES", "Feed", "Upload"]
+__all__ = ["Feed", "Upload"]
 
-SINGLE_BYTES: Final = 8 * 1024 * 1024
-CHUNK_BYTES: Final = 64 * 1024 * 1024
-_CREATED: Final = 201
 _TAKEN: Final = frozenset({202, 204})
-_FORGOTTEN: Final = frozenset({404, 416})
 _KNOWN: Final = frozenset({200, 202, 204})
 _RANGE: Final = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
-_BINARY: Final = {"Content-Type": "application/octet-stream"}
 
 
 class Feed:
@@ -54,11 +48,21 @@ class Feed:
         self._count = count
         self._hash = hashlib.sha256()
         self._hashed = 0
+        self._blocks: Generator[bytes, None, None] | None = None
+        self._rest = memoryview(b"")
+        self._position = 0
 
     @property
     def furthest(self) -> int:
         """How many bytes were ever taken."""
         return self._hashed
+
+    def close(self) -> None:
+        """Let go of the source."""
+        if self._blocks is not None:
+            self._blocks.close()
+            self._blocks = None
+        self._rest = memoryview(b"")
 
     def take(self, offset: int, length: int) -> Iterator[memoryview]:
         """Exactly ``length`` bytes from ``offset`` on, which is not beyond what was ever taken.
@@ -67,37 +71,44 @@ class Feed:
             FormatError: the source has fewer bytes, more, or others than the manifest says.
             UnavailableError: the source keeps breaking.
         """
-        position, end, failures = offset, offset + length, 0
-        while position < end:
+        if offset != self._position:
+            self.close()
+            self._position = offset
+        while self._position < offset + length:
+            if not self._rest:
+                self._rest = memoryview(self._block())
+            part = self._rest[: offset + length - self._position]
+            self._rest = self._rest[len(part) :]
+            self._position += len(part)
+            self._hash_new(part)
+            # The last bytes are held back until the whole of them is known to be right.
+            if self._position == self._file.size and (self._rest or self._hash.hexdigest() != self._file.sha256):
+                self._refuse()
+            yield part
+
+    def _block(self) -> bytes:
+        """The next bytes of the source."""
+        for failures in itertools.count(1):
+            if self._blocks is None:
+                self._blocks = _generator(self._source.read(self._file, offset=self._position))
             try:
-                with contextlib.closing(_generator(self._source.read(self._file, offset=position))) as blocks:
-                    for block in blocks:
-                        part = memoryview(block)[: end - position]
-                        position += len(part)
-                        failures = 0
-                        self._hash_new(position, part)
-                        if position == self._file.size and (
-                            len(part) < len(block) or self._hash.hexdigest() != self._file.sha256
-                        ):
-                            self._refuse()
-                        yield part
-                        if position == end:
-                            break
-                    else:
-                        self._refuse()
+                block = next(self._blocks, b"")
             except UnavailableError:
-                failures += 1
+                self.close()
                 if failures >= MAX_ATTEMPTS:
                     raise
+            else:
+                return block or self._refuse()
+        raise AssertionError("unreachable")
 
-    def _hash_new(self, position: int, part: memoryview) -> None:
-        fresh = position - self._hashed
+    def _hash_new(self, part: memoryview) -> None:
+        fresh = self._position - self._hashed
         if fresh > 0:
             self._hash.update(part[-fresh:])
-            self._hashed = position
+            self._hashed = self._position
             self._count(fresh)
 
-    def _refuse(self) -> None:
+    def _refuse(self) -> NoReturn:
         raise FormatError(
             f"expected the bytes of the manifest in {self._file.path[:200]!a}, got others",
             reason="store-file-digest",
@@ -120,9 +131,7 @@ class Upload:
         chunk: how many bytes the others have in one.
     """
 
-    def __init__(
-        self, transport: Transport, blobs: Blobs, *, single: int = SINGLE_BYTES, chunk: int = CHUNK_BYTES
-    ) -> None:
+    def __init__(self, transport: Transport, blobs: Blobs, *, single: int, chunk: int) -> None:
         self._transport = transport
         self._blobs = blobs
         self._single = single
@@ -150,7 +159,8 @@ class Upload:
             before = offset
             try:
                 if single or offset == file.size:
-                    self._close(location, digest, feed, offset, file.size - offset)
+                    rest = file.size - offset
+                    self._blobs.close(location, digest, feed.take(offset, rest) if rest else b"", rest)
                     return
                 length = min(max(self._chunk, least), file.size - offset)
                 location = self._patch(location, feed, offset, length)
@@ -159,6 +169,8 @@ class Upload:
                 failures += 1
                 self._transport.attempts.pause(failures, err, what=self._transport.shown(location))
                 known = None if single else self._status(location, feed.furthest)
+                if known is None and self._blobs.has(digest):
+                    return  # closed before its answer was lost
                 if known is None:
                     (location, least), offset = self._blobs.begin(digest), 0
                 else:
@@ -171,40 +183,22 @@ class Upload:
             Call(
                 method="PATCH",
                 target=location,
-                expected=_TAKEN | _FORGOTTEN,
-                headers={**_BINARY, "Content-Range": f"{offset}-{offset + length - 1}"},
+                expected=_TAKEN | FORGOTTEN,
+                headers={**BINARY, "Content-Range": f"{offset}-{offset + length - 1}"},
                 body=feed.take(offset, length),
                 length=length,
                 writing=True,
             )
         )
-        if answer.status in _FORGOTTEN:
+        if answer.status in FORGOTTEN:
             raise TryAgainError(f"status {answer.status} in the middle of an upload")
         return self._next(answer, location)
 
-    def _close(self, location: str, digest: str, feed: Feed, offset: int, length: int) -> None:
-        answer = self._transport.once(
-            Call(
-                method="PUT",
-                target=closing_url(location, digest),
-                expected=frozenset({_CREATED}) | _FORGOTTEN,
-                headers=_BINARY,
-                body=feed.take(offset, length) if length else b"",
-                length=length,
-                writing=True,
-            )
-        )
-        if answer.status in _FORGOTTEN:
-            raise TryAgainError(f"status {answer.status} at the end of an upload")
-        refuse_digest(answer, digest)
-
     def _status(self, location: str, furthest: int) -> tuple[str, int] | None:
         """Where an upload goes on, and from which byte; None where it has to be begun anew."""
-        answer = self._transport.request(
-            Call(method="GET", target=location, expected=_KNOWN | _FORGOTTEN, writing=True)
-        )
+        answer = self._transport.request(Call(method="GET", target=location, expected=_KNOWN | FORGOTTEN, writing=True))
         found = _RANGE.fullmatch(answer.headers.get("range", ""))
-        if answer.status in _FORGOTTEN or found is None:
+        if answer.status in FORGOTTEN or found is None:
             return None
         last = int(found[1])
         offset = last + 1 if last else 0  # "0-0" is what registries say of no byte at all
