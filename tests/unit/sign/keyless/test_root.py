@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sigstore.dsse import InvalidEnvelope
 from sigstore.verify import Verifier
 
 from lamslsa import statement
@@ -350,6 +352,25 @@ def test_an_envelope_without_its_bytes(trusted: SigstoreRoot, signing: Signing) 
     assert caught.value.reason == "bundle-material"
 
 
+def test_no_single_byte_makes_another_bundle(trusted: SigstoreRoot, signing: Signing) -> None:
+    bundle = signing.envelope(stamped=True)
+    sound = trusted.verify(parse_bundle(bundle))
+    seed = random.SystemRandom().getrandbits(64)
+    rng = random.Random(seed)
+    for _ in range(250):
+        position = rng.randrange(len(bundle))
+        other = rng.choice([byte for byte in b'0AZaz+/="{}[],:\\ \x00\xff' if byte != bundle[position]])
+        changed = bundle[:position] + bytes([other]) + bundle[position + 1 :]
+        try:
+            envelope = parse_bundle(changed)
+            certified = trusted.verify(envelope)
+        except LamslsaError:
+            continue
+        found = (envelope.payload, certified.certificate)
+        assert found == (PAYLOAD, sound.certificate), f"seed {seed}, position {position}"
+        assert set(certified.witnessed.times) <= set(sound.witnessed.times), f"seed {seed}, position {position}"
+
+
 # The hook into Sigstore's client
 
 
@@ -615,6 +636,7 @@ def test_our_own_refusals_pass() -> None:
 def test_what_foreign_errors_say_is_one_printable_line() -> None:
     assert told(ValueError("a\nb\x1b[31m" + "c" * 500)) == "ValueError: a b?[31m" + "c" * 192
     assert told(KeyError()) == "KeyError"
+    assert told(InvalidEnvelope("two signatures")) == "two signatures"
 
 
 def test_certified_says_who_and_when(trusted: SigstoreRoot, signing: Signing) -> None:
