@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import os
 import sys
@@ -177,6 +178,7 @@ def _token(given: str | None, config: TrustConfig) -> Token:
     """From the first source that there is; one that fails is not passed over."""
     from lamslsa.sign.keyless.tokens import ambient_token, browser_token, parse_token
 
+    at = dt.datetime.now(dt.UTC)
     if given is None:
         given = os.environ.get("SIGSTORE_ID_TOKEN") or None
     elif given == "-":
@@ -184,8 +186,8 @@ def _token(given: str | None, config: TrustConfig) -> Token:
     elif given.startswith("@"):
         given = _decoded(read_capped(Path(given[1:]), what="identity token", limit=_MAX_TOKEN_BYTES))
     if given is not None:
-        return parse_token(given)
-    if (token := ambient_token()) is not None:
+        return parse_token(given, at=at)
+    if (token := ambient_token(at=at)) is not None:
         return token
     if config.issuer and sys.stdin.isatty() and sys.stderr.isatty():
         return browser_token(config.issuer)

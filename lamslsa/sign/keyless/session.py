@@ -8,12 +8,12 @@ Rules:
 - A timestamp that is required and missing ends the signature before its log entry is made. With a log of version 2 it
   always is: nothing else dates such a bundle.
 - The certificate names the issuer of the token, and the subject where that follows from the token.
-- There is no other mode to fall back to: what fails is raised.
+- There is no other mode to fall back to: what fails is raised. Whether token and certificate have expired is told by
+  sigstore, which has the clock.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -78,7 +78,6 @@ class _Issued:
     """A certificate, and what signs with its key."""
 
     identity: FulcioIdentity
-    expires: dt.datetime
     signer: Any = field(repr=False)
 
 
@@ -126,7 +125,6 @@ class KeylessSigner:
         with refusing(_no_statement):
             statement = Statement(payload)
         certified = self._certificate()
-        self._refuse_expired(certified)
         with refusing(_no_bundle):
             raw: bytes = certified.signer.sign_dsse(statement).to_json().encode("utf-8")
         try:
@@ -135,7 +133,8 @@ class KeylessSigner:
                 raise VerificationError("expected the payload in the bundle, got another one", reason="keyless-payload")
             self.authentic(envelope, certified.identity)
         except VerificationError:
-            self._refuse_expired(certified)  # which explains it better
+            with refusing(_no_bundle):  # a certificate that has expired since explains it better
+                certified.signer._signing_cert()  # noqa: SLF001 - raises where it has
             raise
         return raw
 
@@ -172,7 +171,6 @@ class KeylessSigner:
         from sigstore.oidc import IdentityToken
         from sigstore.sign import Signer
 
-        self._token.refuse_expired(dt.datetime.now(dt.UTC))
         with refusing(_no_token):
             token = IdentityToken(self._token.secret)
         with refusing(_no_sct):
@@ -186,15 +184,7 @@ class KeylessSigner:
                 reason="certificate-identity",
                 hint="the certificate authority reads tokens otherwise than Fulcio, or took this one for another",
             )
-        return _Issued(identity=identity, expires=certificate.not_valid_after_utc, signer=signer)
-
-    def _refuse_expired(self, certified: _Issued) -> None:
-        if dt.datetime.now(dt.UTC) >= certified.expires:
-            raise UnavailableError(
-                f"expected a certificate that is still valid, got one that expired at {certified.expires:%H:%M:%SZ}",
-                reason="certificate-expired",
-                hint=_EXPIRED_HINT,
-            )
+        return _Issued(identity=identity, signer=signer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,6 +234,8 @@ def _no_statement(err: BaseException) -> LamslsaError:
 
 
 def _no_token(err: BaseException) -> LamslsaError:
+    if type(err.__cause__).__name__ == "ExpiredSignatureError" or "validity period" in str(err):
+        return _token_expired()
     return FormatError(
         f"expected an identity token that Sigstore takes, got {type(err).__name__}",
         reason="token-not-taken",
@@ -269,11 +261,7 @@ def _expired(err: BaseException) -> UnavailableError | None:
     """What sigstore's errors without a text mean."""
     match type(err).__name__:
         case "ExpiredIdentity":
-            return UnavailableError(
-                "expected an identity token that is still valid, got one that expired",
-                reason="token-expired",
-                hint=_EXPIRED_HINT,
-            )
+            return _token_expired()
         case "ExpiredCertificate":
             return UnavailableError(
                 "expected a certificate that is still valid, got one that expired",
@@ -281,3 +269,11 @@ def _expired(err: BaseException) -> UnavailableError | None:
                 hint=_EXPIRED_HINT,
             )
     return None
+
+
+def _token_expired() -> UnavailableError:
+    return UnavailableError(
+        "expected an identity token that is still valid, got one that expired",
+        reason="token-expired",
+        hint=_EXPIRED_HINT,
+    )

@@ -66,13 +66,13 @@ class Token:
         """Who will sign, for people."""
         return f"{self.subject} ({self.issuer})"
 
-    def refuse_expired(self, now: dt.datetime) -> None:
+    def refuse_expired(self, at: dt.datetime) -> None:
         """Refuse a token that no authority would accept any more.
 
         Raises:
             UnavailableError: it has expired.
         """
-        if now >= self.expires:
+        if at >= self.expires:
             raise UnavailableError(
                 f"expected an identity token that is still valid, got one that expired at {self.expires:%H:%M:%SZ}",
                 reason="token-expired",
@@ -80,8 +80,12 @@ class Token:
             )
 
 
-def parse_token(text: str, *, now: dt.datetime | None = None) -> Token:
+def parse_token(text: str, *, at: dt.datetime | None = None) -> Token:
     """Read an identity token.
+
+    Args:
+        text: the token; spaces and line ends around it are left out.
+        at: judge its period at this time; where None, the session does so when it asks for the certificate.
 
     Raises:
         FormatError: not one, or one for another audience.
@@ -99,8 +103,7 @@ def parse_token(text: str, *, now: dt.datetime | None = None) -> Token:
             hint=f"ask the provider for a token with aud: {AUDIENCE}",
         )
     expires = _time(claims, "exp")
-    now = now or dt.datetime.now(dt.UTC)
-    if "nbf" in claims and now + _SKEW < _time(claims, "nbf"):
+    if at is not None and "nbf" in claims and at + _SKEW < _time(claims, "nbf"):
         raise UnavailableError(
             "expected an identity token that is valid already, got one of the future",
             reason="token-not-yet-valid",
@@ -116,12 +119,16 @@ def parse_token(text: str, *, now: dt.datetime | None = None) -> Token:
         identity=identity,
         secret=text,
     )
-    token.refuse_expired(now)
+    if at is not None:
+        token.refuse_expired(at)
     return token
 
 
-def ambient_token() -> Token | None:
+def ambient_token(*, at: dt.datetime | None = None) -> Token | None:
     """The token that a CI gives its jobs: GitHub, GitLab, Google Cloud, Buildkite, CircleCI; None outside of them.
+
+    Args:
+        at: as for `parse_token`.
 
     Raises:
         UnavailableError: this is such a CI, and it gives none.
@@ -131,7 +138,7 @@ def ambient_token() -> Token | None:
 
     with refusing(_no_ambient):
         text = detect_credential(AUDIENCE)
-    return None if text is None else parse_token(text)
+    return None if text is None else parse_token(text, at=at)
 
 
 def browser_token(issuer: str) -> Token:

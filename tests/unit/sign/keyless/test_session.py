@@ -311,12 +311,13 @@ def test_a_token_of_another_issuer_or_key_is_refused_by_the_authority(
         assert (error.reason, type(error)) == ("fulcio-refused", UnavailableError)
 
 
+@pytest.mark.parametrize("seconds", [-60, -1])
 def test_a_token_that_expires_before_the_first_signature(
-    local_sigstore: LocalSigstore, caplog: pytest.LogCaptureFixture
+    local_sigstore: LocalSigstore, caplog: pytest.LogCaptureFixture, seconds: int
 ) -> None:
-    text = local_sigstore.token(email=EMAIL, lifetime=-dt.timedelta(minutes=1))
-    token = parse_token(text, now=dt.datetime.now(dt.UTC) - dt.timedelta(seconds=62))
-    error = refused(local_sigstore, caplog, text=text, token=token)
+    """By less than sigstore's leeway too."""
+    text = local_sigstore.token(email=EMAIL, lifetime=dt.timedelta(seconds=seconds))
+    error = refused(local_sigstore, caplog, text=text)
     assert (error.reason, type(error)) == ("token-expired", UnavailableError)
 
 
@@ -396,11 +397,26 @@ def test_answers_that_make_no_bundle_are_refused(
     assert caught.value.reason == "keyless-bundle"
 
 
-def test_a_certificate_that_expires_between_two_signatures(local_sigstore: LocalSigstore) -> None:
-    with session(local_sigstore) as signer:
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_certificate_that_expires_while_it_signs(
+    faulty_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch, lies: bool
+) -> None:
+    """Before a signature, or before its bundle was dated, which then does not verify."""
+    from sigstore._internal.fulcio import ExpiredCertificate
+    from sigstore.sign import Signer
+
+    with session(faulty_sigstore) as signer:
         signer.sign(PAYLOAD)
-        assert signer._certified is not None
-        signer._certified = replace(signer._certified, expires=dt.datetime.now(dt.UTC))
+        valid = [Signer._signing_cert] * lies
+        if lies:
+            faulty_sigstore.faults.lie("proof-wrong")
+
+        def expire(inner: Signer) -> Any:
+            if valid:
+                return valid.pop()(inner)
+            raise ExpiredCertificate
+
+        monkeypatch.setattr(Signer, "_signing_cert", expire)
         with pytest.raises(UnavailableError) as caught:
             signer.sign(PAYLOAD)
     assert caught.value.reason == "certificate-expired"

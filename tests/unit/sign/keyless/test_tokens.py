@@ -46,7 +46,7 @@ def no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_says_who_will_sign() -> None:
-    token = parse_token(f" {made(project_path='group/model')}\n", now=NOW)
+    token = parse_token(f" {made(project_path='group/model')}\n", at=NOW)
     assert token.signer == "me (https://issuer.example)"
     assert token.repository == "group/model"
     assert token.identity is None, "what an issuer's subject becomes is configured at the authority"
@@ -54,20 +54,20 @@ def test_a_token_says_who_will_sign() -> None:
 
 
 def test_an_address_is_the_subject() -> None:
-    token = parse_token(made(email="me@example.com"), now=NOW)
+    token = parse_token(made(email="me@example.com"), at=NOW)
     assert token.identity is not None
     assert (token.subject, token.identity.san, token.identity.san_kind) == ("me@example.com", "me@example.com", "email")
 
 
 def test_behind_a_federating_issuer_stands_the_one_that_it_asked() -> None:
     claims = {"connector_id": "https://github.com/login/oauth"}
-    assert parse_token(made(federated_claims=claims), now=NOW).issuer == "https://github.com/login/oauth"
-    assert parse_token(made(federated_claims={"connector_id": ""}), now=NOW).issuer == "https://issuer.example"
+    assert parse_token(made(federated_claims=claims), at=NOW).issuer == "https://github.com/login/oauth"
+    assert parse_token(made(federated_claims={"connector_id": ""}), at=NOW).issuer == "https://issuer.example"
 
 
 def test_a_workflow_of_github_is_the_subject() -> None:
     claims = github_claims("acme/model", job_workflow_ref="tools/ci/.github/workflows/train.yml@v1")
-    identity = parse_token(made(**claims), now=NOW).identity
+    identity = parse_token(made(**claims), at=NOW).identity
     assert identity is not None
     assert identity.san == "https://github.com/tools/ci/.github/workflows/train.yml@v1"
     assert identity.workflow == ".github/workflows/train.yml", "of the file that configures the run"
@@ -101,7 +101,7 @@ def test_a_workflow_of_github_is_the_subject() -> None:
 )
 def test_what_is_no_token_for_sigstore_is_refused_and_not_shown(text: str, reason: str) -> None:
     with pytest.raises(FormatError) as caught:
-        parse_token(text, now=NOW)
+        parse_token(text, at=NOW)
     assert caught.value.reason == reason
     assert len(text) < 12 or text not in "".join(traceback.format_exception(caught.value))
 
@@ -116,17 +116,21 @@ def test_what_is_no_token_for_sigstore_is_refused_and_not_shown(text: str, reaso
 )
 def test_a_token_of_another_time_is_refused(token: str, reason: str) -> None:
     with pytest.raises(UnavailableError) as caught:
-        parse_token(token, now=NOW)
+        parse_token(token, at=NOW)
     assert caught.value.reason == reason
 
 
+def test_without_a_time_the_period_is_left_to_the_session() -> None:
+    assert parse_token(made(nbf=NOW.timestamp() + 6)).subject == "me"
+
+
 def test_a_token_may_name_several_audiences_and_begin_now() -> None:
-    assert parse_token(made(aud=["other", "sigstore"], nbf=NOW.timestamp() + 4), now=NOW).subject == "me"
+    assert parse_token(made(aud=["other", "sigstore"], nbf=NOW.timestamp() + 4), at=NOW).subject == "me"
 
 
 def test_a_token_does_not_show() -> None:
     text = made()
-    token = parse_token(text, now=NOW)
+    token = parse_token(text, at=NOW)
     assert token.secret == text
     assert text not in f"{token} {token!r}"
     assert text.split(".")[1] not in f"{token} {token!r}"
@@ -200,7 +204,7 @@ def test_what_a_ci_gives_is_read_like_any_other(
         monkeypatch.setenv(name, value)
     faulty_sigstore.faults.lie(lie)
     with pytest.raises(LamslsaError) as caught:
-        ambient_token()
+        ambient_token(at=dt.datetime.now(dt.UTC))
     assert caught.value.reason == reason
 
 
