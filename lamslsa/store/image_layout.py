@@ -71,6 +71,7 @@ class ImageLayoutStore:
     tag: str = ""
     pinned: str = ""
     clock: Callable[[], dt.datetime] = field(default=_now, repr=False, compare=False)
+    _subjects: dict[str, Descriptor] = field(default_factory=dict, init=False, repr=False, compare=False)
     _seen: dict[str, Referrer] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -103,7 +104,9 @@ class ImageLayoutStore:
             UnavailableError: the layout cannot be read.
         """
         files = LayoutFiles(self.path)
-        return Manifest.parse(files.blob(self._artifact(files, files.index()), limit=MAX_MANIFEST_BYTES))
+        manifest = Manifest.parse(files.blob(self._artifact(files, files.index()), limit=MAX_MANIFEST_BYTES))
+        self._subjects[manifest.sha256] = artifact_descriptor(manifest)
+        return manifest
 
     def read(self, file: FileEntry, *, offset: int = 0) -> Iterator[bytes]:
         """The bytes of one file from an offset on.
@@ -153,10 +156,10 @@ class ImageLayoutStore:
             )
         files = LayoutFiles(self.path)
         created = self.clock().astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        made = make_referrer(artifact_descriptor(self.manifest()), bundle, created=created)
+        subject = self._subject(files)
+        made = make_referrer(subject, bundle, created=created)
         with files.changing() as index:
-            artifact = self._artifact(files, index)
-            for sha256, layer in self._referrers(files, index, artifact):
+            for sha256, layer in self._referrers(files, index, subject.sha256):
                 if isinstance(layer, Descriptor) and layer.sha256 == made.bundle.sha256:
                     return source_of(f"{SCHEME}{self.path}", sha256)
             for data in (EMPTY_CONFIG, bundle, made.manifest):
@@ -186,6 +189,11 @@ class ImageLayoutStore:
                 index["manifests"].append(self._entry(manifest))
         self.pinned = manifest.sha256
         return self.reference
+
+    def _subject(self, files: LayoutFiles) -> Descriptor:
+        """The artifact to attach to; its manifest is read once, since one of many files takes a while."""
+        artifact = self._artifact(files, files.index())
+        return self._subjects.get(artifact) or artifact_descriptor(self.manifest())
 
     def _entry(self, manifest: Manifest) -> dict[str, Any]:
         entry = {**artifact_descriptor(manifest).wire(), "artifactType": ARTIFACT_TYPE}

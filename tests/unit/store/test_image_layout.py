@@ -123,6 +123,20 @@ def test_bundles_are_referrers(layout: Path, manifest: Manifest, bundle: Any) ->
     assert blob(layout, made.descriptor.sha256).read_bytes() == made.manifest
 
 
+def test_a_tag_that_moves_takes_its_bundles_along(layout: Path, model: Path, bundle: Any) -> None:
+    store = ImageLayoutStore(path=layout, tag="v1")
+    store.put(bundle(1), name="")
+    (model / "more.txt").write_bytes(b"more")
+    other = ImageLayoutStore(path=layout, tag="v2")
+    other.receive(FolderStore(path=model).manifest(), FolderStore(path=model))
+    value = index(layout)
+    value["manifests"][0]["annotations"][TAG], value["manifests"][2]["annotations"][TAG] = "v2", "v1"
+    (layout / "index.json").write_text(json.dumps(value))
+    store.put(bundle(2), name="")
+    assert [found.data for found in store.bundles()] == [bundle(2)]
+    assert [found.data for found in other.bundles()] == [bundle(2)]
+
+
 def test_an_interrupted_transfer_is_resumed(model: Path, manifest: Manifest, tmp_path: Path) -> None:
     large = manifest.files[-1]
     asked: list[int] = []
