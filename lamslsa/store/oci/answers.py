@@ -30,6 +30,7 @@ class Call:
         body: bytes, or an iterable of them that can be gone through once (``length`` then says how many there are).
         writing: whether it needs the right to push.
         source: another repository of this registry that is read from.
+        again: an error code that is tried again, whatever the status.
         limit: the most bytes of an answer.
     """
 
@@ -41,6 +42,7 @@ class Call:
     length: int = 0
     writing: bool = False
     source: str = ""
+    again: str = ""
     limit: int = _BLOCK
 
 

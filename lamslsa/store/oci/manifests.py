@@ -106,6 +106,8 @@ class Manifests:
                 body=raw,
                 length=len(raw),
                 writing=True,
+                # So says docker-registry while somebody else stores the same blob; ours were all there.
+                again="MANIFEST_BLOB_UNKNOWN",
             )
         )
         if answer.status in _CONFLICTS:

@@ -192,7 +192,7 @@ class Transport:
             elif status in call.expected:
                 return response, url
             else:
-                self._refuse(url, response)
+                self._refuse(call, url, response)
         raise UnavailableError(
             f"expected at most {_MAX_HOPS} redirects from {self.shown(call.target)}, got more",
             reason="registry-redirects",
@@ -234,11 +234,11 @@ class Transport:
         response.release_conn()
         return response.status, data
 
-    def _refuse(self, url: str, response: urllib3.BaseHTTPResponse) -> NoReturn:
+    def _refuse(self, call: Call, url: str, response: urllib3.BaseHTTPResponse) -> NoReturn:
         status = response.status
         pause = self.attempts.retry_after(response.headers.get("Retry-After", ""))
         heard = said(self._login.redacted(drop(response).decode("utf-8", "replace")))
-        if status in _RETRIED:
+        if status in _RETRIED or (call.again and call.again in heard):
             raise TryAgainError(f"status {status}{heard}", pause)
         shown = self.shown(url)
         if status in (_UNAUTHORIZED, _FORBIDDEN):

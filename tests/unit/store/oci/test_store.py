@@ -171,6 +171,7 @@ def test_chunks_in_order(client: Any, registry: Registry) -> None:
         Fault("HEAD", "blobs", LoseAnswer(), times=2),
         Fault("PUT", "manifests", Answer(status=500), times=2),
         Fault("PUT", "manifests", LoseAnswer(), times=2),
+        Fault("PUT", "manifests", Answer(status=400, body=b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}'), times=2),
     ],
     ids=str,
 )
