@@ -28,6 +28,8 @@ MODULES = sorted(
 
 VERIFYING = [
     "verify",
+    "model_signature",
+    "archive",
     "lineage",
     "statement",
     "predicates",
