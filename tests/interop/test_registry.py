@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import urllib3
@@ -83,3 +88,32 @@ def test_a_registry_that_is_not_trusted_or_refuses_is_unavailable(
         assert registry.password not in said
         assert wrong.password not in said
     assert pauses == []
+
+
+def test_a_published_chain_through_the_command_line(
+    chain: Any, guarded_docker_registry: DockerRegistry, tmp_path: Path
+) -> None:
+    """Push, verify from the manifest and the bundles alone, pull, verify; no layer is asked for before."""
+    registry = guarded_docker_registry
+    environment = {**os.environ, **logged_in(registry, tmp_path / "home")}
+
+    def lamslsa(*words: str | Path, expect: int = 0) -> str:
+        command = [sys.executable, "-m", "lamslsa", *map(str, words)]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == expect, result.stdout + result.stderr
+        assert registry.password not in result.stdout + result.stderr
+        return result.stdout
+
+    trusted = ("--ca-file", str(registry.ca))
+    place = f"oci://{registry.host}/acme/census"
+    reference = json.loads(lamslsa("push", chain.model, f"{place}:v1", *trusted, "--format", "json"))["reference"]
+    assert reference.startswith(f"{place}:v1@sha256:")
+    lamslsa("pull", reference, tmp_path / "pulled", *trusted)
+    assert "ACCEPTED" in lamslsa("verify", tmp_path / "pulled", "--policy", chain.policy)
+
+    blobs = registry.storage / "docker" / "registry" / "v2" / "blobs" / "sha256"
+    for file in FolderStore(path=chain.model).manifest().files:
+        shutil.rmtree(blobs / file.sha256[:2] / file.sha256)
+    pinned = reference.replace(":v1@", "@")
+    assert "ACCEPTED" in lamslsa("verify", pinned, "--policy", chain.policy, *trusted)
+    lamslsa("verify", pinned, "--pull", "--policy", chain.policy, *trusted, expect=6)
