@@ -36,13 +36,11 @@ from lamslsa import _codec, predicates
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS, FileEntry, Manifest, refuse_paths
 from lamslsa.errors import FormatError
 from lamslsa.predicates.model_signature import PREDICATE_TYPE, ModelSignature, Resource, Serialization
-from lamslsa.sign.dsse import MAX_BUNDLE_BYTES, parse_bundle
+from lamslsa.sign.dsse import MAX_BUNDLE_BYTES, SIGNATURE_SUFFIX, parse_bundle
 from lamslsa.sign.key import KeyVerifier
 from lamslsa.statement import Statement, Subject, make
 
-__all__ = ["SIGNATURE_SUFFIX", "covers", "git_paths", "key_bundle", "parse_predicate", "signed_files", "statement"]
-
-SIGNATURE_SUFFIX: Final = ".sig"
+__all__ = ["covers", "git_paths", "key_bundle", "parse_predicate", "signed_files", "statement"]
 
 _METHOD: Final = "files"
 _HASH: Final = "sha256"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NoReturn
 
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
@@ -41,6 +41,7 @@ __all__ = [
 
 MAX_BUNDLES: Final = 50_000
 _SEAL: Final = object()
+_SHOWN_IDENTITIES: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,17 +271,29 @@ def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | LamslsaEr
 
 def _verify_signature(source: str, envelope: Envelope, trust: TrustMaterial) -> list[VerifiedSignature]:
     signatures: list[VerifiedSignature] = []
-    errors: list[LamslsaError] = []
+    errors: dict[str, LamslsaError] = {}
     for name, identity in trust.identities.items():
         try:
             signature = identity.verify(envelope)
         except (FormatError, VerificationError) as err:
-            errors.append(err)
+            errors[name] = err
         else:
             bundle = _codec.sha256_hex(envelope.raw)
             signatures.append(VerifiedSignature(identity=name, signature=signature, source=source, bundle=bundle))
-    if signatures:
-        return signatures
+    if not signatures:
+        _refuse_nobody(errors)
+    return signatures
+
+
+def _refuse_nobody(errors: Mapping[str, LamslsaError]) -> NoReturn:
+    """Refuse a bundle that no identity signed, with the reason that says most."""
     if not errors:
         raise VerificationError("expected an identity in the policy, got none", reason="signature-key")
-    raise most_telling(errors)
+    telling = most_telling(list(errors.values()))
+    others = {name: err for name, err in errors.items() if err.reason == telling.reason}
+    if telling.reason != "signature-identity" or len(others) == 1:
+        raise telling
+    differences = "; ".join(f"as {name}, {err}" for name, err in list(others.items())[:_SHOWN_IDENTITIES])
+    raise VerificationError(
+        f"expected a certificate of an identity in the policy, got another: {differences}", reason=telling.reason
+    )

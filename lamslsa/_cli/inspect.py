@@ -15,12 +15,14 @@ from lamslsa.describe import Description, Surroundings, describe, describe_evide
 from lamslsa.describe.statements import describe_run
 from lamslsa.evidence.run import read_run
 from lamslsa.sign import KeyVerifier
+from lamslsa.sign.keyless import SigstoreRoot
 
 __all__ = ["command", "evidence_command"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_LINES: Final = 40
 _MAX_TEXT: Final = 160
+_MAX_ROOT_BYTES: Final = 1024 * 1024
 
 
 def _at(command: F) -> F:
@@ -35,23 +37,42 @@ def _at(command: F) -> F:
     return command
 
 
-def _around(at: dt.datetime | None, held: Sequence[Path], keys: Sequence[Path]) -> Surroundings:
+def _around(
+    at: dt.datetime | None, held: Sequence[Path], keys: Sequence[Path] = (), trusted_root: Path | None = None
+) -> Surroundings:
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    if trusted_root is None:
+        root, name = SigstoreRoot.embedded(), "the root of the public-good Sigstore"
+    else:
+        data = read_capped(trusted_root, what="trusted root", limit=_MAX_ROOT_BYTES)
+        root, name = SigstoreRoot.load(data), f"the root in {trusted_root}"
     return Surroundings(
         at=at or now,
         now=now,
         held=tuple(read_capped(path, what="collateral") for path in held),
-        keys={str(path): KeyVerifier.load(read_capped(path, what="key")) for path in keys},
+        keys={str(path): KeyVerifier.load(read_capped(path, what="key"), root) for path in keys},
+        root=root,
+        root_name=name,
     )
 
 
 @click.command("inspect")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--key", "keys", multiple=True, type=click.Path(path_type=Path), help="Public key; repeatable.")
+@click.option(
+    "--trusted-root",
+    type=click.Path(path_type=Path),
+    help="Trusted root of Sigstore.  [default: the public-good instance's]",
+)
 @_at
 @ui.options
 def command(
-    file: Path, keys: tuple[Path, ...], at: dt.datetime | None, held: tuple[Path, ...], output: ui.Output
+    file: Path,
+    keys: tuple[Path, ...],
+    trusted_root: Path | None,
+    at: dt.datetime | None,
+    held: tuple[Path, ...],
+    output: ui.Output,
 ) -> int:
     """Print what FILE says, and what of it is verified: a bundle, statement, quote, report, or run folder.
 
@@ -61,7 +82,7 @@ def command(
     Example:
       lamslsa inspect model/.attestations/01-evaluation-0f5c.sigstore.json --key keys/auditor.pub
     """
-    around = _around(at, held, keys)
+    around = _around(at, held, keys, trusted_root)
     is_run = file.is_dir()
     found = describe_run(read_run(file), around) if is_run else describe(read_capped(file, what="input"), around)
     output.result("\n".join(_lines(found, 0)), found.document())
@@ -89,7 +110,7 @@ def evidence(file: Path, at: dt.datetime | None, held: tuple[Path, ...], output:
     Example:
       lamslsa evidence inspect quote.bin --collateral collateral.json --at 2026-06-30T12:00:00Z
     """
-    found = describe_evidence(read_capped(file, what="evidence"), _around(at, held, ()))
+    found = describe_evidence(read_capped(file, what="evidence"), _around(at, held))
     output.result("\n".join(_lines(found, 0)), found.document())
     return 0
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lamslsa.sign import BundleVerifier
+from lamslsa.sign.keyless import SigstoreRoot
 
 __all__ = ["Description", "Surroundings", "plain"]
 
@@ -22,12 +23,15 @@ class Surroundings:
         now: how platforms stand is judged as of this time; timezone-aware.
         held: endorsements at hand.
         keys: public keys at hand, by the name of their file.
+        root: trusted root of a Sigstore, and ``root_name`` what to call it; None where none is at hand.
     """
 
     at: dt.datetime
     now: dt.datetime
     held: tuple[bytes, ...]
     keys: Mapping[str, BundleVerifier]
+    root: SigstoreRoot | None = None
+    root_name: str = "a trusted root"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

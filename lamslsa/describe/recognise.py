@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from lamslsa import _codec
+from lamslsa.describe.bundles import describe_bundle
 from lamslsa.describe.evidence import (
     describe_bare_report,
     describe_dcap_collateral,
@@ -18,7 +19,7 @@ from lamslsa.describe.evidence import (
     describe_snp_collateral,
 )
 from lamslsa.describe.model import Description, Surroundings
-from lamslsa.describe.statements import describe_bundle, describe_statement
+from lamslsa.describe.statements import describe_statement
 from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.predicates.tee_evidence import (
     NITRO_DOCUMENT_MEDIA_TYPE,

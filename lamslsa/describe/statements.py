@@ -1,4 +1,4 @@
-"""Statements and bundles: what they say, who signed, and what the evidence among them covers."""
+"""Statements and runs: what they say, and what the evidence among them covers."""
 
 from __future__ import annotations
 
@@ -15,41 +15,16 @@ from lamslsa.describe.evidence import (
     root_words,
 )
 from lamslsa.describe.model import Description, Surroundings, plain
-from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.interface import DeviceClaims
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
 from lamslsa.predicates import TeeEvidence
-from lamslsa.sign import Envelope
 from lamslsa.statement import Statement
 
-__all__ = ["describe_bundle", "describe_run", "describe_statement"]
-
-
-def describe_bundle(envelope: Envelope, around: Surroundings) -> Description:
-    """A bundle: its envelope, whose signature it carries, and the statement inside."""
-    signers = []
-    for name, key in around.keys.items():
-        try:
-            key.verify(envelope)
-        except VerificationError:
-            continue
-        signers.append(name)
-    facts: dict[str, Any] = {
-        "payloadType": envelope.payload_type,
-        "keyHint": envelope.key_hint,
-        "payloadSha256": _codec.sha256_hex(envelope.payload),
-    }
-    tried = f"none of the {len(around.keys)} keys at hand made it" if around.keys else "no key at hand (--key)"
-    return Description(
-        kind="Sigstore bundle",
-        facts=facts,
-        verified=(f"signed with {', '.join(signers)}",) if signers else (),
-        unverified=() if signers else (f"its signature: {tried}",),
-        parts=(describe_statement(envelope.payload, around),),
-    )
+__all__ = ["describe_run", "describe_statement"]
 
 
 def describe_statement(payload: bytes, around: Surroundings) -> Description:

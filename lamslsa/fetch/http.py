@@ -30,8 +30,8 @@ from urllib.parse import urlsplit
 import urllib3
 
 from lamslsa import __version__
-from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa._deadline import POOLS, Deadline
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.fetch.interface import Notify, Response
 
 __all__ = ["MAX_ATTEMPTS", "MAX_PAUSE_S", "HttpClient", "refuse_url"]

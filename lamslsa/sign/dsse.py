@@ -38,6 +38,7 @@ __all__ = [
     "MAX_BUNDLE_BYTES",
     "MAX_LINES",
     "MEDIA_TYPE",
+    "SIGNATURE_SUFFIX",
     "BundleResult",
     "make_bundle",
     "pae",
@@ -51,6 +52,8 @@ MAX_BUNDLE_BYTES: Final = 16 * 1024 * 1024
 MAX_LINES: Final = 4096
 BUNDLE_SUFFIX: Final = ".sigstore.json"
 LINES_SUFFIX: Final = ".intoto.jsonl"
+SIGNATURE_SUFFIX: Final = ".sig"
+"""Of a bundle that OpenSSF model signing wrote."""
 
 _FAMILY: Final = "application/vnd.dev.sigstore.bundle"
 _MAX_SIGNATURE_BYTES: Final = 1024
@@ -169,11 +172,12 @@ def parse_bundles(name: str, data: bytes) -> tuple[BundleResult, ...]:
         FormatError: the name has neither suffix, or there are more lines than the limit. What is wrong with a single
             bundle raises nothing and stands in its result.
     """
-    if name.endswith(BUNDLE_SUFFIX):
+    if name.endswith((BUNDLE_SUFFIX, SIGNATURE_SUFFIX)):
         return (BundleResult(source=name, outcome=_outcome(data)),)
     if not name.endswith(LINES_SUFFIX):
         raise FormatError(
-            f"expected a file named *{BUNDLE_SUFFIX} or *{LINES_SUFFIX}, got {name[-80:]!r}", reason="bundle-file-name"
+            f"expected a file named *{BUNDLE_SUFFIX}, *{LINES_SUFFIX} or *{SIGNATURE_SUFFIX}, got {name[-80:]!r}",
+            reason="bundle-file-name",
         )
     lines = data.split(b"\n", MAX_LINES)
     if len(lines) > MAX_LINES:

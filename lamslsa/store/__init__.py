@@ -22,7 +22,7 @@ from lamslsa.store.hub import HubStore
 from lamslsa.store.image_layout import SCHEME as IMAGE_LAYOUT
 from lamslsa.store.image_layout import ImageLayoutStore
 from lamslsa.store.interface import ArtifactStore, Store, StoredBundle
-from lamslsa.store.naming import DEFAULT_FOLDER, is_bundle_name
+from lamslsa.store.naming import DEFAULT_FOLDER, SIGNATURE_SUFFIX, is_bundle_name
 
 if TYPE_CHECKING:
     from lamslsa.store.oci import Options
@@ -73,13 +73,13 @@ def open_store(reference: str, *, options: Options | None = None) -> Store:
     path = Path(reference)
     if path.is_dir():
         return DirectoryStore(path)
-    if is_bundle_name(path.name):
+    if is_bundle_name(path.name) or (path.name.endswith(SIGNATURE_SUFFIX) and path.exists()):
         return BundleFile(path)
     if path.exists():
         raise FormatError(
             f"expected a folder or a bundle file, got {reference[:120]!r}",
             reason="store-reference",
-            hint="bundle files end in .sigstore.json or .intoto.jsonl",
+            hint="bundle files end in .sigstore.json, .intoto.jsonl or .sig",
         )
     return DirectoryStore(path)
 

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_TOTAL_BYTES",
     "PART_SUFFIX",
+    "SIGNATURE_SUFFIX",
     "file_name",
     "is_bundle_name",
 ]
@@ -32,6 +33,8 @@ DEFAULT_FOLDER: Final = ".attestations"
 BUNDLE_SUFFIX: Final = ".sigstore.json"
 LINES_SUFFIX: Final = ".intoto.jsonl"
 PART_SUFFIX: Final = ".part"
+SIGNATURE_SUFFIX: Final = ".sig"
+"""Of a bundle that OpenSSF model signing wrote, read where the user names the very file."""
 MAX_FILES: Final = 4096
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_TOTAL_BYTES: Final = 64 * 1024 * 1024
