@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from lamslsa._cli.main import main
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Cli = Callable[..., tuple[int, Any, str]]
 
 
 @pytest.fixture
@@ -23,5 +28,18 @@ def lamslsa(tmp_path: Path) -> Run:
         environment.pop("XDG_STATE_HOME", None)
         command = [sys.executable, "-m", "lamslsa", *(str(word) for word in words)]
         return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
+
+    return run
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Exit code, the JSON on stdout, and stderr."""
+
+    def run(*words: str | Path) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        code = main([*map(str, words), "--format", "json"])
+        done = capsys.readouterr()
+        return code, json.loads(done.out) if done.out else None, done.err
 
     return run
