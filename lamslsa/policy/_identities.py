@@ -89,25 +89,24 @@ class IdentityReader:
             got = "both" if "key" in node else "neither"
             node.refuse(f"expected either key or keyless at {node.where}, got {got}", reason="policy-identity")
         verifier: BundleVerifier
+        root = self._root(node.get("trustedRoot"))
         if "key" in node:
             key = node.take("key")
-            root = self._root(node.get("trustedRoot"))
             verifier = self.files.load(key, lambda pem: KeyVerifier.load(pem, root), what="a public key")
             self._own(name, key, verifier.key_id)
         else:
-            verifier = self._keyless(name, node.take("keyless").mapping())
+            verifier = self._keyless(name, node.take("keyless").mapping(), root)
         times = {key: node.get(key) for key in ("validFrom", "validUntil", "revokedAt")}
         start, end, revoked = (None if time is None else _values.time(time) for time in times.values())
         if start is not None and any(time is not None and time <= start for time in (end, revoked)):
             node.refuse("expected validFrom before validUntil and revokedAt, got another order", reason="policy-time")
         return Credential(verifier=verifier, valid_from=start, valid_until=end, revoked_at=revoked)
 
-    def _keyless(self, name: str, node: Mapping_) -> BundleVerifier:
+    def _keyless(self, name: str, node: Mapping_, root: SigstoreRoot) -> BundleVerifier:
         from lamslsa.sign.keyless import KeylessTerms, KeylessVerifier
 
         issuer = _text(node.take("issuer"))
         given = {key: value for key in _TERMS if (value := node.get(key)) is not None}
-        root = self._root(node.get("trustedRoot"))
         node.finish()
         fields = {_TERMS[key]: _number(value) if key in _NUMBERS else _text(value) for key, value in given.items()}
         try:

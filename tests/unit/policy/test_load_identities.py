@@ -126,7 +126,7 @@ REFUSED = {
     "endless term": (f"{{keyless: {{issuer: https://a.example, identity: {'x' * 513}}}}}", "policy-identity"),
     "root that is none": ("{key: data-owner.pub, trustedRoot: auditor.pub}", "json-syntax"),
     "root that is not there": (
-        "{keyless: {issuer: https://a.example, identity: me, trustedRoot: absent.json}}",
+        "{keyless: {issuer: https://a.example, identity: me}, trustedRoot: absent.json}",
         "policy-file",
     ),
 }
@@ -163,7 +163,7 @@ def test_the_nearest_root_counts(policy_text: str, own_root: bytes, tmp_path: Pa
     (tmp_path / "near.json").write_bytes(own_root)
     (tmp_path / "far.json").write_bytes(own_root + b"\n")
     given = SigstoreRoot.load(own_root + b"\n\n")
-    near = "data-owner: {keyless: {issuer: https://a.example, identity: me, trustedRoot: near.json}}"
+    near = "data-owner: {keyless: {issuer: https://a.example, identity: me}, trustedRoot: near.json}"
     plain = "data-owner: {keyless: {issuer: https://a.example, identity: me}}"
 
     def root_of(owner: str, *, far: bool, root: SigstoreRoot | None) -> str:

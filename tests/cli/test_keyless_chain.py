@@ -1,0 +1,366 @@
+"""A chain signed by identities and kept in a registry: verified from its manifest, pulled, exported and audited."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamslsa import _codec
+from lamslsa.artifact import hash_artifact
+from lamslsa.evidence import report_data
+from lamslsa.evidence.nonce import Nonce
+from lamslsa.evidence.run import NamedPayload, Run, write_run
+from lamslsa.testing import chain
+from lamslsa.testing.fixtures import local_sigstore
+from lamslsa.testing.registry import Registry
+from lamslsa.testing.sigstore import LocalSigstore, github_claims
+from tests.cli.conftest import Cli
+from tests.cli.world import NOW, ROLES, World
+
+__all__ = ["local_sigstore"]
+
+PEOPLE = {"data-owner": "data-owner@acme.example", "auditor": "audit@lab.example"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Signed:
+    """A world whose roles are identities, and the model in a registry with its bundles beside it."""
+
+    world: World
+    sigstore: LocalSigstore
+    registry: Registry
+    config: Path
+    root: Path
+    reference: str
+
+    @property
+    def folder(self) -> Path:
+        return self.world.folder
+
+    def policy(self, **roles: str) -> Path:
+        """The base policy with identities; ``roles`` gives further keys of an identity."""
+        text = self.world.policy().read_text()
+        for role in {*ROLES.values()}:
+            terms = (
+                {"issuer": self.sigstore.issuer, "identity": PEOPLE[role]}
+                if role in PEOPLE
+                else {"issuer": self.sigstore.issuer, "repository": "acme/model", "ref": "refs/heads/main"}
+            )
+            more = roles.get(role.replace("-", "_"), "")
+            text = text.replace(f"{role}: {{key: {role}.pub}}", f"{role}: {{keyless: {json.dumps(terms)}{more}}}")
+        path = self.folder / "keyless.yaml"
+        path.write_text(text)
+        return path
+
+
+def token(sigstore: LocalSigstore, role: str) -> str:
+    if role in PEOPLE:
+        return sigstore.token(email=PEOPLE[role])
+    claims = github_claims()
+    return sigstore.token(claims["sub"], claims=claims)
+
+
+def write_runs(world: World) -> dict[str, Path]:
+    """Every statement of the chain as a run folder of its own."""
+    runs = {}
+    for name, payload in chain.census().items():
+        nonce = Nonce(value=bytes(32))
+        evidence = world.vendor.evidence(
+            report_data(nonce.value, device_evidence=[], statements=[_codec.sha256_hex(payload)])
+        )
+        run = Run(
+            statements=(NamedPayload(name=f"01-{name}", payload=payload),),
+            nonce=nonce,
+            evidence=evidence,
+            quoted_at="2026-01-01T00:00:00Z",
+        )
+        runs[name] = world.folder / "runs" / name
+        runs[name].parent.mkdir(exist_ok=True)
+        write_run(run, runs[name])
+    return runs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, local_sigstore: LocalSigstore) -> Iterator[Signed]:
+    """The chain, published once from the command line."""
+    from lamslsa._cli.main import main
+
+    folder = tmp_path_factory.mktemp("keyless")
+    world = World.of(folder)
+    config, root = folder / "trust-config.json", folder / "trusted-root.json"
+    config.write_text(local_sigstore.trust_config_json(rekor=2))
+    root.write_text(local_sigstore.trusted_root_json())
+    with Registry(folder / "registry") as registry:
+        target = f"oci://{registry.host}/acme/census-mlp:v1"
+        assert main(["push", str(world.model), target, "--plain-http", "--quiet"]) == 0
+        digest = hash_artifact(world.model, "model").sha256
+        reference = f"{target}@sha256:{digest}"
+        for name, run in write_runs(world).items():
+            secret = folder / "token"
+            secret.write_text(token(local_sigstore, ROLES[name]))
+            words = ["--keyless", "--trust-config", config, "--identity-token", f"@{secret}", "--yes", "--quiet"]
+            assert main([*map(str, ["publish", run, *words, "--to", reference, "--plain-http"])]) == 0
+        yield Signed(
+            world=world, sigstore=local_sigstore, registry=registry, config=config, root=root, reference=reference
+        )
+
+
+def ask(made: Signed, model: str | Path, *words: str | Path, policy: Path | None = None) -> list[str]:
+    chosen = policy or made.policy()
+    return [str(word) for word in (model, "--policy", chosen, "--trusted-root", made.root, "--plain-http", *words)]
+
+
+def reasons(document: Any) -> set[str]:
+    return {item["reason"] for item in (*document["rules"], *document["setAside"])} - {None}
+
+
+@pytest.fixture
+def pulled(cli: Cli, made: Signed, tmp_path: Path) -> Path:
+    """The model and its bundles in a folder."""
+    target = tmp_path / "pulled"
+    code, document, _ = cli("pull", made.reference, target, "--plain-http")
+    assert (code, len(document["attestations"]["copied"])) == (0, 8)
+    return target
+
+
+def test_verified_from_the_manifest_alone(cli: Cli, made: Signed) -> None:
+    made.registry.forget_requests()
+    code, document, _ = cli("verify", *ask(made, made.reference))
+    assert (code, document["accepted"]) == (0, True)
+    weights = hash_artifact(made.world.model, "model").files[-1]
+    assert not made.registry.count("GET", f".*/blobs/sha256:{weights.sha256}")
+    trainer = next(item for item in document["attestations"] if item["signers"] == ["trainer"])
+    (signature,) = trainer["signatures"]
+    assert signature["signer"].startswith("https://github.com/acme/model/.github/workflows/train.yml@refs/heads/main")
+    assert signature["logged"]
+    assert [time["source"] for time in signature["trustedTimes"]] == ["timestamp"]
+    assert trainer["evidence"][0]["asOf"] == signature["trustedTimes"][0]["at"] or trainer["evidence"][0]["asOf"]
+
+
+def test_pull_reads_every_file(cli: Cli, made: Signed) -> None:
+    made.registry.forget_requests()
+    assert cli("verify", *ask(made, made.reference, "--pull"))[0] == 0
+    for file in hash_artifact(made.world.model, "model").files:
+        assert made.registry.count("GET", f".*/blobs/sha256:{file.sha256}") == 1
+
+
+def test_a_tag_is_resolved_once(cli: Cli, made: Signed) -> None:
+    tagged = made.reference.partition("@")[0]
+    code, document, _ = cli("verify", *ask(made, tagged))
+    assert code == 0
+    assert made.reference.endswith(document["model"]["digest"])
+
+
+def test_without_the_trusted_root_nothing_is_authentic(cli: Cli, made: Signed) -> None:
+    """The root that is embedded is another one; nothing falls back to the one in a trust configuration."""
+    code, document, _ = cli("verify", made.reference, "--policy", made.policy(), "--plain-http")
+    assert (code, document["accepted"]) == (4, False)
+    assert {item["reason"] for item in document["setAside"]} <= {
+        "signature-time",
+        "signature-certificate",
+        "signature-log",
+    }
+
+
+def test_another_branch_is_another_identity(cli: Cli, made: Signed) -> None:
+    policy = made.policy()
+    policy.write_text(policy.read_text().replace("refs/heads/main", "refs/heads/release"))
+    code, document, _ = cli("verify", *ask(made, made.reference, policy=policy))
+    assert code == 4
+    (message,) = {item["message"] for item in document["setAside"] if item["reason"] == "signature-identity"}
+    assert "as trainer, expected ref" in message
+    assert "as auditor, expected " in message
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        (", validUntil: 2026-01-01T00:00:00Z", "signer-expired"),
+        (", revokedAt: 2026-01-01T00:00:00Z", "signer-revoked"),
+        (", validFrom: 2126-01-01T00:00:00Z", "signer-not-yet"),
+        (", requireTimestamp: true, requireLog: true", None),
+    ],
+)
+def test_terms_on_an_identity(cli: Cli, made: Signed, terms: str, reason: str | None) -> None:
+    code, document, _ = cli("verify", *ask(made, made.reference, policy=made.policy(auditor=terms)))
+    assert code == (0 if reason is None else 5)
+    assert reasons(document) == ({reason} if reason else set())
+
+
+def edited(store: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    for path in store.iterdir():
+        bundle = json.loads(path.read_bytes())
+        change(bundle["verificationMaterial"])
+        path.write_text(json.dumps(bundle))
+
+
+STRIPPED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "timestamp": (lambda material: material.pop("timestampVerificationData"), "signature-time"),
+    "log entry": (lambda material: material.update(tlogEntries=[]), "bundle-log-entries"),
+    "certificate": (lambda material: material.pop("certificate"), "bundle-signer"),
+}
+
+
+@pytest.mark.parametrize("what", STRIPPED)
+def test_stripped(cli: Cli, made: Signed, pulled: Path, what: str) -> None:
+    change, reason = STRIPPED[what]
+    assert cli("verify", *ask(made, pulled))[0] == 0
+    edited(pulled / ".attestations", change)
+    code, document, _ = cli("verify", *ask(made, pulled))
+    assert code == 4
+    assert {item["reason"] for item in document["setAside"]} == {reason}
+
+
+def test_nothing_is_signed_twice(cli: Cli, made: Signed) -> None:
+    """A run that is published again by the same identity needs no certificate and no log entry."""
+    secret = made.folder / "token"
+    secret.write_text(token(made.sigstore, "auditor"))
+    listed = cli("list", made.reference, "--plain-http")[1]
+    code, document, _ = cli(
+        *("publish", made.folder / "runs" / "evaluation", "--keyless", "--trust-config", made.config),
+        *("--identity-token", f"@{secret}", "--yes", "--to", made.reference, "--plain-http"),
+    )
+    assert code == 0
+    assert [item["location"] for item in document["statements"]] == [None, None]
+    assert cli("list", made.reference, "--plain-http")[1] == listed
+
+
+class TestArchive:
+    """Everything a verdict rests on, in one file."""
+
+    @pytest.fixture
+    def exported(self, cli: Cli, made: Signed, tmp_path: Path) -> Path:
+        target = tmp_path / "audit.zip"
+        policy = made.policy(auditor=", trustedRoot: trusted-root.json")
+        code, document, _ = cli("export", *ask(made, made.reference, "--to", target, policy=policy))
+        assert (code, document["appraisal"]["accepted"]) == (0, True)
+        assert document["archive"]["sha256"] == _codec.sha256_hex(target.read_bytes())
+        return target
+
+    def test_what_is_in_it(self, exported: Path, made: Signed) -> None:
+        with zipfile.ZipFile(exported) as zipped:
+            names = zipped.namelist()
+            assert zipped.read("sigstore/trusted-root.json") == made.root.read_bytes()
+            assert zipped.read("policy/trusted-root.json") == made.root.read_bytes()
+            assert zipped.read("policy/policy.yaml") == (made.folder / "keyless.yaml").read_bytes()
+        assert len([name for name in names if name.startswith("bundles/")]) == 8
+        assert "policy/simulated-root.pem" in names
+
+    def test_verified_by_itself(self, cli: Cli, exported: Path, made: Signed) -> None:
+        made.registry.forget_requests()
+        code, document, note = cli("verify", exported)
+        assert (code, document["accepted"]) == (0, True)
+        assert document["archive"]["ownPolicy"] is False
+        assert "chosen by whoever made it" in note
+        assert not made.registry.requests
+
+    def test_under_a_policy_of_ones_own_its_root_counts_for_nothing(
+        self, cli: Cli, exported: Path, made: Signed
+    ) -> None:
+        code, document, note = cli("verify", exported, "--policy", made.policy())
+        assert (code, document["archive"]["ownPolicy"]) == (4, True)
+        assert "chosen by" not in note
+        code, document, _ = cli("verify", *ask(made, exported))
+        assert (code, document["accepted"]) == (0, True)
+
+    def test_as_exported(self, cli: Cli, exported: Path, made: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Years later the policy has expired; as of the time that the archive states it has not."""
+        from lamslsa._cli import appraise
+
+        class Later(dt.datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> dt.datetime:  # type: ignore[override]
+                return NOW + dt.timedelta(days=4000)
+
+        monkeypatch.setattr(vars(appraise)["dt"], "datetime", Later)
+        code, document, _ = cli("verify", exported)
+        assert (code, document["error"]["reason"]) == (5, "policy-expired")
+        code, document, note = cli("verify", exported, "--as-exported")
+        assert (code, document["accepted"]) == (0, True)
+        assert "which the archive states" in note
+
+    @pytest.mark.parametrize("words", [("--pull",), ("--attestations", "elsewhere")])
+    def test_what_does_not_go_with_an_archive(self, cli: Cli, exported: Path, words: tuple[str, ...]) -> None:
+        assert cli("verify", exported, *words)[0] == 2
+
+    def test_as_exported_goes_with_an_archive_alone(self, cli: Cli, made: Signed) -> None:
+        assert cli("verify", *ask(made, made.reference, "--as-exported"))[0] == 2
+
+    def test_a_bundle_that_was_changed(self, cli: Cli, exported: Path, tmp_path: Path) -> None:
+        other = tmp_path / "other.zip"
+        with zipfile.ZipFile(exported) as source, zipfile.ZipFile(other, "w") as target:
+            for name in source.namelist():
+                data = source.read(name)
+                if name.startswith("bundles/"):
+                    data = data.replace(b'"payloadType"', b'"payloadtype"')
+                target.writestr(name, data)
+        code, document, _ = cli("verify", other)
+        assert (code, document["accepted"]) == (4, False)
+
+    def test_a_model_that_is_a_zip_file_is_a_model(self, cli: Cli, made: Signed, tmp_path: Path) -> None:
+        model = tmp_path / "weights.zip"
+        with zipfile.ZipFile(model, "w") as zipped:
+            zipped.writestr("weights.bin", "1")
+        code, document, _ = cli("verify", *ask(made, model))
+        assert (code, "archive" in document) == (4, False)
+
+    def test_export_of_a_refused_model(self, cli: Cli, made: Signed, pulled: Path, tmp_path: Path) -> None:
+        (pulled / "model.json").write_text("[]")
+        code, document, _ = cli("export", *ask(made, pulled, "--to", tmp_path / "refused.zip"))
+        assert (code, document["appraisal"]["accepted"]) == (4, False)
+        code, document, _ = cli("verify", tmp_path / "refused.zip")
+        assert (code, document["accepted"]) == (4, False)
+
+    def test_export_needs_a_zip_and_every_bundle(self, cli: Cli, made: Signed, pulled: Path, tmp_path: Path) -> None:
+        assert cli("export", *ask(made, pulled, "--to", tmp_path / "audit.tar"))[0] == 2
+        big = pulled / ".attestations" / "big.sigstore.json"
+        big.write_bytes(bytes(17 * 1024 * 1024))
+        code, document, _ = cli("export", *ask(made, pulled, "--to", tmp_path / "audit.zip"))
+        assert (code, document["error"]["reason"]) == (3, "store-size")
+        assert not (tmp_path / "audit.zip").exists()
+
+
+def test_a_signature_of_all_files(cli: Cli, made: Signed, pulled: Path, tmp_path: Path) -> None:
+    """By sign-model, outside the model, named on the command line; and inside, where it is one file more."""
+    policy = made.policy()
+    policy.write_text(policy.read_text().replace("\ntraining:", "\nmodel: {signature: {signedBy: trainer}}\ntraining:"))
+    code, document, _ = cli("verify", *ask(made, pulled, policy=policy))
+    assert (code, reasons(document)) == (4, {"model-signature-missing"})
+    secret = tmp_path / "token"
+    secret.write_text(token(made.sigstore, "trainer"))
+    signature = tmp_path / "model.sig"
+    code, _, _ = cli(
+        *("sign-model", pulled, "--signature", signature, "--keyless", "--trust-config", made.config),
+        *("--identity-token", f"@{secret}", "--yes"),
+    )
+    assert code == 0
+    stores: list[str | Path] = ["--attestations", pulled / ".attestations", "--attestations", signature]
+    code, document, _ = cli("verify", *ask(made, pulled, *stores, policy=policy))
+    assert (code, document["accepted"]) == (0, True)
+    assert cli("attach", pulled, signature)[0] == 0
+    assert cli("verify", *ask(made, pulled, policy=policy))[0] == 0
+    shutil.copy(made.root, pulled / "extra.json")
+    code, document, _ = cli("verify", *ask(made, pulled, policy=policy))
+    assert (code, "model-signature-other" in reasons(document)) == (4, True)
+
+
+def test_inspect_says_who_signed_and_by_when(cli: Cli, made: Signed, pulled: Path) -> None:
+    bundles = {json.loads(path.read_text())["mediaType"]: path for path in (pulled / ".attestations").iterdir()}
+    (path,) = bundles.values()
+    code, document, _ = cli("inspect", path, "--trusted-root", made.root)
+    assert code == 0
+    assert any(sentence.startswith("signed by ") for sentence in document["verified"])
+    assert any(sentence.startswith("a timestamp authority had seen") for sentence in document["verified"])
+    assert "the signature is in a transparency log" in document["verified"]
+    assert document["facts"]["identity"]["issuer"] == made.sigstore.issuer
+    code, document, _ = cli("inspect", path)
+    assert (code, document["verified"]) == (0, [])
+    assert any(sentence.startswith("its signature: ") for sentence in document["unverified"])
