@@ -22,6 +22,7 @@ from lamslsa.evidence import collateral
 from lamslsa.evidence.detect import Machine, available, choose_auto
 from lamslsa.evidence.roots import INTEL_SGX_ROOT, VENDOR_ROOTS
 from lamslsa.evidence.simulated.open import SIMULATED, platform_folder
+from lamslsa.sign.keyless import SigstoreRoot
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -39,8 +40,8 @@ _OPTIONAL: Final = {
     "scikit-learn": "tabular",
     "signxml": "gpu",
     "nvidia-ml-py": "gpu",
-    "urllib3": "fetch",
     "jinja2": "enclave",
+    "python-pkcs11": "pkcs11",
 }
 _WITH_COLLATERAL: Final = ("simulated", "simulated-tdx", "simulated-snp")
 _GRAMINE: Final = ("gramine-manifest", "gramine-sgx-sign", "gramine-sgx", "gramine-direct")
@@ -157,6 +158,17 @@ def _roots(now: dt.datetime) -> Iterator[Finding]:
             yield _certificate(what, found, x509.load_der_x509_certificate(INTEL_SGX_ROOT.der), now)
         else:
             yield Finding(name=what, state="ok", found=f"{found}, comes with the evidence")
+    yield _sigstore_root()
+
+
+def _sigstore_root() -> Finding:
+    """The trusted root that keyless signatures are judged under where nothing else is named."""
+    name = "root of keyless signatures"
+    try:
+        root = SigstoreRoot.embedded()
+    except LamslsaError as err:
+        return Finding(name=name, state="broken", found=str(err), hint="pip install --force-reinstall lamslsa")
+    return Finding(name=name, state="ok", found=f"public-good Sigstore, sha256:{root.sha256}, came with its client")
 
 
 def _certificate(name: str, found: str, certificate: x509.Certificate, now: dt.datetime) -> Finding:

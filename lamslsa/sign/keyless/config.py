@@ -116,7 +116,7 @@ def _updater(url: str, bootstrap: bytes | None, *, offline: bool) -> Iterator[An
         raise UnavailableError(
             f"expected what the last refresh of {url[:120]} left in the cache, got nothing",
             reason="tuf-cache-empty",
-            hint="refresh it once while online, or pass --trusted-root FILE",
+            hint="run lamslsa fetch-trusted-root --tuf-url URL once while online, or pass --trusted-root FILE",
         ) from err
     except (OSError, RuntimeError) as err:  # RuntimeError: there is no home folder
         raise UnavailableError(
