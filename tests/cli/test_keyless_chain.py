@@ -345,6 +345,8 @@ def test_a_signature_of_all_files(cli: Cli, made: Signed, pulled: Path, tmp_path
     stores: list[str | Path] = ["--attestations", pulled / ".attestations", "--attestations", signature]
     code, document, _ = cli("verify", *ask(made, pulled, *stores, policy=policy))
     assert (code, document["accepted"]) == (0, True)
+    assert cli("card", *ask(made, pulled, *stores, "--html", tmp_path / "card.html", policy=policy))[0] == 0
+    assert "model signature" in (tmp_path / "card.html").read_text()
     assert cli("attach", pulled, signature)[0] == 0
     assert cli("verify", *ask(made, pulled, policy=policy))[0] == 0
     shutil.copy(made.root, pulled / "extra.json")

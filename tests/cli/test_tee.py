@@ -16,9 +16,11 @@ from click.testing import CliRunner, Result
 from lamslsa._cli.doctor import Surroundings
 from lamslsa._cli.doctor import command as doctor
 from lamslsa._cli.tee import command as tee
+from lamslsa.errors import FormatError
 from lamslsa.evidence.attesters import SIMULATED, attester_for
 from lamslsa.evidence.detect import Machine
 from lamslsa.evidence.simulated.platform import SimulatedPlatform
+from lamslsa.sign.keyless import SigstoreRoot
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -124,6 +126,18 @@ def test_doctor_names_roots_by_fingerprint_and_age(tmp_path: Path) -> None:
     assert "2018-05-21 to 2049-12-31, 3107 days old" in intel
     assert "root of sgx, tdx: Intel SGX Root CA" in roots
     assert any(name.startswith("root of snp") for name in roots)
+
+
+def test_doctor_names_the_root_of_keyless_signatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _doctor(tmp_path)[1]["root of keyless signatures"]
+    assert (found["state"], SigstoreRoot.embedded().sha256 in found["found"]) == ("ok", True)
+
+    def refuse() -> SigstoreRoot:
+        raise FormatError("expected a root, got none", reason="trusted-root-missing")
+
+    monkeypatch.setattr(SigstoreRoot, "embedded", refuse)
+    code, findings = _doctor(tmp_path)[:2]
+    assert (code, findings["root of keyless signatures"]["state"]) == (6, "broken")
 
 
 @pytest.mark.parametrize("year", [2017, 2050])
