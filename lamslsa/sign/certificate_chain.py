@@ -84,7 +84,7 @@ class CertificateChainVerifier:
             )
         try:
             authorities = tuple(x509.load_pem_x509_certificates(pem))
-        except ValueError as err:
+        except (ValueError, x509.InvalidVersion) as err:
             raise FormatError("expected certificates in PEM, got other bytes", reason="ca-pem") from err
         if len(authorities) != pem.count(b"-----BEGIN "):
             raise FormatError("expected nothing but certificates in PEM, got another block", reason="ca-pem")
@@ -157,7 +157,7 @@ class CertificateChainVerifier:
 def _load(der: bytes) -> x509.Certificate:
     try:
         return _readable(x509.load_der_x509_certificate(der))
-    except ValueError as err:
+    except (ValueError, x509.InvalidVersion) as err:
         raise FormatError("expected a certificate in DER, got other bytes", reason="chain-certificate") from err
 
 

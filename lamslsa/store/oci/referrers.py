@@ -46,7 +46,7 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 _AHEAD: Final = 2
 _FOUND: Final = 200
 _NO_API: Final = frozenset({400, 404, 405, 406, 501})
-_NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,]*\brel\s*=\s*"?next"?', re.IGNORECASE)
+_NEXT: Final = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next"?', re.IGNORECASE)
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

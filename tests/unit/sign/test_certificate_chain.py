@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -206,6 +207,17 @@ def test_a_certificate_that_is_none(root: Pair, leaf: Pair, intermediate: Pair, 
     for certificates in ((der,), (leaf.der, der), (leaf.der, intermediate.der, der)):
         presented = replace(envelope(leaf), material=Material(certificates=certificates))
         assert refusal(verifier(root), presented) == "chain-certificate"
+
+
+def test_a_version_that_is_none(root: Pair, intermediate: Pair, leaf: Pair) -> None:
+    versioned = leaf.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x2a", 1)
+    assert versioned != leaf.der
+    presented = replace(envelope(leaf), material=Material(certificates=(versioned, intermediate.der)))
+    assert refusal(verifier(root), presented) == "chain-certificate"
+    other = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(versioned) + b"-----END CERTIFICATE-----\n"
+    with pytest.raises(FormatError) as caught:
+        CertificateChainVerifier.load(other, at=NOW)
+    assert caught.value.reason == "ca-pem"
 
 
 def test_another_payload(root: Pair, intermediate: Pair, leaf: Pair) -> None:
