@@ -9,7 +9,7 @@ sign, if it can tell its own bundles without.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -26,7 +26,7 @@ from lamslsa.sign.interface import Envelope, Signer
 from lamslsa.statement import Subject
 from lamslsa.store.interface import Store
 
-__all__ = ["Published", "evidence_statement", "payloads", "publish_run", "with_collateral"]
+__all__ = ["Published", "evidence_statement", "payloads", "publish_run", "publish_runs", "with_collateral"]
 
 _EVIDENCE_NAME: Final = "tee-evidence"
 
@@ -128,9 +128,22 @@ def publish_run(run: Run, *, signer: Signer, store: Store) -> tuple[Published, .
         UnavailableError: the store cannot be written, or a service that has to take part cannot be reached. What was
             signed until then is stored; call again to go on.
     """
-    wanted = payloads(run)
+    (published,) = publish_runs((run,), signer=signer, store=store)
+    return published
+
+
+def publish_runs(runs: Sequence[Run], *, signer: Signer, store: Store) -> tuple[tuple[Published, ...], ...]:
+    """Publish several runs under one identity, which asks for one certificate; each as `publish_run` does.
+
+    Raises:
+        VerificationError: as `publish_run`; nothing is signed when the quote of some run is over something else.
+        UnavailableError: as `publish_run`.
+    """
+    wanted = [payloads(run) for run in runs]
     held = _held(store, signer)
-    return tuple(_publish(item, signer=signer, store=store, held=held) for item in wanted)
+    return tuple(
+        tuple(_publish(item, signer=signer, store=store, held=held) for item in statements) for statements in wanted
+    )
 
 
 def _held(store: Store, signer: Signer) -> frozenset[str]:

@@ -233,6 +233,33 @@ def test_nothing_is_signed_twice(cli: Cli, made: Signed) -> None:
     assert cli("list", made.reference, "--plain-http")[1] == listed
 
 
+def test_several_runs_under_one_certificate(cli: Cli, made: Signed, tmp_path: Path) -> None:
+    secret = tmp_path / "token"
+    secret.write_text(token(made.sigstore, "auditor"))
+    runs = [made.folder / "runs" / name for name in ("train", "test", "evaluation")]
+    words = ["--keyless", "--trust-config", made.config, "--identity-token", f"@{secret}", "--yes"]
+    code, document, _ = cli("publish", *runs, *words, "--to", tmp_path / "store")
+    assert code == 0
+    assert [item["run"] for item in document["statements"]] == [str(run) for run in runs for _ in range(2)]
+    bundles = [json.loads(Path(item["location"]).read_bytes()) for item in document["statements"]]
+    assert len({bundle["verificationMaterial"]["certificate"]["rawBytes"] for bundle in bundles}) == 1
+    again = cli("publish", *runs, *words, "--to", tmp_path / "store")[1]
+    assert {item["location"] for item in again["statements"]} == {None}
+
+
+def test_a_run_that_was_changed_keeps_all_from_being_signed(cli: Cli, made: Signed, tmp_path: Path) -> None:
+    shutil.copytree(made.folder / "runs", tmp_path / "runs")
+    changed = tmp_path / "runs" / "test" / "01-test.json"
+    changed.write_bytes(changed.read_bytes() + b" ")
+    code, document, _ = cli(
+        *("publish", tmp_path / "runs" / "train", tmp_path / "runs" / "test", "--keyless"),
+        *("--trust-config", made.config, "--identity-token", token(made.sigstore, "auditor"), "--yes"),
+        *("--to", tmp_path / "store"),
+    )
+    assert (code, document["error"]["reason"]) == (4, "evidence-binding")
+    assert not (tmp_path / "store").exists()
+
+
 class TestArchive:
     """Everything a verdict rests on, in one file."""
 
