@@ -19,6 +19,7 @@ from lamslsa._cli.main import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = ("README.md", "docs/interoperability.md", "docs/signing.md", "docs/stores.md")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(lamslsa.__path__, "lamslsa.")
@@ -53,6 +54,12 @@ VERIFYING = [
     "policy",
     "cards",
 ]
+
+
+def _documents() -> Iterator[Path]:
+    yield from ROOT.glob("*.md")
+    for folder in ("docs", "policies", "predicates", "enclave", "tests/interop"):
+        yield from (path for path in (ROOT / folder).rglob("*.md") if "node_modules" not in path.parts)
 
 
 def _commands(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -122,22 +129,42 @@ def test_the_readme_names_every_exit_code() -> None:
     assert set(table) == {"0", "1", "2", "130", "141"} | {str(error.exit_code) for error in known}
 
 
-def test_every_command_in_the_readme_exists() -> None:
-    used = set(re.findall(r"^    lamslsa ([a-z-]+)(?: ([a-z]+))?", README, flags=re.MULTILINE))
-    assert len(used) >= 10
-    for first, second in used:
-        command = COMMANDS[first,]
-        assert not isinstance(command, click.Group) or (first, second) in COMMANDS
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_in_a_document_parses(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+    calls = [part.strip() for line in re.findall(r"^    (.*)", text, flags=re.MULTILINE) for part in line.split("&&")]
+    calls = [call for call in calls if call.startswith("lamslsa ") and " … " not in call]
+    assert len(calls) >= 5
+    for call in calls:
+        arguments = shlex.split(call.split(" > ")[0].split("  #")[0].split(" | ")[0])[1:]
+        target: click.Command = cli
+        while isinstance(target, click.Group):
+            found = target.get_command(click.Context(target), arguments[0])
+            assert found is not None, call
+            target, arguments = found, arguments[1:]
+        target.make_context("lamslsa", arguments, resilient_parsing=False)
+
+
+@pytest.mark.parametrize("document", sorted(path.relative_to(ROOT).as_posix() for path in _documents()))
+def test_links_between_documents_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
+        other = path.parent / target if target else path
+        assert other.exists(), f"{document} links to {target}"
+        if anchor and other.suffix == ".md":
+            headings = re.findall(r"^#+ (.*)", other.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{document} links to {target}#{anchor}"
 
 
 def test_every_make_target_in_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
-    used = set(re.findall(r"^    make ([a-z]+)", README, flags=re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    used = set(re.findall(r"^    make ([a-z-]+)", README, flags=re.MULTILINE))
     assert {"demo", "test"} <= used <= targets
 
 
 def test_folders_the_documents_name_exist() -> None:
-    for document in ("README.md", "CONTRIBUTING.md", "docs/threat-model.md"):
+    for document in ("CONTRIBUTING.md", "docs/threat-model.md", *DOCUMENTS):
         text = (ROOT / document).read_text(encoding="utf-8")
         for path in re.findall(r"`((?:tests|docs|lamslsa|predicates|policies|examples|bench)/[\w/.-]*)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"
