@@ -1,7 +1,7 @@
 """Mutations that know what they change: a layer is opened, something inside is changed, and the layer is closed again.
 
-A flipped bit in a base64 string is refused as base64, and nothing behind it is ever reached. So JSON, CBOR, DER, PEM,
-XML and lines of text are taken apart first, down to the bytes inside, and lengths are made to fit again. Every so
+A flipped bit in a base64 string is refused as base64, and nothing behind it is ever reached. So ZIP, JSON, CBOR, DER,
+PEM, XML and lines of text are taken apart first, down to the bytes inside, and lengths are made to fit again. Every so
 often bytes are changed as they stand instead, lengths among them.
 
 The same chooser gives the same mutations.
@@ -12,10 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import io
 import json
 import random
 import re
 import struct
+import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
@@ -114,7 +118,7 @@ class Mutator:
 
     def _layered(self, data: bytes, depth: int) -> bytes:
         if depth < _MAX_DEPTH and self._chooser.random() > 0.3:
-            layers = (self._json, self._cbor, self._pem, self._der, self._xml, self._lines)
+            layers = (self._zip, self._json, self._cbor, self._pem, self._der, self._xml, self._lines)
             with contextlib.suppress(RecursionError):  # input that nests deeper than it can be taken apart
                 opened = (layer(data, depth + 1) for layer in layers)
                 return next((changed for changed in opened if changed is not None), None) or self._flat(data)
@@ -157,6 +161,25 @@ class Mutator:
         number = int.from_bytes(data[at : at + size], order)
         near = number + self._chooser.choice((-16, -4, -1, 1, 4, 16, len(data)))
         data[at : at + size] = (self._chooser.choice((near, *_NUMBERS)) % 256**size).to_bytes(size, order)
+
+    def _zip(self, data: bytes, depth: int) -> bytes | None:
+        if not data.startswith(b"PK\x03\x04"):
+            return None
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                pairs = [(item.filename, archive.read(item)) for item in archive.infolist() if item.file_size < 2**20]
+        except (zipfile.BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, OSError, ValueError):
+            return None
+        if not pairs:
+            return None
+        buffer = io.BytesIO()
+        method = self._chooser.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED))
+        with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w", method) as archive:
+            warnings.simplefilter("ignore")  # of names that are there twice
+            for name, content in self._members(pairs, depth, list):
+                if isinstance(name, str) and isinstance(content, bytes):
+                    archive.writestr(zipfile.ZipInfo(name or "/"), content, method)
+        return buffer.getvalue()
 
     def _json(self, data: bytes, depth: int) -> bytes | None:
         if not data.lstrip().startswith((b"{", b"[")):

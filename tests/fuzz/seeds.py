@@ -53,7 +53,7 @@ def real_gpu() -> list[bytes]:
     return [from_text(found[0].decode("ascii"), found[1].decode("ascii"))] if len(found) == 2 else []
 
 
-def _kept(name: str, count: int) -> Callable[[Callable[[], Sequence[bytes]]], Callable[[], list[bytes]]]:
+def kept(name: str, count: int) -> Callable[[Callable[[], Sequence[bytes]]], Callable[[], list[bytes]]]:
     """Made once for all targets of a run, and kept for later ones where there is a folder for that."""
 
     def wrap(make: Callable[[], Sequence[bytes]]) -> Callable[[], list[bytes]]:
@@ -73,7 +73,7 @@ def _kept(name: str, count: int) -> Callable[[Callable[[], Sequence[bytes]]], Ca
     return wrap
 
 
-@_kept("sgx", 3)
+@kept("sgx", 3)
 def sgx() -> list[bytes]:
     """Quote; collateral; collateral that revokes."""
     from lamslsa.testing.simulated import SimulatedVendor
@@ -86,7 +86,7 @@ def sgx() -> list[bytes]:
     ]
 
 
-@_kept("tdx", 5)
+@kept("tdx", 5)
 def tdx() -> list[bytes]:
     """Quotes of version 4 and 5; collateral; event log; a quote whose registers it replays to."""
     from lamslsa.evidence.tdx.ccel import Event, replay
@@ -104,7 +104,7 @@ def tdx() -> list[bytes]:
     return [*quotes, vendor.collateral(), render_event_log(events, size=800), vendor.quote(_REPORT_DATA, domain=domain)]
 
 
-@_kept("snp", 6)
+@kept("snp", 6)
 def snp() -> list[bytes]:
     """Report and collateral under a VCEK; the same under a VLEK; collateral without leaf; collateral that revokes."""
     from lamslsa.evidence.simulated.snp_report import SnpChip
@@ -122,7 +122,7 @@ def snp() -> list[bytes]:
     ]
 
 
-@_kept("nitro", 2)
+@kept("nitro", 2)
 def nitro() -> list[bytes]:
     """Documents with and without what an enclave may put in."""
     from lamslsa.testing.simulated_nitro import SimulatedNitroVendor
@@ -131,7 +131,7 @@ def nitro() -> list[bytes]:
     return [vendor.document(_REPORT_DATA), vendor.document(None, members={"public_key": b"key", "nonce": b"nonce"})]
 
 
-@_kept("gpu", 4)
+@kept("gpu", 4)
 def gpu() -> list[bytes]:
     """Report over `NONCE`; manifests of driver and VBIOS; one of other measurements."""
     from lamslsa.testing.simulated_gpu import SimulatedGpuVendor
@@ -141,7 +141,7 @@ def gpu() -> list[bytes]:
     return [vendor.report(NONCE), vendor.manifest("driver"), vendor.manifest("vbios"), other]
 
 
-@_kept("guest", 3)
+@kept("guest", 3)
 def guest() -> list[bytes]:
     """A TD with a GPU, a boot event log and a beacon as nonce: quote, GPU report, collateral."""
     from lamslsa.evidence.tdx.ccel import parse, replay
@@ -156,7 +156,7 @@ def guest() -> list[bytes]:
     return [vendor.quote(data, domain=domain), report, vendor.collateral()]
 
 
-@_kept("sigstruct", 1)
+@kept("sigstruct", 1)
 def sigstruct() -> list[bytes]:
     """A signed SIGSTRUCT."""
     from cryptography.hazmat.primitives import hashes
@@ -185,7 +185,7 @@ def sigstruct() -> list[bytes]:
     return [bytes(data)]
 
 
-@_kept("timestamp", 3)
+@kept("timestamp", 3)
 def timestamp() -> list[bytes]:
     """Certificates of an authority; its timestamps with and without accuracy."""
     from lamslsa.testing.beacons import TimestampServer
@@ -194,7 +194,7 @@ def timestamp() -> list[bytes]:
     return [server.own_pem, server.stamp(NOW, accuracy=(1, 500)), server.stamp(NOW - _MINUTE)]
 
 
-@_kept("log", 2)
+@kept("log", 2)
 def log() -> list[bytes]:
     """Logs and witnesses of which two have to cosign; a checkpoint that all three cosigned."""
     from lamslsa.testing.beacons import Log
@@ -203,7 +203,7 @@ def log() -> list[bytes]:
     return [made.policy("2"), made.checkpoint({0: NOW, 1: NOW - _MINUTE, 2: NOW - 2 * _MINUTE})]
 
 
-@_kept("corim", 5)
+@kept("corim", 5)
 def corim() -> list[bytes]:
     """CoRIMs of both profiles; a signed one, its key in PEM and its time."""
     from cryptography.hazmat.primitives import hashes

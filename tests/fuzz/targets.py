@@ -1,52 +1,23 @@
-"""Everything that takes evidence apart, one target each: any bytes give a value or a `LamslsaError`.
+"""Everything that takes others' bytes apart, one target each: any bytes give a value or a `LamslsaError`.
 
-The table says where the bytes go (`parsers`, `verifiers`) and what mutations start from (`seeds`).
+The table says where the bytes go (`parsers`, `verifiers`) and what mutations start from (`seeds`); what signatures and
+stores are made of has tables of its own (`signing`, `stores`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from lamslsa import _codec
-from lamslsa.errors import LamslsaError
 from lamslsa.predicates import tee_evidence
-from tests.fuzz import parsers, seeds, verifiers
+from tests.fuzz import parsers, seeds, signing, stores, verifiers
 from tests.fuzz.mutate import join, split
 from tests.fuzz.seeds import NONCE
+from tests.fuzz.target import KIB, Target
 from tests.fuzz.verifiers import Pair, QuoteTarget
 
 __all__ = ["TARGETS", "Target"]
-
-_KIB: Final = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One way in.
-
-    Attributes:
-        take: raises a `LamslsaError` to refuse the bytes; any other exception is a fault.
-        seeds: inputs that mutations start from, made at run time; the first one is taken.
-        real: real files of this kind, from the shared folder.
-        parts: how many inputs are joined into one (`mutate.join`).
-        max_bytes: of an input.
-    """
-
-    take: Callable[[bytes], object]
-    seeds: Callable[[], Sequence[bytes]]
-    real: Callable[[], Sequence[bytes]] = tuple
-    parts: int = 1
-    max_bytes: int = 16 * _KIB
-
-    def run(self, data: bytes) -> bool:
-        """Whether the bytes are taken."""
-        try:
-            self.take(data)
-        except LamslsaError:
-            return False
-        return True
 
 
 def _sgx_pairs() -> list[Pair]:
@@ -127,13 +98,13 @@ TARGETS: Final[Mapping[str, Target]] = {
         take=parsers.event_log,
         seeds=lambda: seeds.tdx()[3:4],
         real=lambda: seeds.real("tdx/ccel_data.dat"),
-        max_bytes=64 * _KIB,
+        max_bytes=64 * KIB,
     ),
     "snp-report": Target(
         take=parsers.snp_report,
         seeds=lambda: [seeds.snp()[0], seeds.snp()[2]],
         real=lambda: seeds.real("snp/attestation.bin", "snp/test-vlek-report.bin"),
-        max_bytes=2 * _KIB,
+        max_bytes=2 * KIB,
     ),
     "snp-collateral": Target(take=parsers.snp_collateral, seeds=lambda: [seeds.snp()[1], *seeds.snp()[3:]]),
     "snp-certificate-table": Target(take=parsers.snp_table, seeds=seeds.snp_tables),
@@ -153,70 +124,70 @@ TARGETS: Final[Mapping[str, Target]] = {
         real=lambda: seeds.real(
             "nvidia/1010_0200_882_96005E0001_PROD.swidtag", "nvidia/Driver_RIM_test_no_gpu.swidtag"
         ),
-        max_bytes=32 * _KIB,
+        max_bytes=32 * KIB,
     ),
-    "gpu-dice": Target(take=parsers.dice, seeds=lambda: seeds.certificates()[-1:], max_bytes=4 * _KIB),
+    "gpu-dice": Target(take=parsers.dice, seeds=lambda: seeds.certificates()[-1:], max_bytes=4 * KIB),
     "certificate": Target(
         take=parsers.certificate,
         seeds=seeds.certificates,
         real=lambda: seeds.real("snp/test-vlek.der"),
-        max_bytes=4 * _KIB,
+        max_bytes=4 * KIB,
     ),
-    "revocation-list": Target(take=parsers.revocation_list, seeds=seeds.revocation_lists, max_bytes=4 * _KIB),
-    "pem": Target(take=parsers.pem, seeds=seeds.chains, max_bytes=4 * _KIB),
+    "revocation-list": Target(take=parsers.revocation_list, seeds=seeds.revocation_lists, max_bytes=4 * KIB),
+    "pem": Target(take=parsers.pem, seeds=seeds.chains, max_bytes=4 * KIB),
     "dcap-collateral": Target(
         take=parsers.dcap_collateral,
         seeds=lambda: [*seeds.sgx()[1:], seeds.tdx()[2]],
         real=lambda: seeds.real("sgx/sgx_quote_collateral.json", "tdx/tdx_quote_collateral.json"),
-        max_bytes=32 * _KIB,
+        max_bytes=32 * KIB,
     ),
     "root": Target(
         take=parsers.root,
         seeds=seeds.roots,
         real=lambda: seeds.real("nitro/nitro.pem", "nvidia/verifier_device_root.pem"),
-        max_bytes=4 * _KIB,
+        max_bytes=4 * KIB,
     ),
     "sigstruct": Target(
         take=parsers.sigstruct,
         seeds=seeds.sigstruct,
         real=lambda: seeds.real("sigstruct/gramine.sig"),
-        max_bytes=2 * _KIB,
+        max_bytes=2 * KIB,
     ),
-    "launch": Target(take=parsers.launch, seeds=_launch_seeds, max_bytes=2 * _KIB),
-    "corim": Target(take=parsers.corim, seeds=lambda: seeds.corim()[:4], max_bytes=4 * _KIB),
-    "corim-key": Target(take=parsers.corim_key, seeds=lambda: seeds.corim()[4:], max_bytes=2 * _KIB),
+    "launch": Target(take=parsers.launch, seeds=_launch_seeds, max_bytes=2 * KIB),
+    "corim": Target(take=parsers.corim, seeds=lambda: seeds.corim()[:4], max_bytes=4 * KIB),
+    "corim-key": Target(take=parsers.corim_key, seeds=lambda: seeds.corim()[4:], max_bytes=2 * KIB),
     "timestamp-authority": Target(take=parsers.timestamp_authority, seeds=lambda: seeds.timestamp()[:1]),
-    "timestamp": Target(take=parsers.timestamp, seeds=lambda: seeds.timestamp()[1:], max_bytes=4 * _KIB),
-    "witness-policy": Target(take=parsers.witness_policy, seeds=lambda: seeds.log()[:1], max_bytes=4 * _KIB),
-    "checkpoint": Target(take=parsers.checkpoint, seeds=lambda: seeds.log()[1:], max_bytes=4 * _KIB),
-    "statement": Target(take=parsers.statements, seeds=seeds.statements, max_bytes=64 * _KIB),
+    "timestamp": Target(take=parsers.timestamp, seeds=lambda: seeds.timestamp()[1:], max_bytes=4 * KIB),
+    "witness-policy": Target(take=parsers.witness_policy, seeds=lambda: seeds.log()[:1], max_bytes=4 * KIB),
+    "checkpoint": Target(take=parsers.checkpoint, seeds=lambda: seeds.log()[1:], max_bytes=4 * KIB),
+    "statement": Target(take=parsers.statements, seeds=seeds.statements, max_bytes=64 * KIB),
     "describe": Target(
         take=parsers.describe,
         seeds=_everything,
         real=lambda: seeds.real("sgx/sgx_quote", "tdx/tdx_quote", "snp/attestation.bin", "tdx/ccel_data.dat"),
-        max_bytes=128 * _KIB,
+        max_bytes=128 * KIB,
     ),
     "platform-of-quote": Target(
         take=parsers.platform_of_quote,
         seeds=lambda: [seeds.sgx()[0], *seeds.tdx()[:2], seeds.snp()[0]],
         real=lambda: seeds.real("sgx/sgx_quote", "tdx/tdx_quote", "snp/attestation.bin"),
     ),
-    "pcs-answers": Target(take=parsers.pcs, seeds=seeds.pcs_answers, parts=7, max_bytes=32 * _KIB),
+    "pcs-answers": Target(take=parsers.pcs, seeds=seeds.pcs_answers, parts=7, max_bytes=32 * KIB),
     "kds-answers": Target(take=parsers.kds, seeds=seeds.kds_answers, parts=3),
     "cut-json": Target(take=parsers.cut, seeds=lambda: [split(seeds.pcs_answers()[0], 1)[0]]),
     "enclave-manifest": Target(take=parsers.enclave_manifest, seeds=seeds.manifests),
-    "enclave-job": Target(take=parsers.job, seeds=_job_seeds, max_bytes=2 * _KIB),
+    "enclave-job": Target(take=parsers.job, seeds=_job_seeds, max_bytes=2 * KIB),
     "verify-sgx": Target(
         take=QuoteTarget(tee_evidence.SGX_QUOTE_MEDIA_TYPE, _sgx_pairs, lambda: seeds.sgx()[2:]),
         seeds=lambda: [*_joined(_sgx_pairs)(), join(seeds.sgx()[0], seeds.sgx()[2])],
         parts=2,
-        max_bytes=32 * _KIB,
+        max_bytes=32 * KIB,
     ),
     "verify-tdx": Target(
         take=QuoteTarget(tee_evidence.TDX_QUOTE_MEDIA_TYPE, _tdx_pairs),
         seeds=_joined(_tdx_pairs),
         parts=2,
-        max_bytes=32 * _KIB,
+        max_bytes=32 * KIB,
     ),
     "verify-snp": Target(
         take=QuoteTarget(tee_evidence.SNP_REPORT_MEDIA_TYPE, _snp_pairs, lambda: seeds.snp()[4:]),
@@ -227,6 +198,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "verify-event-log": Target(take=verifiers.verify_event_log, seeds=lambda: seeds.tdx()[3:4]),
     "verify-gpu": Target(take=verifiers.verify_gpu, seeds=lambda: seeds.gpu()[:1]),
     "verify-gpu-manifest": Target(
-        take=verifiers.verify_gpu_manifest, seeds=lambda: seeds.gpu()[1:], max_bytes=32 * _KIB
+        take=verifiers.verify_gpu_manifest, seeds=lambda: seeds.gpu()[1:], max_bytes=32 * KIB
     ),
+    **signing.TARGETS,
+    **stores.TARGETS,
 }

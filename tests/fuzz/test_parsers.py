@@ -54,6 +54,8 @@ LONG = {
     "toml-tables": b"a = " + b"{ a = " * (LARGE // 6),
     "toml-underscores": b"a = " + b"1_" * (LARGE // 2),
     "note-signatures": b"a\n1\n" + b"A" * 43 + b"=\n\n" + "\u2014 a AAAAAAAA\n".encode() * (LARGE // 16),
+    "link-openings": b"<>;" * (LARGE // 3),
+    "link-relations": b"<>; rel=" * (LARGE // 8),
     "witnesses": b"group g any " + b"a " * (LARGE // 2) + b"\n",
 }
 

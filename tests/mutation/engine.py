@@ -3,8 +3,9 @@
 What counts as text:
 
 - a string literal, unless it is the ``reason`` of an error or another slug ("evidence-root");
-- what else an error says: every argument of ``raise …(…)`` and ``…Error(…)`` but its ``reason``, and arguments and
-  variables called ``what`` and ``hint`` anywhere, which are for messages only.
+- what else an error says: every argument of ``raise …(…)``, ``…Error(…)`` and ``….refuse(…)`` but its ``reason``, and
+  arguments and variables called ``what`` and ``hint`` anywhere, which are for messages only; so is what a function of
+  the module takes under such a name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _SLUG = re.compile(r"['\"](?!utf-)[a-z0-9]+(-[a-z0-9]+)+['\"]")
-_MESSAGES = ("what", "hint")
+_MESSAGES = ("what", "hint", "where")
 _KILLED = frozenset({"killed", "timeout", "segfault", "check was interrupted by user"})  # the last: at collection
 
 
@@ -93,11 +94,14 @@ class Texts:
         self._arguments: set[int] = set()
         self._inside: set[int] = set()
         raised = {id(node.exc) for node in _walk(module) if isinstance(node, cst.Raise)}
+        places = dict(_places_of_messages(node) for node in _walk(module) if isinstance(node, cst.FunctionDef))
         for node in _walk(module):
             if isinstance(node, cst.Call):
-                said = id(node) in raised or _called(node).endswith("Error")
-                for argument in node.args:
-                    if self._is_text(argument, said=said):
+                said = id(node) in raised or _called(node).endswith("Error") or _called(node) == "refuse"
+                place = places.get(_called(node))
+                for number, argument in enumerate(node.args):
+                    literal = isinstance(argument.value, self._literals) and argument.keyword is None
+                    if (literal and number == place) or self._is_text(argument, said=said):
                         self._arguments.add(id(argument))
                         self._inside.update(id(child) for child in _walk(argument.value))
 
@@ -125,6 +129,13 @@ def _walk(node: Any) -> Iterator[Any]:
     yield node
     for child in node.children:
         yield from _walk(child)
+
+
+def _places_of_messages(function: Any) -> tuple[str, int | None]:
+    """The name of a function, and which of its positional arguments, counted without ``self``, messages only use."""
+    names = [parameter.name.value for parameter in function.params.params]
+    names = names[1:] if names[:1] in (["self"], ["cls"]) else names
+    return function.name.value, next((names.index(name) for name in _MESSAGES if name in names), None)
 
 
 def _is_slug(node: Any) -> bool:
