@@ -106,7 +106,7 @@ def _layout(data: bytes) -> object:
     """An image layout with this ``index.json``: every bundle in it is the one that was put there, or an error."""
     from lamslsa.store.image_layout import ImageLayoutStore
 
-    folder, known = _made_layout()
+    folder, known, _ = _made_layout()
     (folder / "index.json").write_bytes(data)
     pinned = ImageLayoutStore(path=folder, pinned=Manifest.of("model", FILES).sha256)
     for found in attempt(lambda: list(pinned.bundles())) or ():
@@ -117,7 +117,8 @@ def _layout(data: bytes) -> object:
 
 
 @lru_cache(maxsize=1)
-def _made_layout() -> tuple[Path, bytes]:
+def _made_layout() -> tuple[Path, bytes, bytes]:
+    """A layout, the one bundle in it, and its index as it was."""
     from lamslsa.store.image_layout import ImageLayoutStore
     from lamslsa.store.layout_files import LayoutFiles
     from lamslsa.store.referrer import MANIFEST_TYPE, Descriptor
@@ -130,12 +131,7 @@ def _made_layout() -> tuple[Path, bytes]:
         index["manifests"].append(Descriptor.of(model, MANIFEST_TYPE).wire())
     bundle = signing_seeds.envelopes()[0]
     ImageLayoutStore(path=folder, clock=lambda: NOW).put(bundle, name="bundle")
-    return folder, bundle
-
-
-@lru_cache(maxsize=1)
-def _layout_index() -> bytes:
-    return (_made_layout()[0] / "index.json").read_bytes()
+    return folder, bundle, (folder / "index.json").read_bytes()
 
 
 def _challenge(data: bytes) -> object:
@@ -367,7 +363,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "referrer-index": Target(take=_index, seeds=lambda: _referrers()[2:], max_bytes=4 * KIB),
     "bundle-contents": Target(take=_contents, seeds=lambda: signing_seeds.envelopes()[:1], max_bytes=32 * KIB),
     "registry-reference": Target(take=_reference, seeds=_references, max_bytes=2 * KIB),
-    "image-layout": Target(take=_layout, seeds=lambda: [_layout_index()], max_bytes=4 * KIB),
+    "image-layout": Target(take=_layout, seeds=lambda: [_made_layout()[2]], max_bytes=4 * KIB),
     "registry-challenge": Target(take=_challenge, seeds=_challenges, parts=2, max_bytes=4 * KIB),
     "registry-answers": Target(take=_answers, seeds=_scripts),
     "registry-link": Target(take=_link, seeds=_links, max_bytes=2 * KIB),

@@ -136,7 +136,7 @@ class Transport:
             target = urljoin(url, location)
             parts = urlsplit(target)
             local = self._options.plain_http and parts.scheme == "http" and is_loopback(parts.netloc)
-            elsewhere = own and not self._is_own(target)
+            elsewhere = not self._is_own(target) and own  # in this order: a port that is none raises in any case
         except ValueError:
             target, parts, local, elsewhere = "", urlsplit(""), False, True
         allowed = parts.scheme == "https" or local
