@@ -13,7 +13,7 @@ No I/O, clock or environment: bundles, keys, collateral and the time are argumen
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NoReturn
 
@@ -41,7 +41,13 @@ __all__ = [
 
 MAX_BUNDLES: Final = 50_000
 _SEAL: Final = object()
+_NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 _SHOWN_IDENTITIES: Final = 8
+
+
+def earliest(_: str, signature: Signature) -> dt.datetime | None:
+    """The earliest trusted time of a signature, whoever signed."""
+    return min((time.at for time in signature.witnessed.times), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +56,15 @@ class TrustMaterial(EvidenceTrust):
 
     Roots of trust are no part of it. A quote is verified up to the root that it presents, the root's fingerprint is one
     of the claims, and the policy's platforms decide: so a refusal can say "simulated" instead of "unknown".
+
+    Attributes:
+        identities: by the policy's names.
+        dates: the earliest trusted time that a signature of an identity gives its evidence; None where it gives none,
+            as a signature that would not count for a rule.
     """
 
     identities: Mapping[str, BundleVerifier]
+    dates: Callable[[str, Signature], dt.datetime | None] = earliest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,10 +173,14 @@ class _Signed:
         """In an order that does not depend on that of the bundles."""
         return tuple(sorted(self.signatures, key=lambda item: (item.identity, item.source)))
 
-    def signed_by(self) -> dt.datetime | None:
-        """The earliest time by which a third party has seen a signature; None where none has."""
-        times = [time.at for item in self.signatures for time in item.signature.witnessed.times]
-        return min(times, default=None)
+    def dated(self, trust: TrustMaterial) -> dict[str, dt.datetime]:
+        """The earliest time by which a third party has seen a signature, by the identity that signed."""
+        found: dict[str, dt.datetime] = {}
+        for item in self.signatures:
+            at = trust.dates(item.identity, item.signature)
+            if at is not None and at < found.get(item.identity, _NEVER):
+                found[item.identity] = at
+        return found
 
 
 def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Verification:
@@ -176,8 +192,9 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     3. Parse the statement and its predicate (in-toto Statement v1, predicates/*/v1).
     4. Join bundles over the same payload bytes: their signers add up.
     5. Verify each piece of evidence: the quote up to its root, the binding to exactly these statements, and how the
-       platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1). The quote is judged as of the
-       earliest trusted time of its bundles, by which it existed, or else as of ``trust.at``.
+       platform stands now (`lamslsa.evidence.verify`, predicates/tee-evidence/v1). For an identity whose signature a
+       third party has dated, the quote is judged as of that time, by which it existed; for others as of ``trust.at``.
+       So nobody dates evidence for somebody else.
     6. Attach evidence to the statements whose payload digest it covers. A statement without evidence stays, bare.
        Reference values among the bundles are nobody's property of a model: the policy names its own.
 
@@ -194,16 +211,12 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
     evidence: dict[str, list[VerifiedEvidence]] = {}
     for _, item in sorted(signed.items()):
         if isinstance(item.predicate, TeeEvidence):
-            try:
-                covers = tuple(subject.sha256 for subject in item.statement.subjects)
-                own, dated = item.statement.sha256, item.signed_by()
-                as_of = trust if dated is None else replace(trust, at=dated)
-                verified = verify_evidence(item.predicate, statement=own, covers=covers, trust=as_of)  # (5)
-            except LamslsaError as err:
-                set_aside.extend(_aside(source, err) for source in item.sources)
-                continue
-            for covered in verified.covers:
-                evidence.setdefault(covered, []).append(verified)
+            verified, refusal = _verify_evidence(item, item.predicate, signed, trust)  # (5)
+            for found in verified:
+                for covered in found.covers:
+                    evidence.setdefault(covered, []).append(found)
+            if refusal is not None and not verified:
+                set_aside.extend(_aside(source, refusal) for source in item.sources)
 
     attestations = tuple(
         VerifiedAttestation(
@@ -229,6 +242,34 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         model_signatures=model_signatures,
         set_aside=tuple(sorted(set_aside, key=lambda item: item.source)),
     )
+
+
+def _verify_evidence(
+    item: _Signed, predicate: TeeEvidence, signed: Mapping[str, _Signed], trust: TrustMaterial
+) -> tuple[list[VerifiedEvidence], LamslsaError | None]:
+    """The evidence as of each identity's time, and as of the verifier's for the rest; and the last refusal."""
+    own, covers = item.statement.sha256, tuple(subject.sha256 for subject in item.statement.subjects)
+    times: dict[str | None, dt.datetime] = dict(item.dated(trust).items())
+    others = {one.identity for digest in covers if digest in signed for one in signed[digest].signatures}
+    if not times or others - times.keys():
+        times[None] = trust.at
+    verified: list[VerifiedEvidence] = []
+    refusal: LamslsaError | None = None
+    for name, at in sorted(times.items(), key=lambda item: item[0] or ""):
+        try:
+            found = verify_evidence(predicate, statement=own, covers=covers, trust=replace(trust, at=at))
+            since = found.freshness.not_before
+            if name is not None and since is not None and since > at:
+                raise VerificationError(
+                    f"expected evidence that existed at {at.isoformat()}, when its signature did, "
+                    f"got a quote made after {since.isoformat()}",
+                    reason="evidence-time-contradiction",
+                )
+        except LamslsaError as err:
+            refusal = err
+        else:
+            verified.append(replace(found, dated_by=name))
+    return verified, refusal
 
 
 def _outcomes(bundles: Iterable[StoredBundle]) -> Iterator[tuple[str, Envelope | LamslsaError]]:

@@ -64,6 +64,7 @@ class EvidenceTrust:
         at: expiry is judged as of this time; timezone-aware.
         now: how platforms stand is judged as of this time; timezone-aware.
         held: endorsements that the verifier holds, in any of the formats that travel with evidence.
+        carried: endorsements that came with the attestations, of no higher rank than the snapshot in the evidence.
         manifests: reference integrity manifests of devices that the verifier holds.
         beacons: whose beacons count, by the policy's names.
         challenge: the nonce that evidence has to answer to be as young as the challenge.
@@ -72,6 +73,7 @@ class EvidenceTrust:
     at: dt.datetime
     now: dt.datetime
     held: tuple[bytes, ...] = ()
+    carried: tuple[bytes, ...] = ()
     manifests: tuple[bytes, ...] = ()
     beacons: tuple[BeaconVerifier, ...] = ()
     challenge: Challenge | None = None
@@ -98,6 +100,8 @@ class VerifiedEvidence:
         statement: SHA-256 of the evidence statement's payload.
         covers: SHA-256 of every statement payload that this quote vouches for, in the order of the quote.
         as_of: the time as of which the quote is authentic.
+        dated_by: the policy's name of the identity whose signature a third party dated so; None for the verifier's own
+            time.
         standing: how the platform stands now; None where no endorsements say.
         standing_message: why nothing says.
     """
@@ -109,6 +113,7 @@ class VerifiedEvidence:
     standing: Standing | None
     standing_message: str = ""
     freshness: Freshness = Freshness()
+    dated_by: str | None = None
 
 
 def verify_evidence(
@@ -219,7 +224,9 @@ def _verify_quote(
 ) -> tuple[Claims, Root, bytes | None]:
     """The claims under endorsements that were valid then: the verifier's own before those that the prover chose."""
     options: list[bytes | None] = [held for held in trust.held if verifier.concerns(quote, held)]
-    options += [snapshot] if snapshot is not None or not options else []
+    options += [snapshot] if snapshot is not None else []
+    options += [carried for carried in trust.carried if verifier.concerns(quote, carried)]
+    options = options or [None]
     for number, collateral in enumerate(options, start=1):
         try:
             root = verifier.presented_root(quote, collateral)
@@ -296,7 +303,8 @@ def _standing(
 ) -> tuple[Standing | None, str]:
     """How the platform stands now; of several endorsements the newest speak, but one that revokes is enough."""
     held = [item for item in trust.held if verifier.concerns(quote, item)]
-    options: list[bytes | None] = [*held] or ([] if snapshot is None else [snapshot])
+    carried = [item for item in trust.carried if verifier.concerns(quote, item)]
+    options: list[bytes | None] = [*held] or [*([] if snapshot is None else [snapshot]), *carried]
     if verifier.collateral_media_type is None:
         options = [None]
     known: list[Standing] = []

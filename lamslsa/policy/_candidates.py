@@ -183,6 +183,8 @@ class Qualifier:
                 for evidence in sorted(item.evidence, key=lambda evidence: evidence.statement)
                 # verify attached it for covering the statement; what everything rests on is looked at once more
                 if item.statement.sha256 in evidence.covers
+                # what dates a quote for one identity says nothing to a rule about another
+                and evidence.dated_by in (None, witness.signed_by)
             ]
             self._backing[key] = min(options, key=lambda option: len(option.refusals), default=None)
         return self._backing[key]
@@ -207,9 +209,7 @@ class Qualifier:
         """Why none of the signatures is one of this identity that counts; of several, the one that lacks least."""
         identity = self.policy.identities[name]
         options = [
-            identity.refusals(signed.signature, name=name, now=self.now)
-            for signed in item.signatures
-            if signed.identity == name
+            identity.refusals(signed.signature, name=name) for signed in item.signatures if signed.identity == name
         ]
         if options:
             return min(options, key=len)

@@ -105,7 +105,7 @@ def _refusals(context: Context, artifact: _Artifact, signer: str) -> list[tuple[
     identity = context.policy.identities[signer]
     return [
         (
-            *identity.refusals(signed.signature, name=signer, now=context.verification.trust.now),
+            *identity.refusals(signed.signature, name=signer),
             *_difference(artifact, item, signed.bundle),
         )
         for item in context.verification.model_signatures

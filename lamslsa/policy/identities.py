@@ -5,8 +5,8 @@ Rules:
 - ``validFrom``, ``validUntil`` and ``revokedAt`` are judged at the earliest trusted time of the signature, never at a
   time that its signer wrote. A trusted time is an upper bound: whoever holds a key that ended can still sign, but
   cannot have a timestamp from before. So a credential with an end counts only for signatures with a trusted time.
-- ``validFrom`` without an end is judged as of now where nothing dates the signature: a stolen timestamp of an earlier
-  day could only make it later.
+- ``validFrom`` needs a trusted time as well. It keeps out signatures that are known to be older than the credential,
+  not one that was made before and dated only later: an upper bound cannot say so.
 - ``requireTimestamp`` and ``requireLog`` hold for every credential of the identity.
 """
 
@@ -88,7 +88,20 @@ class Identity:
             raise most_telling(errors)
         return min(found, key=lambda item: item.credential.end is not None)
 
-    def refusals(self, signature: Signature, *, name: str, now: dt.datetime) -> tuple[Refusal, ...]:
+    def dates(self, signature: Signature, *, name: str) -> dt.datetime | None:
+        """The earliest time that a signature gives its evidence; None where it would count for no rule.
+
+        A timestamp is over an ECDSA signature alone, and whoever may still choose a key can make one under which an old
+        signature fits a new payload. So a timestamp beside a key counts only for a key whose ``validFrom`` it is not
+        before: then the key was known. A log's entry names key and payload, and a certificate lives for minutes.
+        """
+        if self.refusals(signature, name=name) or not isinstance(signature, IdentitySignature):
+            return None
+        chosen_later = bool(signature.key_id) and signature.credential.valid_from is None
+        times = [time.at for time in signature.witnessed.times if time.source == "log" or not chosen_later]
+        return min(times, default=None)
+
+    def refusals(self, signature: Signature, *, name: str) -> tuple[Refusal, ...]:
         """Why an authentic signature of this identity does not count.
 
         Raises:
@@ -96,7 +109,7 @@ class Identity:
         """
         if not isinstance(signature, IdentitySignature):
             raise TypeError("expected a signature that an Identity verified, got another")
-        found = [*_outside(signature, signature.credential, name=name, now=now)]
+        found = [*_outside(signature, signature.credential, name=name)]
         witnessed = signature.witnessed
         why = f" ({witnessed.message})" if witnessed.message else ""
         if self.require_timestamp and not any(time.source == "timestamp" for time in witnessed.times):
@@ -118,23 +131,23 @@ class Identity:
         return tuple(found)
 
 
-def _outside(
-    signature: IdentitySignature, credential: Credential, *, name: str, now: dt.datetime
-) -> tuple[Refusal, ...]:
+def _outside(signature: IdentitySignature, credential: Credential, *, name: str) -> tuple[Refusal, ...]:
     """Why the signature was not made while the credential was good, by everything that dates it."""
     start, end = credential.valid_from, credential.end
     times = [time.at for time in signature.witnessed.times]
-    if end is not None and not times:
+    if start is None and end is None:
+        return ()
+    if not times:
         message = signature.witnessed.message
         return (
             Refusal(
                 reason="signer-undated",
-                message=f"expected a trusted time, since a credential of {name} ends at {_time(end)}, got none"
+                message=f"expected a trusted time, since a credential of {name} does not count always, got none"
                 + (f" ({message})" if message else ""),
                 mend=f"have {name} publish with --require-timestamp",
             ),
         )
-    at = min(times, default=now)
+    at = min(times)
     if start is not None and at < start:
         return (
             Refusal(

@@ -178,14 +178,14 @@ class Policy:
                 hint="ask the policy's publisher for the current one",
             )
 
-    def refuse_reference_values(self, now: dt.datetime) -> None:
+    def refuse_reference_values(self) -> None:
         """Return if every signature on the policy's reference values counts: made in time, dated and logged as asked.
 
         Raises:
             PolicyError: one does not.
         """
         for name, signature in self.reference_signatures:
-            for refusal in self.identities[name].refusals(signature, name=name, now=now):
+            for refusal in self.identities[name].refusals(signature, name=name):
                 raise PolicyError(f"{refusal.message}, on reference values", reason=refusal.reason, hint=refusal.mend)
 
     @property
@@ -202,7 +202,13 @@ class Policy:
         return frozenset(name for name in (*whole, *(witness.signed_by for witness in self.witnesses)) if name)
 
     def trust_material(
-        self, *, at: dt.datetime, now: dt.datetime, held: Sequence[bytes] = (), challenge: Challenge | None = None
+        self,
+        *,
+        at: dt.datetime,
+        now: dt.datetime,
+        held: Sequence[bytes] = (),
+        carried: Sequence[bytes] = (),
+        challenge: Challenge | None = None,
     ) -> TrustMaterial:
         """What `lamslsa.verify.verify_bundles` needs of this policy.
 
@@ -210,18 +216,21 @@ class Policy:
             at: expiry is judged as of this time where no trusted time dates the evidence.
             now: revocation, age and the policy itself are judged as of this time.
             held: endorsements that the verifier holds.
+            carried: endorsements that came with the attestations.
             challenge: the nonce that evidence has to answer to be as young as the challenge.
 
         Raises:
             PolicyError: the policy has expired, or a signature on its reference values does not count.
         """
         self.refuse_expired(max(at, now))
-        self.refuse_reference_values(now)
+        self.refuse_reference_values()
         return TrustMaterial(
             identities=self.identities,
             at=at,
             now=now,
+            dates=lambda name, signature: self.identities[name].dates(signature, name=name),
             held=tuple(held),
+            carried=tuple(carried),
             manifests=self.manifests,
             beacons=self.beacons,
             challenge=challenge,

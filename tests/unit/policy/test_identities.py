@@ -24,11 +24,12 @@ class Known:
 
     witnessed: Witnessed = UNSEEN
     error: LamslsaError | None = None
+    key_id: str = "x"
 
     def verify(self, envelope: Envelope) -> Signature:
         if self.error is not None:
             raise self.error
-        return Signature(signer="key x", key_id="x", witnessed=self.witnessed)
+        return Signature(signer="key x", key_id=self.key_id, witnessed=self.witnessed)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def seen(*offsets: int, source: str = "timestamp", logged: bool = False) -> Witn
 def look(envelope: Envelope, witnessed: Witnessed, *, identity: Any = None, **validity: int) -> str:
     credential = Credential(verifier=Known(witnessed), **{name: NOW + days * DAY for name, days in validity.items()})
     owner = Identity(credentials=(credential,), **(identity or {}))
-    refusals = owner.refusals(owner.verify(envelope), name="trainer", now=NOW)
+    refusals = owner.refusals(owner.verify(envelope), name="trainer")
     assert all(item.message.startswith("expected ") and "trainer" in item.message and item.mend for item in refusals)
     return ", ".join(item.reason for item in refusals)
 
@@ -64,7 +65,7 @@ def test_a_credential_that_ends_needs_a_trusted_time(envelope: Envelope, key: st
 def test_why_no_time_counts_is_said(envelope: Envelope) -> None:
     credential = Credential(verifier=Known(Witnessed(message="another authority")), valid_until=NOW)
     owner = Identity(credentials=(credential,), require_timestamp=True, require_log=True)
-    refusals = owner.refusals(owner.verify(envelope), name="trainer", now=NOW)
+    refusals = owner.refusals(owner.verify(envelope), name="trainer")
     assert [item.reason for item in refusals] == ["signer-undated", "signature-timestamp", "signature-unlogged"]
     assert all("(another authority)" in item.message for item in refusals)
 
@@ -84,8 +85,8 @@ def test_the_earliest_time_decides(envelope: Envelope) -> None:
 def test_valid_from(envelope: Envelope) -> None:
     assert look(envelope, seen(-1), valid_from=0) == "signer-not-yet"
     assert look(envelope, seen(0), valid_from=0) == ""
-    assert look(envelope, Witnessed(), valid_from=1) == "signer-not-yet"
-    assert look(envelope, Witnessed(), valid_from=0) == ""
+    assert look(envelope, Witnessed(), valid_from=0) == "signer-undated"
+    assert look(envelope, seen(1), valid_from=0) == ""
 
 
 def test_required_timestamp(envelope: Envelope) -> None:
@@ -109,7 +110,7 @@ def test_any_of_several_credentials(envelope: Envelope) -> None:
         owner = Identity(credentials=credentials)
         signature = owner.verify(envelope)
         assert signature.credential is good
-        assert not owner.refusals(signature, name="trainer", now=NOW)
+        assert not owner.refusals(signature, name="trainer")
 
 
 def test_nobody_signed(envelope: Envelope) -> None:
@@ -128,5 +129,46 @@ def test_nobody_signed(envelope: Envelope) -> None:
 def test_a_signature_from_elsewhere_is_no_signature_of_the_identity(envelope: Envelope) -> None:
     owner = Identity(credentials=(Credential(verifier=Known()),))
     with pytest.raises(TypeError):
-        owner.refusals(Signature(signer="key x"), name="trainer", now=NOW)
+        owner.refusals(Signature(signer="key x"), name="trainer")
     assert isinstance(owner.verify(envelope), IdentitySignature)
+
+
+class TestDating:
+    """Which signatures date the evidence in their bundle."""
+
+    @staticmethod
+    def date(
+        envelope: Envelope, witnessed: Witnessed, *, key_id: str = "x", identity: Any = None, **validity: int
+    ) -> dt.datetime | None:
+        times = {name: NOW + days * DAY for name, days in validity.items()}
+        credential = Credential(verifier=Known(witnessed, key_id=key_id), **times)
+        owner = Identity(credentials=(credential,), **(identity or {}))
+        return owner.dates(owner.verify(envelope), name="trainer")
+
+    def test_a_certificate(self, envelope: Envelope) -> None:
+        assert self.date(envelope, seen(-3, -1), key_id="") == NOW - 3 * DAY
+        assert self.date(envelope, UNSEEN, key_id="") is None
+
+    def test_a_timestamp_beside_a_key_that_was_known(self, envelope: Envelope) -> None:
+        assert self.date(envelope, seen(-1), valid_from=-2) == NOW - DAY
+
+    def test_a_timestamp_beside_a_key_that_may_have_been_chosen_later(self, envelope: Envelope) -> None:
+        assert self.date(envelope, seen(-1)) is None
+        assert self.date(envelope, seen(-1), valid_until=5) is None
+
+    def test_a_log_names_the_key(self, envelope: Envelope) -> None:
+        assert self.date(envelope, seen(-1, source="log")) == NOW - DAY
+
+    @pytest.mark.parametrize(
+        ("identity", "validity"),
+        [
+            ({}, {"valid_from": 0}),
+            ({}, {"valid_until": -5}),
+            ({}, {"revoked_at": -5}),
+            ({"require_log": True}, {}),
+        ],
+    )
+    def test_a_signature_that_does_not_count_dates_nothing(
+        self, envelope: Envelope, identity: Any, validity: dict[str, int]
+    ) -> None:
+        assert self.date(envelope, seen(-1), key_id="", identity=identity, **validity) is None

@@ -14,6 +14,7 @@ from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.evidence.verify import Challenge
 from lamslsa.model_signature import statement as model_statement
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
@@ -100,10 +101,93 @@ def test_a_trusted_time_counts_before_the_time_of_the_verifier(keys: dict[str, K
     assert [aside.reason for aside in late.set_aside] == ["evidence-collateral-window"]
 
 
-def test_the_earliest_of_all_signatures_counts(keys: dict[str, KeySigner], evidence: bytes) -> None:
-    for times in ({"auditor": (LATER,), "trainer": (THEN,)}, {"auditor": (THEN, LATER), "trainer": (LATER,)}):
-        (item,) = run(keys, evidence, LATER, **times).attestations
-        assert [found.as_of for found in item.evidence] == [THEN]
+def test_the_earliest_time_of_an_identity_counts(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    (item,) = run(keys, evidence, LATER, auditor=(LATER, THEN)).attestations
+    assert [(found.as_of, found.dated_by) for found in item.evidence] == [(THEN, "auditor")]
+
+
+def test_nobody_dates_evidence_for_somebody_else(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    """The statement is the auditor's; what the trainer's timestamp proves stands apart, and rules tell it apart."""
+    (item,) = run(keys, evidence, THEN, auditor=(), trainer=(THEN,)).attestations
+    assert [(found.as_of, found.dated_by) for found in item.evidence] == [(THEN, None), (THEN, "trainer")]
+    (item,) = run(keys, evidence, LATER, auditor=(), trainer=(THEN,)).attestations
+    assert [(found.as_of, found.dated_by) for found in item.evidence] == [(THEN, "trainer")]
+    (item,) = run(keys, evidence, LATER, auditor=(LATER,), trainer=(THEN,)).attestations
+    assert [(found.as_of, found.dated_by) for found in item.evidence] == [(THEN, "trainer")]
+
+
+def test_a_signature_that_dates_nothing(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    """The policy says which signatures count; the others leave the time of the verifier."""
+    bundles = [
+        StoredBundle(source="evaluation.sigstore.json", data=keys["auditor"].sign(PAYLOAD)),
+        StoredBundle(source="evidence.sigstore.json", data=keys["auditor"].sign(evidence)),
+    ]
+    asked: list[str] = []
+
+    def dates(name: str, signature: Signature) -> dt.datetime | None:
+        asked.append(name)
+        assert signature.witnessed.times
+        return None
+
+    trust = TrustMaterial(
+        identities={"auditor": Dated(keys["auditor"].verifier(), (THEN,))}, dates=dates, at=LATER, now=LATER
+    )
+    assert not verify_bundles(bundles, trust).attestations[0].evidence
+    assert asked == ["auditor"]
+
+
+def test_a_quote_that_is_younger_than_its_signature(keys: dict[str, KeySigner], evidence: bytes) -> None:
+    """An upper bound below the lower one: one of them is a lie."""
+    bundles = [
+        StoredBundle(source="evaluation.sigstore.json", data=keys["auditor"].sign(PAYLOAD)),
+        StoredBundle(source="evidence.sigstore.json", data=keys["auditor"].sign(evidence)),
+    ]
+    dated = {"auditor": Dated(keys["auditor"].verifier(), (THEN,))}
+    for issued, reasons in (
+        (THEN, []),
+        (THEN + dt.timedelta(seconds=1), ["evidence-time-contradiction"]),
+    ):
+        challenge = Challenge(nonce=bytes(32), issued_at=issued)
+        trust = TrustMaterial(identities=dated, at=LATER, now=LATER, challenge=challenge)
+        outcome = verify_bundles(bundles, trust)
+        assert [aside.reason for aside in outcome.set_aside] == reasons
+        assert bool(outcome.attestations[0].evidence) == (not reasons)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "held", "status"),
+    [(None, (), "UpToDate"), ("OutOfDate", (), "OutOfDate"), (None, ("OutOfDate",), "OutOfDate")],
+)
+def test_endorsements_that_came_along_rank_with_the_snapshot(
+    keys: dict[str, KeySigner], snapshot: str | None, held: tuple[str, ...], status: str
+) -> None:
+    """They complete what the evidence lacks, and replace neither its own nor what the verifier holds."""
+    vendor, nonce = SimulatedVendor(THEN), bytes(32)
+    quote = vendor.quote(binding.report_data(nonce, statements=[_codec.sha256_hex(PAYLOAD)]))
+    own = None if snapshot is None else vendor.collateral(tcb_status=snapshot)
+    stated = evidence_statement(
+        Run(
+            statements=(NamedPayload(name="01-evaluation", payload=PAYLOAD),),
+            nonce=Nonce(value=nonce),
+            evidence=Evidence(media_type=MEDIA_TYPE, quote=quote, collateral=own),
+            quoted_at="2026-11-22T06:00:00Z",
+        )
+    )
+    bundles = [
+        StoredBundle(source="evaluation.sigstore.json", data=keys["auditor"].sign(PAYLOAD)),
+        StoredBundle(source="evidence.sigstore.json", data=keys["auditor"].sign(stated)),
+    ]
+    trust = TrustMaterial(
+        identities={"auditor": keys["auditor"].verifier()},
+        at=THEN,
+        now=THEN,
+        held=tuple(vendor.collateral(tcb_status=item, evaluation_data_number=17) for item in held),
+        carried=(vendor.collateral(evaluation_data_number=16),),
+    )
+    (found,) = verify_bundles(bundles, trust).attestations[0].evidence
+    assert found.claims.tcb_status == status
+    assert found.standing is not None
+    assert found.standing.tcb_evaluation_data_number == (16 if status == "UpToDate" else 17)
 
 
 def test_times_of_the_statement_say_nothing_of_its_evidence(keys: dict[str, KeySigner], evidence: bytes) -> None:
