@@ -8,25 +8,23 @@
     collateral/…                what manufacturers said of platforms
 
 Rules:
+- One spelling: a file is an archive only if it is the very ZIP file that `write` makes of what it holds, so that no two
+  readers see two archives in it (`lamslsa._stored_zip`).
 - An archive proves nothing by itself: everything in it is untrusted until it is verified, and what it brings to judge
   itself by (policy, roots) is the choice of whoever made it. The relying party sees that, or brings its own.
-- The same input gives the same bytes.
-- Names, sizes and counts are capped before anything is unpacked; unknown, doubled or encrypted entries are refused.
+- The same input gives the same bytes. Names, sizes and counts are capped; unknown entries are refused.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import io
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from lamslsa import _codec
+from lamslsa import _codec, _stored_zip
 from lamslsa.artifact.manifest import MAX_MANIFEST_BYTES, Manifest
 from lamslsa.errors import FormatError
 from lamslsa.store.interface import StoredBundle
@@ -43,7 +41,6 @@ _MAX_ENTRIES: Final = 20_000
 _MAX_ENTRY_BYTES: Final = 16 * 1024 * 1024
 _SUFFIXES: Final = (".sigstore.json", ".intoto.jsonl")
 _PART: Final = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9._+@=-]{0,127}")
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SINGLE: Final = frozenset({_INDEX, _MANIFEST, _ROOT})
 _FOLDERS: Final = frozenset({"bundles", "collateral", "policy"})
@@ -126,24 +123,14 @@ def write(archive: Archive) -> bytes:
     for number, data in enumerate(archive.collateral):
         entries[f"collateral/{number:04}.json"] = data
     _refuse_sizes([len(data) for data in entries.values()])
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, data in sorted(entries.items()):
-            _refuse_name(name)
-            info = zipfile.ZipInfo(name, date_time=_EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
-            info.external_attr = 0o644 << 16
-            zipped.writestr(info, data)
-    return buffer.getvalue()
+    for name in entries:
+        _refuse_name(name)
+    return _stored_zip.write(entries)
 
 
 def is_archive(data: bytes) -> bool:
     """Whether a file says that it is an audit archive, as opposed to a model that is a ZIP file."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as zipped:
-            return _INDEX in zipped.NameToInfo
-    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
-        return False
+    return _stored_zip.first_name(data) == _INDEX
 
 
 def read(data: bytes) -> Archive:
@@ -201,31 +188,15 @@ def _index(index: Any) -> tuple[dt.datetime, str, str]:
 
 
 def _entries(data: bytes) -> dict[str, bytes]:
-    """The files of a ZIP, each unpacked only after every name and size was looked at."""
     if len(data) > MAX_ARCHIVE_BYTES:
         raise FormatError(
             f"expected an archive of at most {MAX_ARCHIVE_BYTES} bytes, got {len(data)}", reason="archive-size"
         )
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as zipped:
-            infos = zipped.infolist()
-            _refuse_sizes([info.file_size for info in infos])
-            seen: set[str] = set()
-            for info in infos:
-                _refuse_entry(info, seen)
-            return {info.filename: _unpack(zipped, info) for info in infos}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, OSError, EOFError, ValueError) as err:
-        raise FormatError("expected a ZIP file, got other or damaged bytes", reason="archive-zip") from err
-
-
-def _unpack(zipped: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with zipped.open(info) as file:
-        content = file.read(info.file_size + 1)
-    if len(content) != info.file_size:
-        raise FormatError(
-            f"expected {info.file_size} bytes in {info.filename}, got another number", reason="archive-zip"
-        )
-    return content
+    entries = _stored_zip.read(data)
+    _refuse_sizes([len(content) for content in entries.values()])
+    for name in entries:
+        _refuse_name(name)
+    return entries
 
 
 def _refuse_sizes(sizes: Sequence[int]) -> None:
@@ -234,18 +205,6 @@ def _refuse_sizes(sizes: Sequence[int]) -> None:
             f"expected at most {_MAX_ENTRIES} files of {_MAX_ENTRY_BYTES} bytes and {MAX_ARCHIVE_BYTES} in all "
             "in an archive, got more",
             reason="archive-size",
-        )
-
-
-def _refuse_entry(info: zipfile.ZipInfo, seen: set[str]) -> None:
-    _refuse_name(info.filename)
-    if info.filename in seen:
-        raise FormatError(f"expected each file once in the archive, got {info.filename} twice", reason="archive-name")
-    seen.add(info.filename)
-    if info.flag_bits & 0x1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise FormatError(
-            f"expected a plain or deflated file in the archive, got {info.filename} in another form",
-            reason="archive-zip",
         )
 
 

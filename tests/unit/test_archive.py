@@ -6,14 +6,13 @@ import dataclasses
 import datetime as dt
 import io
 import json
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lamslsa import archive
+from lamslsa import _stored_zip, archive
 from lamslsa.archive import Archive
 from lamslsa.errors import FormatError
 from lamslsa.testing import chain
@@ -40,7 +39,10 @@ def entries(data: bytes) -> dict[str, bytes]:
         return {name: zipped.read(name) for name in zipped.namelist()}
 
 
-def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def zipped(files: dict[str, bytes], method: int | None = None) -> bytes:
+    """A ZIP file in our spelling, or as another tool writes it."""
+    if method is None:
+        return _stored_zip.write(files)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as target:
         for name, content in files.items():
@@ -93,7 +95,7 @@ def test_files_of_the_policy(whole: Archive) -> None:
 @pytest.mark.parametrize("data", [b"", b"PK", b"no zip at all", bytes(100)])
 def test_other_bytes(data: bytes) -> None:
     assert not archive.is_archive(data)
-    assert refusal(data) == "archive-zip"
+    assert refusal(data) in {"zip-spelling", "archive-shape"}
 
 
 def test_another_zip(whole: Archive) -> None:
@@ -122,9 +124,7 @@ def test_a_part_is_missing(whole: Archive, name: str) -> None:
         "policy/.hidden",
         "policy//x",
         "/policy/x",
-        "policy\\x",
         "policy/a b",
-        "policy/\u202ex",
         "collateral/" + "x" * 200,
         "model/weights",
         "sigstore/other.json",
@@ -142,14 +142,6 @@ def test_names_that_are_not_written(whole: Archive) -> None:
         with pytest.raises(FormatError) as caught:
             archive.write(changed)
         assert caught.value.reason == "archive-name"
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_file_twice(whole: Archive) -> None:
-    buffer = io.BytesIO(archive.write(whole))
-    with zipfile.ZipFile(buffer, "a") as target:
-        target.writestr("policy/policy.yaml", b"another: policy\n")
-    assert refusal(buffer.getvalue()) == "archive-name"
 
 
 def test_a_file_that_unpacks_to_too_much(whole: Archive) -> None:
@@ -172,29 +164,25 @@ def test_too_many_files(whole: Archive, monkeypatch: pytest.MonkeyPatch) -> None
     assert refusal(data) == "archive-size"
 
 
-def test_a_size_that_is_a_lie(whole: Archive) -> None:
-    """The central directory says fewer bytes than the file unpacks to."""
-    files = entries(archive.write(whole)) | {"policy/liar": b"x" * 1000}
-    data = bytearray(zipped(files))
-    at = data.rindex(b"policy/liar") - 46
-    assert data[at : at + 4] == b"PK\x01\x02"
-    data[at + 24 : at + 28] = struct.pack("<I", 10)
-    assert refusal(bytes(data)) == "archive-zip"
+def test_another_spelling_of_the_same_files(whole: Archive) -> None:
+    """What other tools write, and what stands before, between and behind the entries: there is one reading only."""
+    data, files = archive.write(whole), entries(archive.write(whole))
+    for other in (
+        zipped(files, zipfile.ZIP_STORED),
+        zipped(files, zipfile.ZIP_DEFLATED),
+        b"\x80\x04." + data,
+        data + b"x",
+        data.replace(b"PK\x05\x06", b"xPK\x05\x06"),
+    ):
+        assert refusal(other) == "zip-spelling"
+    assert not archive.is_archive(b"\x80\x04." + data)
 
 
-def test_content_that_was_changed(whole: Archive) -> None:
-    data = bytearray(zipped(entries(archive.write(whole)), zipfile.ZIP_STORED))
-    at = data.index(b"kind: IngredientsPolicy")
-    data[at] ^= 1
-    assert refusal(bytes(data)) == "archive-zip"
-
-
-def test_encrypted_and_foreign_compression(whole: Archive) -> None:
-    assert refusal(zipped(entries(archive.write(whole)), zipfile.ZIP_LZMA)) == "archive-zip"
-    data = bytearray(archive.write(whole))
-    at = data.index(b"PK\x01\x02")
-    data[at + 8] |= 1
-    assert refusal(bytes(data)) == "archive-zip"
+def test_any_unzip_reads_it(whole: Archive) -> None:
+    with zipfile.ZipFile(io.BytesIO(archive.write(whole))) as opened:
+        assert opened.testzip() is None
+        assert opened.namelist() == sorted(opened.namelist())
+        assert opened.read("policy/policy.yaml") == whole.policy
 
 
 def edited(whole: Archive, edit: Callable[[dict[str, object]], object]) -> bytes:
