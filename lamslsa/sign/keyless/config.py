@@ -150,10 +150,11 @@ def _of(signing: Any, root: Any) -> TrustConfig:
         config = SigningConfig(models.SigningConfig.from_json(_codec.dumps(signing)))
         trusted = TrustedRoot(models.TrustedRoot.from_json(root_bytes))
         log = config.get_tlogs()[0]
+        issuer = config.get_oidc_url() if signing.get("oidcUrls") else ""
     return TrustConfig(
         trusted_root=root_bytes,
         log=str(getattr(log, "url", "")),
-        issuer=config.get_oidc_url() if signing.get("oidcUrls") else "",
+        issuer=issuer,
         signing=config,
         root=trusted,
     )
