@@ -27,6 +27,7 @@ from typing import Any, Final
 from lamslsa import _codec, _stored_zip
 from lamslsa.artifact.manifest import MAX_MANIFEST_BYTES, Manifest
 from lamslsa.errors import FormatError
+from lamslsa.sign.dsse import BUNDLE_SUFFIX, LINES_SUFFIX
 from lamslsa.store.interface import StoredBundle
 
 __all__ = ["MAX_ARCHIVE_BYTES", "Archive", "is_archive", "read", "write"]
@@ -39,7 +40,7 @@ _POLICY: Final = "policy/policy.yaml"
 _ROOT: Final = "sigstore/trusted-root.json"
 _MAX_ENTRIES: Final = 20_000
 _MAX_ENTRY_BYTES: Final = 16 * 1024 * 1024
-_SUFFIXES: Final = (".sigstore.json", ".intoto.jsonl")
+_SUFFIXES: Final = (BUNDLE_SUFFIX, LINES_SUFFIX)
 _PART: Final = re.compile(r"[A-Za-z0-9_+@=-][A-Za-z0-9._+@=-]{0,127}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SINGLE: Final = frozenset({_INDEX, _MANIFEST, _ROOT})
@@ -51,7 +52,8 @@ class Archive:
     """What an archive holds.
 
     Attributes:
-        at: the time as of which the exporter verified; a claim of the archive.
+        now: when it was made, to the second; a claim of the archive.
+        at: as of which time expiry was judged where no trusted time says; a claim of the archive.
         model_name: a label.
         manifest: of the model.
         bundles: from name to bytes.
@@ -62,6 +64,7 @@ class Archive:
         sha256: of the archive, where it was read from one.
     """
 
+    now: dt.datetime
     at: dt.datetime
     model_name: str
     manifest: Manifest
@@ -107,6 +110,7 @@ def write(archive: Archive) -> bytes:
         _INDEX: _codec.dumps(
             {
                 "mediaType": _MEDIA_TYPE,
+                "exportedAt": archive.now.strftime(_TIME),
                 "at": archive.at.strftime(_TIME),
                 "model": {"name": archive.model_name, "digest": f"sha256:{archive.manifest.sha256}"},
             }
@@ -144,7 +148,7 @@ def read(data: bytes) -> Archive:
     if missing:
         raise FormatError(f"expected {missing[0]} in the archive, got none", reason="archive-shape")
     index = _codec.loads(entries.pop(_INDEX), max_bytes=_MAX_ENTRY_BYTES)
-    at, name, digest = _index(index)
+    now, at, name, digest = _index(index)
     manifest_bytes = entries.pop(_MANIFEST)
     if len(manifest_bytes) > MAX_MANIFEST_BYTES:
         raise FormatError("expected a manifest of an artifact, got more bytes than one has", reason="archive-shape")
@@ -160,6 +164,7 @@ def read(data: bytes) -> Archive:
         folder, _, rest = path.partition("/")
         folders[folder][rest] = content
     return Archive(
+        now=now,
         at=at,
         model_name=name,
         manifest=manifest,
@@ -172,19 +177,21 @@ def read(data: bytes) -> Archive:
     )
 
 
-def _index(index: Any) -> tuple[dt.datetime, str, str]:
+def _index(index: Any) -> tuple[dt.datetime, dt.datetime, str, str]:
     if not isinstance(index, dict) or index.get("mediaType") != _MEDIA_TYPE:
         raise FormatError(f"expected {_INDEX} of type {_MEDIA_TYPE}, got another", reason="archive-version")
     model = index.get("model")
     name, digest = (model.get("name"), model.get("digest")) if isinstance(model, dict) else (None, None)
-    at = index.get("at")
-    if not (isinstance(name, str) and isinstance(digest, str) and isinstance(at, str)):
-        raise FormatError(f"expected a model and a time in {_INDEX}, got none", reason="archive-shape")
+    if not (isinstance(name, str) and isinstance(digest, str)):
+        raise FormatError(f"expected a model in {_INDEX}, got none", reason="archive-shape")
+    return _time(index.get("exportedAt")), _time(index.get("at")), name, digest
+
+
+def _time(value: Any) -> dt.datetime:
     try:
-        time = dt.datetime.strptime(at, _TIME).replace(tzinfo=dt.UTC)
-    except ValueError as err:
-        raise FormatError(f"expected a time in {_INDEX}, got {at[:80]!r}", reason="archive-shape") from err
-    return time, name, digest
+        return dt.datetime.strptime(value, _TIME).replace(tzinfo=dt.UTC)
+    except (TypeError, ValueError) as err:
+        raise FormatError(f"expected times in {_INDEX}, got {value!r:.80}", reason="archive-shape") from err
 
 
 def _entries(data: bytes) -> dict[str, bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -38,9 +38,11 @@ class Gathered:
     Attributes:
         policy_bytes: of the policy file, and ``policy_files`` of those that it names.
         trusted_root: of Sigstore; None where the embedded one is used.
-        held: endorsements.
+        held: endorsements that the relying party names; ``carried`` are those of an archive.
+        files_read: whether the model's files were read, or its manifest alone.
         origin: the archive that all of it came from; None where it did not.
         own_policy: whether the relying party named the policy; an archive's own is the choice of whoever made it.
+        as_exported: whether the time is the one that the archive states.
     """
 
     policy: Policy
@@ -53,9 +55,12 @@ class Gathered:
     held: tuple[bytes, ...]
     at: dt.datetime
     now: dt.datetime
+    carried: tuple[bytes, ...] = ()
+    files_read: bool = True
     challenge: ChallengeFile | None = None
     origin: archive.Archive | None = None
     own_policy: bool = True
+    as_exported: bool = False
 
     def appraise(self) -> Appraisal:
         """Verify the bundles and appraise the model under the policy; an acceptance uses up the challenge.
@@ -65,7 +70,9 @@ class Gathered:
             VerificationError: the challenge has been used.
         """
         asked = None if self.challenge is None else self.challenge.challenge
-        trust = self.policy.trust_material(at=self.at, now=self.now, held=self.held, challenge=asked)
+        trust = self.policy.trust_material(
+            at=self.at, now=self.now, held=self.held, carried=self.carried, challenge=asked
+        )
         appraisal = appraise(
             self.policy,
             model=self.manifest,
@@ -75,7 +82,17 @@ class Gathered:
         )
         if self.challenge is not None and appraisal.accepted:
             self.challenge.use(now=self.now, model=appraisal.model)
-        return appraisal
+        return replace(appraisal, warnings=(*self._warnings(), *appraisal.warnings))
+
+    def _warnings(self) -> Iterator[str]:
+        """What a reader of the verdict has to know about an archive."""
+        if self.origin is None:
+            return
+        yield f"judged from an archive, sha256:{self.origin.sha256}: no byte of the model was seen"
+        if not self.own_policy:
+            yield "policy, keys and roots are those of the archive, chosen by whoever made it; --policy names your own"
+        if self.as_exported:
+            yield f"judged as of {self.now:%Y-%m-%dT%H:%M:%SZ}, which the archive states; nothing later is known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +120,16 @@ class Request:
         """
         opened = self._archive()
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        at = self.at or now
         if self.as_exported:
             if opened is None:
                 raise click.UsageError("--as-exported goes with an archive that lamslsa export made")
-            now = min(now, opened.at)
-            output.note(f"as of {now:%Y-%m-%dT%H:%M:%SZ}, which the archive states; nothing later is known")
+            if self.at is not None:
+                raise click.UsageError("--as-exported and --at both say as of when: leave one out")
+            now, at = min(now, opened.now), min(now, opened.at)
         root = self._root()
         if opened is not None:
-            return self._of_archive(opened, root, now, output)
+            return self._of_archive(opened, root, now=now, at=at)
         if self.policy is None:
             raise click.UsageError("Missing option '--policy'.")
         data = read_capped(self.policy, what="policy")
@@ -136,7 +155,8 @@ class Request:
             bundles=self._bundles(store, output),
             trusted_root=root,
             held=held,
-            at=self.at or now,
+            files_read=self.pull or stores.reads_files(store),
+            at=at,
             now=now,
             challenge=challenge,
         )
@@ -155,40 +175,47 @@ class Request:
 
     def _archive(self) -> archive.Archive | None:
         path = Path(self.model)
-        if path.suffix.lower() != ".zip" or not path.is_file():
+        if path.suffix.lower() != ".zip" or stores.is_scheme(self.model):
+            return None
+        if not path.exists():
+            raise FormatError(f"expected a model or an audit archive at {path}, got nothing", reason="archive-missing")
+        if not path.is_file():
             return None
         data = read_capped(path, what="archive", limit=archive.MAX_ARCHIVE_BYTES)
         return archive.read(data) if archive.is_archive(data) else None
 
-    def _of_archive(self, opened: archive.Archive, root: bytes | None, now: dt.datetime, output: ui.Output) -> Gathered:
+    def _of_archive(
+        self, opened: archive.Archive, root: bytes | None, *, now: dt.datetime, at: dt.datetime
+    ) -> Gathered:
         """What an archive holds; the policy that it brings is judged under the roots that it brings, or neither is."""
         if self.pull or self.attestations:
-            raise click.UsageError(
-                "an archive brings its attestations and no bytes: leave --attestations and --pull out"
-            )
-        own = self.policy is not None
+            raise click.UsageError("an archive brings attestations and no bytes: leave --attestations and --pull out")
         if self.policy is None:
-            output.note("policy and roots are those of the archive, chosen by whoever made it; --policy names your own")
             root = opened.trusted_root if root is None else root
-            data, source, read = opened.policy, "policy.yaml in the archive", opened.read_policy_file
+            data, source = opened.policy, "policy.yaml in the archive"
+            read, files = opened.read_policy_file, dict(opened.policy_files)
         else:
+            own = _Files(folder=self.policy.parent)
             data, source = read_capped(self.policy, what="policy"), str(self.policy)
-            read = _Files(folder=self.policy.parent).read
+            read, files = own.read, own.seen
         policy = load_policy(data, source=source, directory=Path(), read=read, trusted_root=_load_root(root))
         return Gathered(
             policy=policy,
             policy_bytes=data,
-            policy_files=dict(opened.policy_files),
+            policy_files=files,
             manifest=opened.manifest,
             model_name=opened.model_name,
             bundles=tuple(opened.stored()),
             trusted_root=root,
-            held=endorsements.read(self.collateral) or endorsements.parsed(opened.collateral),
-            at=self.at or now,
+            held=endorsements.read(self.collateral),
+            carried=endorsements.parsed(opened.collateral),
+            files_read=False,
+            at=at,
             now=now,
             challenge=_read_challenge(self.challenge, policy),
             origin=opened,
-            own_policy=own,
+            own_policy=self.policy is not None,
+            as_exported=self.as_exported,
         )
 
     def _manifest(self, store: ArtifactStore, output: ui.Output) -> Manifest:

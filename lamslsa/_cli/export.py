@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -16,8 +16,6 @@ from lamslsa.sign.dsse import BUNDLE_SUFFIX, LINES_SUFFIX
 from lamslsa.store import StoredBundle
 
 __all__ = ["command"]
-
-_SHA_CHARACTERS = 16
 
 
 @click.command("export")
@@ -38,39 +36,52 @@ def command(request: Request, target: Path, output: ui.Output) -> int:
     if target.suffix.lower() != ".zip":
         raise click.UsageError(f"expected a name that ends in .zip after --to, got {target.name!r}")
     gathered = request.gather(output)
-    data = archive.write(_archive(gathered))
-    replace_file(target, data)
     appraisal = gathered.appraise()
+    bundles, left_out = _named(gathered.bundles)
+    for bundle, reason in left_out:
+        output.note(f"left out, since it cannot be read: {bundle} [{reason}]")
+    data = archive.write(_archive(gathered, bundles))
+    replace_file(target, data)
     digest = _codec.sha256_hex(data)
     output.result(
         f"{text(appraisal, gathered)}\nwritten {ui.plain(str(target))}  sha256:{digest}  {len(data):,} bytes",
-        {"archive": {"path": str(target), "sha256": digest, "bytes": len(data)}}
-        | {"appraisal": document(appraisal, gathered)},
+        {
+            "archive": {
+                "path": str(target),
+                "sha256": digest,
+                "bytes": len(data),
+                "leftOut": [{"source": source, "reason": reason} for source, reason in left_out],
+            },
+            "appraisal": document(appraisal, gathered),
+        },
     )
     return appraisal.exit_code
 
 
-def _archive(gathered: Gathered) -> archive.Archive:
+def _archive(gathered: Gathered, bundles: Mapping[str, bytes]) -> archive.Archive:
     from lamslsa.sign.keyless import SigstoreRoot
 
     return archive.Archive(
+        now=gathered.now,
         at=gathered.at,
         model_name=gathered.model_name,
         manifest=gathered.manifest,
-        bundles=_named(gathered.bundles),
+        bundles=bundles,
         policy=gathered.policy_bytes,
         policy_files=gathered.policy_files,
         trusted_root=gathered.trusted_root or SigstoreRoot.embedded().raw,
-        collateral=gathered.held,
+        collateral=(*gathered.held, *gathered.carried),
     )
 
 
-def _named(bundles: Sequence[StoredBundle]) -> dict[str, bytes]:
-    """Bundles under names of their content; one that could not be read is an error, for the archive would lack it."""
+def _named(bundles: Sequence[StoredBundle]) -> tuple[dict[str, bytes], list[tuple[str, str]]]:
+    """Bundles under names of their content; and those that cannot be read, which a verdict sets aside anyway."""
     named: dict[str, bytes] = {}
+    left_out: list[tuple[str, str]] = []
     for bundle in bundles:
         if not isinstance(bundle.data, bytes):
-            raise bundle.data
+            left_out.append((bundle.source, bundle.data.reason))
+            continue
         suffix = LINES_SUFFIX if bundle.source.endswith(LINES_SUFFIX) else BUNDLE_SUFFIX
-        named[f"{_codec.sha256_hex(bundle.data)[:_SHA_CHARACTERS]}{suffix}"] = bundle.data
-    return named
+        named[f"{_codec.sha256_hex(bundle.data)}{suffix}"] = bundle.data
+    return named, left_out

@@ -36,11 +36,13 @@ __all__ = [
     "attached_lines",
     "exit_code",
     "is_absent",
+    "is_scheme",
     "kind_option",
     "name_of",
     "open_bundles",
     "open_model",
     "options",
+    "reads_files",
     "transfer",
     "verify_files",
 ]
@@ -118,8 +120,13 @@ def verify_files(store: ArtifactStore, manifest: Manifest, report: Report) -> No
         FormatError: a file has other bytes than the manifest says.
         UnavailableError: the store cannot be reached.
     """
-    if not isinstance(store, FolderStore | HubStore):
+    if not reads_files(store):
         compare(store, manifest, report)
+
+
+def reads_files(store: ArtifactStore) -> bool:
+    """Whether the manifest of an artifact was computed from its files."""
+    return isinstance(store, FolderStore | HubStore)
 
 
 def _closed_at_the_end(store: S) -> S:

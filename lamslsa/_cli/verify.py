@@ -41,21 +41,29 @@ def command(request: Request, output: ui.Output) -> int:
 
 
 def document(appraisal: Appraisal, gathered: Gathered) -> dict[str, Any]:
-    """The appraisal as JSON values, and where it came from when that is an archive."""
+    """The appraisal as JSON values, what of the model was read, and the archive that it came from, if it did."""
+    found = report.document(appraisal)
+    found["model"]["filesRead"] = gathered.files_read
     archive = gathered.origin
-    if archive is None:
-        return report.document(appraisal)
-    origin = {"sha256": archive.sha256, "at": f"{archive.at:%Y-%m-%dT%H:%M:%SZ}", "ownPolicy": gathered.own_policy}
-    return report.document(appraisal) | {"archive": origin}
+    if archive is not None:
+        found["archive"] = {
+            "sha256": archive.sha256,
+            "exportedAt": f"{archive.now:%Y-%m-%dT%H:%M:%SZ}",
+            "ownPolicy": gathered.own_policy,
+            "asExported": gathered.as_exported,
+        }
+    return found
 
 
 def text(appraisal: Appraisal, gathered: Gathered) -> str:
     """The appraisal for people."""
     cells = [[ui.plain(cell) for cell in row] for row in report.rows(appraisal)]
     lines = [
-        f"model   {ui.plain(appraisal.model_name)}  sha256:{appraisal.model}",
+        f"model   {ui.plain(appraisal.model_name)}  sha256:{appraisal.model}"
+        + ("" if gathered.files_read else "  (its manifest; no file was read)"),
         f"policy  {ui.plain(appraisal.policy_name)}  sha256:{appraisal.policy_sha256}",
-        *_origin(gathered),
+        f"        with the files it names  sha256:{appraisal.policy_closure}",
+        *([] if gathered.origin is None else [f"archive sha256:{gathered.origin.sha256}"]),
         "",
         ui.table(report.COLUMNS, cells),
         "",
@@ -75,13 +83,6 @@ def text(appraisal: Appraisal, gathered: Gathered) -> str:
         lines.append(ui.style("SIMULATED TEE: no hardware vouches for these values", "yellow", bold=True))
     lines.append(ui.style(report.verdict(appraisal), "green" if appraisal.accepted else "red", bold=True))
     return "\n".join(lines)
-
-
-def _origin(gathered: Gathered) -> Iterator[str]:
-    """Where all of it came from, when that is an archive."""
-    if gathered.origin is not None:
-        whose = "own policy" if gathered.own_policy else "policy of the archive: whoever made it chose it"
-        yield f"archive sha256:{gathered.origin.sha256} ({whose}; the model's bytes are not in it)"
 
 
 def _refusals(appraisal: Appraisal) -> Iterator[tuple[list[str], RuleResult]]:

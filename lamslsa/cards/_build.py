@@ -197,6 +197,7 @@ def build(appraisal: Appraisal) -> Card:
     return Card(
         model=Reference(name=appraisal.model_name, digest=appraisal.model),
         policy=Reference(name=appraisal.policy_name, digest=appraisal.policy_sha256),
+        policy_closure=appraisal.policy_closure,
         at=at,
         command=f"lamslsa verify MODEL --policy POLICY --at {at}",
         verdict=_verdict(appraisal),

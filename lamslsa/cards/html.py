@@ -53,7 +53,7 @@ T = TypeVar("T")
 _CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _RENDERING: Final = (
     "This page is a rendering and proves nothing by itself. "
-    "To verify the model yourself, with the policy of the digest above: "
+    "To verify the model yourself, with the policy and files of the digests above: "
 )
 
 
@@ -81,6 +81,7 @@ def _identities(card: Card) -> Markup:
     facts = (
         Fact(name="Model", value=f"sha256:{card.model.digest}"),
         Fact(name="Policy", value=f"sha256:{card.policy.digest} {card.policy.name}"),
+        Fact(name="Policy with its files", value=f"sha256:{card.policy_closure}"),
         Fact(name="As of", value=card.at),
     )
     return fact_list(facts, kind="facts identities")

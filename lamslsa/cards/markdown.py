@@ -134,6 +134,7 @@ def _header(card: Card) -> Iterable[str]:
         (
             f"- Model: `sha256:{card.model.digest}`",
             f"- Policy: `sha256:{card.policy.digest}` {quoted(card.policy.name)}",
+            f"- Policy with its files: `sha256:{card.policy_closure}`",
             f"- As of: {card.at}",
         )
     )
@@ -142,7 +143,7 @@ def _header(card: Card) -> Iterable[str]:
     yield (
         "Names are what signers call things; digests say what things are. "
         "This text is a rendering and proves nothing by itself. "
-        f"To verify the model yourself, with the policy of the digest above: `{card.command}`"
+        f"To verify the model yourself, with the policy and files of the digests above: `{card.command}`"
     )
 
 

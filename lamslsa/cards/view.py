@@ -320,11 +320,13 @@ class Card:
     """Everything that a card shows.
 
     Attributes:
+        policy: the policy's file; ``policy_closure`` is its digest together with the keys and roots that it names.
         simulation: a sentence that says so if any TEE is simulated; empty otherwise.
     """
 
     model: Reference
     policy: Reference
+    policy_closure: str
     at: str
     command: str
     verdict: Verdict

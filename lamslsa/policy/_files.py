@@ -45,7 +45,6 @@ def read_file(path: Path, limit: int, /) -> bytes:
 class Files:
     """Reads what the policy names, and says where it was named when that fails."""
 
-    directory: Path
     read: Read
 
     def load(self, node: Node, parse: Callable[[bytes], T], *, what: str, limit: int = MAX_FILE_BYTES) -> T:
@@ -58,7 +57,7 @@ class Files:
         if path.is_absolute():
             node.refuse(f"expected a path relative to the policy, got {str(path)!r}", reason="policy-file")
         try:
-            return parse(self.read(self.directory / path, limit))
+            return parse(self.read(path, limit))
         except (OSError, ValueError) as err:
             node.refuse(
                 f"expected a file with {what}, got {str(path)!r}, which cannot be read: {type(err).__name__}",

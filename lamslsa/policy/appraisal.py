@@ -61,6 +61,7 @@ class Appraisal:
     Attributes:
         model: manifest digest of the model, hexadecimal.
         policy_sha256: SHA-256 of the policy file's bytes.
+        policy_closure: the digest of the policy with every file that it names; see `Policy.closure`.
         at: the time as of which certificates and collateral were judged.
         now: the time as of which revocation, advisories and age were judged.
         qualifying: attestations that some rule relied on; cards render these as verified.
@@ -72,6 +73,7 @@ class Appraisal:
     model: str
     policy_name: str
     policy_sha256: str
+    policy_closure: str
     at: dt.datetime
     now: dt.datetime
     rules: tuple[RuleResult, ...]

@@ -72,6 +72,7 @@ def appraise(
         model=model.sha256,
         policy_name=policy.name,
         policy_sha256=policy.sha256,
+        policy_closure=policy.closure,
         at=at,
         now=verification.trust.now,
         rules=tuple(finding.result for finding in findings),

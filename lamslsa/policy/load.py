@@ -75,7 +75,14 @@ def load_policy(
     metadata.finish()
 
     trust = root.take("trust").mapping()
-    files = Files(directory=directory, read=read)
+    seen: dict[str, str] = {}
+
+    def remember(path: Path, limit: int, /) -> bytes:
+        content = read(directory / path, limit)
+        seen[path.as_posix()] = _codec.sha256_hex(content)
+        return content
+
+    files = Files(read=remember)
     own_root = trust.get("trustedRoot")
     identity_reader = IdentityReader(
         files=files, root=(trusted_root or _embedded()) if own_root is None else load_trusted_root(own_root, files)
@@ -97,6 +104,7 @@ def load_policy(
     policy = Policy(
         name=name,
         sha256=_codec.sha256_hex(data),
+        closure=_codec.sha256_hex(_codec.canonical({"policy": _codec.sha256_hex(data), "files": seen})),
         expires=None if expires is None else _values.time(expires),
         identities=identities,
         platforms=platforms,

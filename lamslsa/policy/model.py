@@ -138,6 +138,8 @@ class Policy:
 
     Attributes:
         sha256: of the policy file's bytes.
+        closure: SHA-256 over the RFC 8785 form of ``{"policy": sha256, "files": {path: sha256}}``, with every file that
+            the policy names: keys and roots decide as much as the text does.
         expires: from then on nothing is accepted; None where the policy does not end.
         ingredients: complete; a dataset of the model that is not listed here is a refusal.
         beacons: whose beacons bound the age of evidence.
@@ -148,6 +150,7 @@ class Policy:
 
     name: str
     sha256: str
+    closure: str
     expires: dt.datetime | None
     identities: Mapping[str, Identity]
     platforms: Mapping[str, PlatformTerms]

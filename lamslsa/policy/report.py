@@ -47,7 +47,11 @@ def document(appraisal: Appraisal) -> dict[str, Any]:
         "accepted": appraisal.accepted,
         "exitCode": appraisal.exit_code,
         "model": {"name": appraisal.model_name, "digest": f"sha256:{appraisal.model}"},
-        "policy": {"name": appraisal.policy_name, "sha256": appraisal.policy_sha256},
+        "policy": {
+            "name": appraisal.policy_name,
+            "sha256": appraisal.policy_sha256,
+            "closure": appraisal.policy_closure,
+        },
         "at": _time(appraisal.at),
         "now": _time(appraisal.now),
         "rules": [_rule(rule) for rule in appraisal.rules],

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from lamslsa import _codec
+from lamslsa import _codec, _stored_zip
 from lamslsa.artifact import hash_artifact
 from lamslsa.evidence import report_data
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run, write_run
+from lamslsa.sign.keyless import SigstoreRoot
 from lamslsa.testing import chain
 from lamslsa.testing.fixtures import local_sigstore
 from lamslsa.testing.registry import Registry
@@ -142,12 +143,16 @@ def test_verified_from_the_manifest_alone(cli: Cli, made: Signed) -> None:
     assert signature["signer"].startswith("https://github.com/acme/model/.github/workflows/train.yml@refs/heads/main")
     assert signature["logged"]
     assert [time["source"] for time in signature["trustedTimes"]] == ["timestamp"]
-    assert trainer["evidence"][0]["asOf"] == signature["trustedTimes"][0]["at"] or trainer["evidence"][0]["asOf"]
+    assert document["model"]["filesRead"] is False
+    (evidence,) = trainer["evidence"]
+    stamped = dt.datetime.fromisoformat(signature["trustedTimes"][0]["at"])
+    assert abs(dt.datetime.fromisoformat(evidence["asOf"]) - stamped) < dt.timedelta(minutes=5)
 
 
 def test_pull_reads_every_file(cli: Cli, made: Signed) -> None:
     made.registry.forget_requests()
-    assert cli("verify", *ask(made, made.reference, "--pull"))[0] == 0
+    code, document, _ = cli("verify", *ask(made, made.reference, "--pull"))
+    assert (code, document["model"]["filesRead"]) == (0, True)
     for file in hash_artifact(made.world.model, "model").files:
         assert made.registry.count("GET", f".*/blobs/sha256:{file.sha256}") == 1
 
@@ -283,18 +288,20 @@ class TestArchive:
 
     def test_verified_by_itself(self, cli: Cli, exported: Path, made: Signed) -> None:
         made.registry.forget_requests()
-        code, document, note = cli("verify", exported)
+        code, document, _ = cli("verify", exported)
         assert (code, document["accepted"]) == (0, True)
         assert document["archive"]["ownPolicy"] is False
-        assert "chosen by whoever made it" in note
+        assert document["model"]["filesRead"] is False
+        assert any("no byte of the model was seen" in warning for warning in document["warnings"])
+        assert any("chosen by whoever made it" in warning for warning in document["warnings"])
         assert not made.registry.requests
 
     def test_under_a_policy_of_ones_own_its_root_counts_for_nothing(
         self, cli: Cli, exported: Path, made: Signed
     ) -> None:
-        code, document, note = cli("verify", exported, "--policy", made.policy())
+        code, document, _ = cli("verify", exported, "--policy", made.policy())
         assert (code, document["archive"]["ownPolicy"]) == (4, True)
-        assert "chosen by" not in note
+        assert not any("chosen by" in warning for warning in document["warnings"])
         code, document, _ = cli("verify", *ask(made, exported))
         assert (code, document["accepted"]) == (0, True)
 
@@ -310,9 +317,10 @@ class TestArchive:
         monkeypatch.setattr(vars(appraise)["dt"], "datetime", Later)
         code, document, _ = cli("verify", exported)
         assert (code, document["error"]["reason"]) == (5, "policy-expired")
-        code, document, note = cli("verify", exported, "--as-exported")
-        assert (code, document["accepted"]) == (0, True)
-        assert "which the archive states" in note
+        code, document, _ = cli("verify", exported, "--as-exported")
+        assert (code, document["accepted"], document["archive"]["asExported"]) == (0, True, True)
+        assert any("which the archive states" in warning for warning in document["warnings"])
+        assert cli("verify", exported, "--as-exported", "--at", "2026-01-01T00:00:00Z")[0] == 2
 
     @pytest.mark.parametrize("words", [("--pull",), ("--attestations", "elsewhere")])
     def test_what_does_not_go_with_an_archive(self, cli: Cli, exported: Path, words: tuple[str, ...]) -> None:
@@ -321,16 +329,75 @@ class TestArchive:
     def test_as_exported_goes_with_an_archive_alone(self, cli: Cli, made: Signed) -> None:
         assert cli("verify", *ask(made, made.reference, "--as-exported"))[0] == 2
 
+    def rewritten(self, exported: Path, target: Path, change: Callable[[dict[str, bytes]], object]) -> Path:
+        entries = _stored_zip.read(exported.read_bytes())
+        change(entries)
+        target.write_bytes(_stored_zip.write(entries))
+        return target
+
     def test_a_bundle_that_was_changed(self, cli: Cli, exported: Path, tmp_path: Path) -> None:
-        other = tmp_path / "other.zip"
-        with zipfile.ZipFile(exported) as source, zipfile.ZipFile(other, "w") as target:
-            for name in source.namelist():
-                data = source.read(name)
+        def change(entries: dict[str, bytes]) -> None:
+            for name, data in entries.items():
                 if name.startswith("bundles/"):
-                    data = data.replace(b'"payloadType"', b'"payloadtype"')
-                target.writestr(name, data)
-        code, document, _ = cli("verify", other)
+                    entries[name] = data.replace(b'"payloadType"', b'"payloadtype"')
+
+        code, document, _ = cli("verify", self.rewritten(exported, tmp_path / "other.zip", change))
         assert (code, document["accepted"]) == (4, False)
+
+    def test_a_time_that_lies_ahead(self, cli: Cli, exported: Path, tmp_path: Path) -> None:
+        """An archive cannot move the clock forward."""
+
+        def change(entries: dict[str, bytes]) -> None:
+            index = json.loads(entries["audit.json"])
+            entries["audit.json"] = json.dumps(index | {"exportedAt": "2999-01-01T00:00:00Z"}).encode()
+
+        code, document, _ = cli("verify", self.rewritten(exported, tmp_path / "other.zip", change), "--as-exported")
+        assert code == 0
+        assert dt.datetime.fromisoformat(document["now"]) < dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+
+    def test_keys_under_a_policy_that_is_not_theirs(
+        self, cli: Cli, exported: Path, made: Signed, tmp_path: Path
+    ) -> None:
+        """The digest that auditors compare covers what the policy names, and an export writes its own files."""
+
+        def change(entries: dict[str, bytes]) -> None:
+            entries["policy/trusted-root.json"] += b"\n"
+
+        other = self.rewritten(exported, tmp_path / "other.zip", change)
+        first, second = (cli("verify", path)[1]["policy"] for path in (exported, other))
+        assert first["sha256"] == second["sha256"]
+        assert first["closure"] != second["closure"]
+        again = tmp_path / "again.zip"
+        code, document, _ = cli("export", *ask(made, other, "--to", again))
+        assert code == 0
+        entries = _stored_zip.read(again.read_bytes())
+        assert entries["policy/simulated-root.pem"] == (made.folder / "simulated-root.pem").read_bytes()
+        assert "policy/trusted-root.json" not in entries
+        assert cli("verify", again)[1]["policy"] == document["appraisal"]["policy"]
+
+    def test_under_a_root_of_ones_own(self, cli: Cli, exported: Path, made: Signed, tmp_path: Path) -> None:
+        """--trusted-root goes before the archive's own root."""
+
+        def change(entries: dict[str, bytes]) -> None:
+            policy = entries["policy/policy.yaml"].decode()
+            entries["policy/policy.yaml"] = policy.replace(", trustedRoot: trusted-root.json", "").encode()
+            entries["sigstore/trusted-root.json"] = SigstoreRoot.embedded().raw
+
+        other = self.rewritten(exported, tmp_path / "other.zip", change)
+        assert cli("verify", other)[0] == 4
+        assert cli("verify", other, "--trusted-root", made.root)[0] == 0
+
+    def test_nothing_there(self, cli: Cli, tmp_path: Path) -> None:
+        for words in ((), ("--as-exported",)):
+            code, document, _ = cli("verify", tmp_path / "nowhere.zip", *words)
+            assert (code, document["error"]["reason"]) == (3, "archive-missing")
+
+    def test_an_expired_policy_is_not_exported(self, cli: Cli, made: Signed, tmp_path: Path) -> None:
+        policy = made.policy()
+        policy.write_text(policy.read_text().replace("2027-06-30", "2020-06-30"))
+        code, document, _ = cli("export", *ask(made, made.reference, "--to", tmp_path / "audit.zip", policy=policy))
+        assert (code, document["error"]["reason"]) == (5, "policy-expired")
+        assert not (tmp_path / "audit.zip").exists()
 
     def test_a_model_that_is_a_zip_file_is_a_model(self, cli: Cli, made: Signed, tmp_path: Path) -> None:
         model = tmp_path / "weights.zip"
@@ -346,13 +413,19 @@ class TestArchive:
         code, document, _ = cli("verify", tmp_path / "refused.zip")
         assert (code, document["accepted"]) == (4, False)
 
-    def test_export_needs_a_zip_and_every_bundle(self, cli: Cli, made: Signed, pulled: Path, tmp_path: Path) -> None:
-        assert cli("export", *ask(made, pulled, "--to", tmp_path / "audit.tar"))[0] == 2
-        big = pulled / ".attestations" / "big.sigstore.json"
-        big.write_bytes(bytes(17 * 1024 * 1024))
-        code, document, _ = cli("export", *ask(made, pulled, "--to", tmp_path / "audit.zip"))
-        assert (code, document["error"]["reason"]) == (3, "store-size")
-        assert not (tmp_path / "audit.zip").exists()
+    def test_export_needs_a_zip(self, cli: Cli, made: Signed, tmp_path: Path) -> None:
+        assert cli("export", *ask(made, made.reference, "--to", tmp_path / "audit.tar"))[0] == 2
+
+    def test_a_bundle_that_cannot_be_read_is_said_and_blocks_nothing(
+        self, cli: Cli, made: Signed, pulled: Path, tmp_path: Path
+    ) -> None:
+        (pulled / ".attestations" / "big.sigstore.json").write_bytes(bytes(17 * 1024 * 1024))
+        code, document, note = cli("export", *ask(made, pulled, "--to", tmp_path / "audit.zip"))
+        assert code == 0
+        (left_out,) = document["archive"]["leftOut"]
+        assert left_out["reason"] == "store-size"
+        assert "big.sigstore.json" in note
+        assert cli("verify", *ask(made, tmp_path / "audit.zip"))[0] == 0
 
 
 def test_a_signature_of_all_files(cli: Cli, made: Signed, pulled: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ AT = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 @pytest.fixture(scope="module")
 def whole() -> Archive:
     return Archive(
-        at=AT,
+        now=AT,
+        at=AT - dt.timedelta(days=1),
         model_name="census-mlp",
         manifest=chain.model(),
         bundles={"0123.sigstore.json": b"{}", "4567.intoto.jsonl": b"{}\n"},
@@ -202,6 +203,8 @@ def edited(whole: Archive, edit: Callable[[dict[str, object]], object]) -> bytes
         (lambda index: index["model"].update(name=1), "archive-shape"),
         (lambda index: index.update(at="yesterday"), "archive-shape"),
         (lambda index: index.update(at=7), "archive-shape"),
+        (lambda index: index.pop("exportedAt"), "archive-shape"),
+        (lambda index: index.update(exportedAt="2026-13-01T00:00:00Z"), "archive-shape"),
         (lambda index: index["model"].update(digest="sha256:" + "0" * 64), "archive-manifest"),
         (lambda index: index["model"].update(digest=None), "archive-shape"),
     ],

@@ -282,6 +282,7 @@ def appraise(**changes: Any) -> Appraisal:
         "model": MODEL,
         "policy_name": "census-income",
         "policy_sha256": digest("policy"),
+        "policy_closure": digest("policy and its files"),
         "at": AT,
         "now": AT,
         "rules": rules,

@@ -258,5 +258,6 @@ def test_a_long_name_pushes_no_digest_off_the_card(sample: Any) -> None:
     appraisal = sample.hostile("x" * 1000)
     for card in (render(appraisal, format="html"), render(appraisal, format="markdown")):
         assert f"sha256:{appraisal.policy_sha256}" in card
+        assert f"sha256:{appraisal.policy_closure}" in card
         assert f"sha256:{appraisal.model}" in card
         assert "compared over 7 columns, also occur in" in card
