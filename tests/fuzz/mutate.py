@@ -177,7 +177,8 @@ class Mutator:
             warnings.simplefilter("ignore")  # of names that are there twice
             for name, content in self._members(pairs, depth, list):
                 if isinstance(name, str) and isinstance(content, bytes):
-                    archive.writestr(zipfile.ZipInfo(name or "/"), content, method)
+                    written = name.encode("utf-8", "replace").decode("utf-8")[:1000]
+                    archive.writestr(zipfile.ZipInfo(written or "/"), content, method)
         return buffer.getvalue()
 
     def _json(self, data: bytes, depth: int) -> bytes | None:
