@@ -89,7 +89,7 @@ def _meaning(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "setAside"}
 
 
-def _assert_refused_or_same(target: Target, mutations: Iterator[tuple[int, str, int]]) -> None:
+def assert_refused_or_same(target: Target, mutations: Iterator[tuple[int, str, int]]) -> None:
     untouched = target.appraise(target.bundles)
     assert untouched["accepted"]
     for number, kind, value in mutations:
@@ -108,12 +108,12 @@ def _random(target: Target, seed: int, count: int) -> Iterator[tuple[int, str, i
 
 @pytest.mark.parametrize("part", range(4))
 def test_seeded_mutations_are_refused_or_change_nothing(target: Target, part: int) -> None:
-    _assert_refused_or_same(target, _random(target, 20261122 + part, 500))
+    assert_refused_or_same(target, _random(target, 20261122 + part, 500))
 
 
 def test_fresh_mutations_are_refused_or_change_nothing(target: Target) -> None:
     seed = int(os.environ["LAMSLSA_FUZZ_SEED"])
-    _assert_refused_or_same(target, _random(target, seed, 500))
+    assert_refused_or_same(target, _random(target, seed, 500))
 
 
 @pytest.fixture(scope="module")
@@ -134,4 +134,4 @@ def test_every_mutation_is_refused_or_changes_nothing(
     step = 1 if request.config.getoption("--every-mutation") else 997
     values = random.Random(part)
     mutations = ((number, kind, values.randrange(1, 256)) for number in range(part * step, target.size, 8 * step))
-    _assert_refused_or_same(target, (item for item in mutations if not target.sets_aside(*item)))
+    assert_refused_or_same(target, (item for item in mutations if not target.sets_aside(*item)))
