@@ -2,10 +2,10 @@
 
 It returns no times, so its step "establish a time" is overridden to keep them; the installed version is pinned to one
 whose steps are known, and a verification that recorded nothing is refused. Beside that:
-- an integrated time counts only in the period in which the trusted root gives the log's key, and a certificate only
-  when its authority's period covers the time; Sigstore's client reads those periods and does not compare them;
-- a timestamp has exactly one signer;
-- keys of the trusted root are read once and not once a verification.
+- an integrated time counts only in the period in which the trusted root gives the log's key, an entry only when that
+  period covers a time of the signature, and a certificate only when its authority's does; Sigstore's client reads those
+  periods and does not compare them;
+- logs and timestamps are judged by ``_parts``, beside managed keys as beside certificates.
 
 This module imports Sigstore (about a second): import it where something is verified.
 """
@@ -15,25 +15,23 @@ This module imports Sigstore (about a second): import it where something is veri
 from __future__ import annotations
 
 import copy
-import datetime as dt
-import hashlib
 from typing import Literal, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import Certificate
 from rfc3161_client import TimeStampResponse
 from sigstore._internal.timestamp import TimestampSource, TimestampVerificationResult
-from sigstore._internal.trust import CertificateAuthority, CTKeyring, KeyringPurpose, RekorKeyring
+from sigstore._internal.trust import CertificateAuthority
 from sigstore.dsse import InvalidEnvelope
 from sigstore.hashes import Hashed
-from sigstore.models import Bundle, TrustedRoot
+from sigstore.models import Bundle
 from sigstore.verify import Verifier
 from sigstore_models.common.v1 import HashAlgorithm
-from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
 
 from lamslsa.errors import VerificationError
 from lamslsa.sign.interface import TrustedTime
 from lamslsa.sign.keyless._boundary import refusing, told
+from lamslsa.sign.keyless._parts import RootParts, covers
 
 __all__ = ["OpenedRoot", "Verified", "verify_bundle"]
 
@@ -58,33 +56,12 @@ class Verified(NamedTuple):
     times: tuple[TrustedTime, ...]
 
 
-class OpenedRoot(TrustedRoot):
-    """A trusted root of which each part is read once."""
+class OpenedRoot(RootParts):
+    """A trusted root, and the verifier over it."""
 
     def __init__(self, raw: bytes) -> None:
-        super().__init__(TrustedRootModel.from_json(raw))
-        self._rekor: RekorKeyring | None = None
-        self._ct: CTKeyring | None = None
-        self._timestamps: list[CertificateAuthority] | None = None
+        super().__init__(raw)
         self._verifier: _Verifier | None = None
-
-    def rekor_keyring(self, purpose: KeyringPurpose = KeyringPurpose.VERIFY) -> RekorKeyring:  # noqa: ARG002 - signs never
-        """Keys of the transparency logs, for verifying."""
-        if self._rekor is None:
-            self._rekor = super().rekor_keyring(KeyringPurpose.VERIFY)
-        return self._rekor
-
-    def ct_keyring(self, purpose: KeyringPurpose = KeyringPurpose.VERIFY) -> CTKeyring:  # noqa: ARG002 - signs never
-        """Keys of the logs of certificates, for verifying."""
-        if self._ct is None:
-            self._ct = super().ct_keyring(KeyringPurpose.VERIFY)
-        return self._ct
-
-    def get_timestamp_authorities(self) -> list[CertificateAuthority]:
-        """Timestamp authorities with their certificates."""
-        if self._timestamps is None:
-            self._timestamps = super().get_timestamp_authorities()
-        return self._timestamps
 
     def verifier(self) -> _Verifier:
         """A verifier for one bundle.
@@ -95,14 +72,6 @@ class OpenedRoot(TrustedRoot):
         if self._verifier is None:
             self._verifier = _Verifier(self)
         return copy.copy(self._verifier)
-
-    def dates(self, log_id: bytes, at: dt.datetime) -> bool:
-        """Whether the root gives the key of this log for this time."""
-        for log in self._inner.tlogs:
-            own = log.log_id.key_id if log.log_id else hashlib.sha256(log.public_key.raw_bytes or b"").digest()
-            if own == log_id:
-                return _covers(log.public_key.valid_for, at)
-        return False
 
 
 class _Verifier(Verifier):
@@ -128,7 +97,7 @@ class _Verifier(Verifier):
             result
             for result in super()._establish_time(bundle)
             if result.source is TimestampSource.TIMESTAMP_AUTHORITY
-            or self._root.dates(entry.log_id.key_id, result.time)
+            or self._root.speaks(entry.log_id.key_id, [result.time])
         ]
         self.times = tuple(sorted({_trusted(result) for result in found}))
         return found
@@ -136,9 +105,11 @@ class _Verifier(Verifier):
     def _verify_signed_timestamp(
         self, timestamp_response: TimeStampResponse, message: bytes
     ) -> TimestampVerificationResult | None:
-        if len(timestamp_response.signed_data.signer_infos) != 1:
+        try:
+            at = self._root.stamped(timestamp_response, message)
+        except VerificationError:
             return None
-        return super()._verify_signed_timestamp(timestamp_response, message)
+        return TimestampVerificationResult(source=TimestampSource.TIMESTAMP_AUTHORITY, time=at)
 
     def _verify_chain_at_time(
         self, certificate: Certificate, timestamp_result: TimestampVerificationResult
@@ -146,7 +117,7 @@ class _Verifier(Verifier):
         self.stage = "certificate"
         chain = super()._verify_chain_at_time(certificate, timestamp_result)
         if not any(
-            chain[0] in certificates and _covers(period, timestamp_result.time)
+            chain[0] in certificates and covers(period, timestamp_result.time)
             for period, certificates in self._authorities
         ):
             raise VerificationError(
@@ -158,6 +129,11 @@ class _Verifier(Verifier):
 
     def _verify_common_signing_cert(self, bundle: Bundle, policy: object) -> None:
         super()._verify_common_signing_cert(bundle, policy)  # type: ignore[arg-type]  # this object, by its shape
+        if not self._root.speaks(bundle.log_entry._inner.log_id.key_id, [time.at for time in self.times or ()]):
+            raise VerificationError(
+                "expected a log whose key the trusted root gives for the time of the signature, got one for another",
+                reason="signature-log",
+            )
         self.stage = "signature"
 
 
@@ -252,9 +228,3 @@ def _refusal(stage: _Stage, err: BaseException) -> VerificationError:
 def _trusted(result: TimestampVerificationResult) -> TrustedTime:
     stamped = result.source is TimestampSource.TIMESTAMP_AUTHORITY
     return TrustedTime(at=result.time, source="timestamp" if stamped else "log")
-
-
-def _covers(period: object, at: dt.datetime) -> bool:
-    """Whether a period of the trusted root covers a time; a part that has none is given for all times."""
-    start, end = getattr(period, "start", None), getattr(period, "end", None)
-    return (start is None or start <= at) and (end is None or at <= end)

@@ -1,10 +1,12 @@
 """Timestamps and log entries beside the signature of a managed key, judged by the parts of a trusted root.
 
 Rules:
-- A timestamp (RFC 3161) is over the signature, by an authority of the root within the period that the root gives; it
-  has exactly one signer. The same one twice counts once.
+- A timestamp (RFC 3161) is over the signature, by an authority of the root within the period that the root gives. The
+  same one twice counts once.
 - A log entry is proven to be included under a checkpoint that a log of the root has signed, and what it logs is this
   key, this signature and this payload (``dsse`` 0.0.1), envelope (``hashedrekord`` 0.0.2) or file (``hashedrekord``).
+  Its log is the one that it names, and the root gives that log's key for one of the times that are known; where none
+  is, without an end.
 - An integrated time counts only under the log's promise (SET), in the two kinds of Rekor v1, within the period of the
   log's key: Rekor v2 makes no promise, and then a time in the entry is nobody's word.
 
@@ -17,13 +19,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-from rfc3161_client import VerifierBuilder, decode_timestamp_response
-from sigstore._internal.trust import CertificateAuthority
+from rfc3161_client import decode_timestamp_response
 from sigstore.models import TransparencyLogEntry
 from sigstore_models.rekor.v1 import TransparencyLogEntry as EntryModel
 
@@ -32,7 +33,7 @@ from lamslsa.errors import LamslsaError, VerificationError
 from lamslsa.sign.dsse import pae
 from lamslsa.sign.interface import Envelope, SignedMessage, TrustedTime, Witnessed
 from lamslsa.sign.keyless._boundary import refusing, told
-from lamslsa.sign.keyless._verifier import OpenedRoot
+from lamslsa.sign.keyless._parts import RootParts
 
 __all__ = ["witness"]
 
@@ -54,7 +55,7 @@ _ALGORITHMS: Final = {
 }
 
 
-def witness(root: OpenedRoot, bundle: Envelope | SignedMessage, public_pem: bytes) -> Witnessed:
+def witness(root: RootParts, bundle: Envelope | SignedMessage, public_pem: bytes) -> Witnessed:
     """What the root's authorities and logs say of a signature; what counts for nothing is told in the message."""
     times: set[TrustedTime] = set()
     objections: list[str] = []
@@ -66,7 +67,7 @@ def witness(root: OpenedRoot, bundle: Envelope | SignedMessage, public_pem: byte
             objections.append(str(err))
     for entry in bundle.material.log_entries:
         try:
-            integrated = _logged(root, entry, bundle, public_pem)
+            integrated = _logged(root, entry, bundle, public_pem, [time.at for time in times])
         except LamslsaError as err:
             objections.append(str(err))
             continue
@@ -76,33 +77,9 @@ def witness(root: OpenedRoot, bundle: Envelope | SignedMessage, public_pem: byte
     return Witnessed(times=tuple(sorted(times)), logged=logged, message="; ".join(objections))
 
 
-def _stamped(root: OpenedRoot, stamp: bytes, signature: bytes) -> TrustedTime:
+def _stamped(root: RootParts, stamp: bytes, signature: bytes) -> TrustedTime:
     with refusing(_no_timestamp):
-        response = decode_timestamp_response(stamp)
-        if len(response.signed_data.signer_infos) != 1:
-            raise _no_timestamp(ValueError("another number of signers than one"))
-        at: dt.datetime = response.tst_info.gen_time
-        refusals: list[BaseException] = [ValueError("no authority in the trusted root")]
-        for authority in root.get_timestamp_authorities():
-            try:
-                with refusing(_no_timestamp):
-                    _verify_stamp(authority, response, signature, at)
-            except VerificationError as err:
-                refusals.append(err)
-            else:
-                return TrustedTime(at=at, source="timestamp")
-    raise refusals[-1] if isinstance(refusals[-1], VerificationError) else _no_timestamp(refusals[-1])
-
-
-def _verify_stamp(authority: CertificateAuthority, response: Any, signature: bytes, at: dt.datetime) -> None:
-    leaf, *others = authority.certificates(allow_expired=True)
-    *intermediates, anchor = others
-    VerifierBuilder(tsa_certificate=leaf, intermediates=intermediates, roots=[anchor]).build().verify_message(
-        response, signature
-    )
-    end = authority.validity_period_end
-    if at < authority.validity_period_start or (end is not None and at >= end):
-        raise _no_timestamp(ValueError("a time outside the period that the trusted root gives"))
+        return TrustedTime(at=root.stamped(decode_timestamp_response(stamp), signature), source="timestamp")
 
 
 def _no_timestamp(err: BaseException) -> VerificationError:
@@ -113,12 +90,17 @@ def _no_timestamp(err: BaseException) -> VerificationError:
 
 
 def _logged(
-    root: OpenedRoot, value: Mapping[str, Any], bundle: Envelope | SignedMessage, public_pem: bytes
+    root: RootParts,
+    value: Mapping[str, Any],
+    bundle: Envelope | SignedMessage,
+    public_pem: bytes,
+    stamped: Sequence[dt.datetime],
 ) -> TrustedTime | None:
     """The integrated time of an entry about this signature, if anybody vouches for it.
 
     Raises:
-        VerificationError: it is not in a log of the root, or about something else.
+        VerificationError: it is not in a log of the root, or about something else, or of a log that the root gives for
+            none of the times that are known.
     """
     with refusing(_no_entry):
         entry = TransparencyLogEntry(EntryModel.from_json(_codec.dumps(dict(value))))
@@ -132,12 +114,24 @@ def _logged(
             f"expected a log entry about this key, signature and content, got one of kind {kind!r:.80} about others",
             reason="witness-log-other",
         )
+    log_id, promised = entry._inner.log_id.key_id, _promised(entry, kind[1])
+    known = [*stamped, *([promised] if promised else [])]
+    if not root.speaks(log_id, known):
+        raise VerificationError(
+            "expected a log whose key the trusted root gives for the time of the signature, got one for another or "
+            "none that is known",
+            reason="witness-log-period",
+        )
+    return TrustedTime(at=promised, source="log") if promised and root.speaks(log_id, [promised]) else None
+
+
+def _promised(entry: TransparencyLogEntry, version: str) -> dt.datetime | None:
+    """The integrated time, where the log's promise is over it: Rekor v2 makes none."""
     seconds = entry._inner.integrated_time
-    if not seconds or entry._inner.inclusion_promise is None or kind[1] != "0.0.1":
+    if not seconds or entry._inner.inclusion_promise is None or version != "0.0.1":
         return None
     with refusing(_no_entry):
-        at = dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
-    return TrustedTime(at=at, source="log") if root.dates(entry._inner.log_id.key_id, at) else None
+        return dt.datetime.fromtimestamp(seconds, tz=dt.UTC)
 
 
 def _no_entry(err: BaseException) -> VerificationError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 import urllib.request
@@ -19,6 +20,7 @@ from rfc3161_client import TimestampRequestBuilder
 from lamslsa.sign.dsse import MEDIA_TYPE, pae
 from lamslsa.statement import PAYLOAD_TYPE
 from lamslsa.testing.sigstore import LocalSigstore, Rekor, github_claims
+from lamslsa.testing.timestamps import timestamp_info, timestamp_response
 
 PAYLOAD = b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"accuracy":0.85}}'
 CONTENT = b"a file of weights"
@@ -104,6 +106,12 @@ class Signing:
         """A timestamp over a signature."""
         query = TimestampRequestBuilder().data(signature).nonce(nonce=True).build().as_bytes()
         return base64_text(self.sigstore.tsa.stamp(query))
+
+    def stamp_at(self, signature: bytes, at: dt.datetime, *, signers: int = 1) -> str:
+        """A timestamp over a signature, of another time or with other signers than the authority would give it."""
+        authority = self.sigstore.tsa._authority
+        info = timestamp_info(at, hashlib.sha256(signature).digest(), serial=7)
+        return base64_text(timestamp_response(info, authority.key, authority.certificate, signers=signers))
 
     @property
     def _pem(self) -> bytes:
