@@ -32,4 +32,4 @@ def test_nothing_that_was_being_read_is_kept() -> None:
     del caught
     gc.collect()
     assert (kept.reason, [found() for found in alive]) == ("some-reason", [None, None])
-    assert kept.__traceback__ is kept.__cause__ is kept.__context__ is None
+    assert [kept.__traceback__, kept.__cause__, kept.__context__] == [None, None, None]
