@@ -81,15 +81,15 @@ def test_the_period_of_a_log_is_closed(
     at = times(by_key(edited(faulty_sigstore, lambda root: None), signing, bundle))["log"]
     period = {"start": text(at + start * SECOND)} | ({} if end is None else {"end": text(at + end * SECOND)})
     found = by_key(edited(faulty_sigstore, of_logs(period)), signing, bundle)
-    assert found.logged is counts
+    assert found.logged
     assert sources(found) == (["log"] if counts else [])
 
 
 @pytest.mark.parametrize(
     ("start", "end", "counts"),
-    [(0, None, True), (1, None, False), (-9, 0, True), (-9, -1, False), (0, 0, True)],
+    [(0, None, True), (1, None, False), (-9, 1, True), (-9, 0, False)],
 )
-def test_the_period_of_a_timestamp_authority_is_closed(
+def test_the_period_of_a_timestamp_authority_ends_before_its_end(
     faulty_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch, start: int, end: int | None, counts: bool
 ) -> None:
     signing = Signing(faulty_sigstore)
@@ -221,3 +221,36 @@ def test_another_certificate_authority_of_the_same_name(local_sigstore: LocalSig
     with pytest.raises(VerificationError) as caught:
         ended.verify(bundle)
     assert caught.value.reason == "signature-certificate"
+
+
+def test_an_authority_that_has_ended_since(faulty_sigstore: LocalSigstore) -> None:
+    hour = dt.timedelta(hours=1)
+    for service in (faulty_sigstore.oidc, faulty_sigstore.fulcio, faulty_sigstore.fulcio.log, faulty_sigstore.rekor1):
+        service.clock.offset = -hour
+    bundle = parse_bundle(Signing.of(faulty_sigstore).envelope())
+    now = dt.datetime.now(dt.UTC)
+    period = {"start": text(now - 9 * hour), "end": text(now - hour / 2)}
+
+    def ended(root: dict[str, Any]) -> None:
+        of_authorities("certificateAuthorities", period)(root)
+        for log in (*root["tlogs"], *root["ctlogs"]):
+            log["publicKey"]["validFor"] = period
+
+    assert sources(edited(faulty_sigstore, ended).verify(bundle).witnessed) == ["log"]
+
+
+def test_a_timestamp_authority_below_another(faulty_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = dt.datetime.now(dt.UTC)
+    above = make_root("tsa-root", now=now)
+    between = above.below("between", path_length=0, now=now)
+    own = between.below("tsa", path_length=None, now=now)
+    monkeypatch.setattr(faulty_sigstore.tsa, "_authority", own)
+
+    def chained(root: dict[str, Any]) -> None:
+        ders = [item.certificate.public_bytes(Encoding.DER) for item in (own, between, above)]
+        chain = [{"rawBytes": base64.b64encode(der).decode()} for der in ders]
+        root["timestampAuthorities"][0]["certChain"]["certificates"] = chain
+
+    signing = Signing(faulty_sigstore)
+    bundle = signing.envelope(rekor=None, stamped=True)
+    assert sources(by_key(edited(faulty_sigstore, chained), signing, bundle)) == ["timestamp"]
