@@ -125,10 +125,10 @@ def loads(data: bytes, *, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_
         value = _DECODER.decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeError as err:
-        raise FormatError("expected UTF-8 without lone surrogates, got other bytes", reason="json-utf8") from err
+    except UnicodeError:  # it holds the bytes, and an error that is kept would hold it
+        raise FormatError("expected UTF-8 without lone surrogates, got other bytes", reason="json-utf8") from None
     except (ValueError, RecursionError) as err:
-        raise FormatError(f"expected JSON, got {err}", reason="json-syntax") from err
+        raise FormatError(f"expected JSON, got {err}", reason="json-syntax") from None
     return value
 
 

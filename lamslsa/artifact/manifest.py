@@ -7,8 +7,9 @@ rejected.
 
 Rules:
 - Paths are UTF-8, NFC, relative, with ``/``; no ``..``, backslash or control character; no two paths that are equal
-  after NFC and case folding, and none that is a folder of another.
-- ``.attestations/`` and ``.git/`` at the root are no part of an artifact.
+  after NFC and case folding, and none that is a folder of another; within what every file system takes.
+- ``.attestations/`` and ``.git/`` at the root are no part of an artifact. Nothing else is named ``.git``, in any case
+  and at any depth, since git runs what the config of a repository says; nothing else at the root ``.attestations``.
 - 1 to 15,000 files and at most 4,000,000 bytes of manifest: registries answer 400 above 4 MiB.
 - The table of layer types is frozen with v1: changing it changes identities.
 
@@ -66,6 +67,10 @@ _SUFFIXES: Final = {
     **dict.fromkeys((".md", ".txt", ".rst", ".pdf"), _DOC),
 }
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # exactly the characters of Unicode category Cc
+_MAX_PATH_BYTES: Final = 1024
+_MAX_NAME_BYTES: Final = 255
+_MAX_FOLDERS: Final = 64
+_GIT: Final = ".git"
 _TOO_LARGE_HINT: Final = "pack the files into Parquet or shards"
 
 
@@ -118,9 +123,23 @@ def refuse_path(path: str) -> None:
     parts = path.split("/")
     if "" in parts or "." in parts or ".." in parts:
         raise FormatError(f"expected a relative path inside the artifact, got {_shown(path)}", reason="path-relative")
-    if parts[0] in EXCLUDED_ROOTS:
+    if len(parts) - 1 > _MAX_FOLDERS:
         raise FormatError(
-            f"expected nothing named {parts[0]} but a folder that is left out, got {_shown(path)}",
+            f"expected a path of at most {_MAX_FOLDERS} folders, got {len(parts) - 1} in {_shown(path)}",
+            reason="path-deep",
+            hint="move the file up",
+        )
+    if _bytes(path) > _MAX_PATH_BYTES or max(map(_bytes, parts)) > _MAX_NAME_BYTES:
+        raise FormatError(
+            f"expected a path of at most {_MAX_PATH_BYTES} bytes, {_MAX_NAME_BYTES} a name, got {_shown(path)}",
+            reason="path-long",
+            hint="rename the file",
+        )
+    lowered = path.casefold().split("/")
+    name = _GIT if _GIT in lowered else lowered[0]
+    if name in EXCLUDED_ROOTS:
+        raise FormatError(
+            f"expected nothing named {name} but a folder at the root, which is left out, got {_shown(path)}",
             reason="path-excluded",
             hint="rename the file",
         )
@@ -161,6 +180,10 @@ def refuse_paths(paths: Collection[str]) -> None:
 def refuse_count() -> NoReturn:
     """Refuse an artifact of too many files."""
     raise FormatError(f"expected at most {MAX_FILES} files, got more", reason="artifact-files", hint=_TOO_LARGE_HINT)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
 def _shown(path: str) -> str:

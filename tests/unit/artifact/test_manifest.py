@@ -104,6 +104,16 @@ def test_layer_types_of_a_model(path: str, expected: str) -> None:
         (".attestations/a", "path-excluded"),
         (".git/config", "path-excluded"),
         (".git", "path-excluded"),
+        (".GIT/config", "path-excluded"),
+        ("sub/.git/config", "path-excluded"),
+        ("a/b/.Git/HEAD", "path-excluded"),
+        ("a/.git", "path-excluded"),
+        (".Attestations/a", "path-excluded"),
+        (".ATTESTATIONS", "path-excluded"),
+        ("a" * 256, "path-long"),
+        ("a/" + "\u00e9" * 128, "path-long"),
+        ("a" * 200 + ("/" + "b" * 205) * 4, "path-long"),
+        ("a/" * 65 + "f", "path-deep"),
     ],
 )
 def test_paths_that_are_refused(path: str, reason: str) -> None:
@@ -116,7 +126,25 @@ def test_paths_that_are_refused(path: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a b", "...", "..a", "a..", ".hidden", "a/.git/x", "été/数据.csv", "\u00a0", "'\""]
+    "path",
+    [
+        "a" * 255,
+        "\u00e9" * 127 + "a",
+        "a" * 204 + ("/" + "b" * 204) * 4,
+        "a/" * 64 + "f",
+        ".gitattributes",
+        ".github/x",
+        "sub/.attestations/a",
+        "x.git/config",
+    ],
+)
+def test_paths_that_are_just_taken(path: str) -> None:
+    refuse_path(path)
+    assert len(path.encode()) <= 1024
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "a b", "...", "..a", "a..", ".hidden", "a/.gits/x", "été/数据.csv", "\u00a0", "'\""]
 )
 def test_paths_that_are_good(path: str) -> None:
     refuse_path(path)
@@ -346,6 +374,8 @@ def test_colliding_paths_in_a_manifest_are_refused(paths: list[str]) -> None:
         ("..\\b", "path-character"),
         (".attestations/a.sigstore.json", "path-excluded"),
         (".git/hooks/pre-commit", "path-excluded"),
+        ("sub/.git/config", "path-excluded"),
+        ("a/" * 1000 + "f", "path-deep"),
         ("e\u0301", "path-nfc"),
     ],
 )
