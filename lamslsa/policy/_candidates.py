@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lamslsa.evidence.appraise import Refusal
+from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy._witness import Backing, refusals_of_age, refusals_of_platform
 from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
@@ -50,6 +51,7 @@ _WEIGHTS: Final = {
     "signature-timestamp": 7,
     "signature-unlogged": 7,
     "signer-undated": 7,
+    "signer-ambiguous": 11,
     "signer-not-yet": 11,
     "signer-expired": 11,
     "signer-other": 12,
@@ -207,9 +209,10 @@ class Qualifier:
 
     def _refusals_of_signer(self, item: VerifiedAttestation, name: str) -> tuple[Refusal, ...]:
         """Why none of the signatures is one of this identity that counts; of several, the one that lacks least."""
-        identity = self.policy.identities[name]
         options = [
-            identity.refusals(signed.signature, name=name) for signed in item.signatures if signed.identity == name
+            refusals_of_signature(self.policy, signed, item.signatures)
+            for signed in item.signatures
+            if signed.identity == name
         ]
         if options:
             return min(options, key=len)

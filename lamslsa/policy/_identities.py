@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from lamslsa._yaml import Mapping_, Node
@@ -113,7 +113,7 @@ class IdentityReader:
             terms = KeylessTerms(issuer=issuer, **fields)
         except FormatError as err:
             node.refuse(f"{err} at {node.where}", reason=err.reason, hint=err.hint)
-        self._own(name, node, (terms, root.sha256))
+        self._own(name, node, replace(terms, repository=_url(terms.repository)))
         return KeylessVerifier(terms=terms, root=root)
 
     def _root(self, node: Node | None) -> SigstoreRoot:
@@ -147,6 +147,11 @@ def load_trusted_root(node: Node, files: Files) -> SigstoreRoot:
     from lamslsa.sign.keyless import SigstoreRoot
 
     return files.load(node, SigstoreRoot.load, what="a Sigstore trusted root", limit=_MAX_ROOT_BYTES)
+
+
+def _url(repository: str | None) -> str | None:
+    """The one spelling of a repository, which on GitHub has a short one too."""
+    return repository if repository is None or "://" in repository else f"https://github.com/{repository}"
 
 
 def _flag(node: Node | None) -> bool:

@@ -19,6 +19,7 @@ from lamslsa.evidence.appraise import Refusal
 from lamslsa.model_signature import covers
 from lamslsa.policy._candidates import Finding
 from lamslsa.policy._context import Context
+from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy.appraisal import RuleResult
 from lamslsa.policy.model import DatasetTerms
 from lamslsa.predicates import Dataset
@@ -26,7 +27,7 @@ from lamslsa.verify import VerifiedModelSignature
 
 __all__ = ["signature_rules"]
 
-_SIGN: Final = "sign the files with lamslsa sign-model, or model_signing, and put the bundle beside the model"
+_SIGN: Final = "sign the files with lamslsa sign-model, or model_signing and lamslsa attach"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +103,9 @@ def _rule(context: Context, artifact: _Artifact, signer: str) -> Finding:
 
 def _refusals(context: Context, artifact: _Artifact, signer: str) -> list[tuple[Refusal, ...]]:
     """What every signature of this identity lacks; empty where there is none of it."""
-    identity = context.policy.identities[signer]
     return [
         (
-            *identity.refusals(signed.signature, name=signer),
+            *refusals_of_signature(context.policy, signed, item.signatures),
             *_difference(artifact, item, signed.bundle),
         )
         for item in context.verification.model_signatures

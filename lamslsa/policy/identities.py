@@ -1,7 +1,8 @@
 """Who may sign: identities of a policy, the keys and certificates that speak for them, and when each of them does.
 
 Rules:
-- An identity may hold several credentials, for rotation; a signature of any one of them is the identity's.
+- An identity may hold several credentials, for rotation; a signature of any one of them is the identity's. Where a
+  certificate meets several, one that was revoked decides, whatever else it meets; of the others any one is enough.
 - ``validFrom``, ``validUntil`` and ``revokedAt`` are judged at the earliest trusted time of the signature, never at a
   time that its signer wrote. A trusted time is an upper bound: whoever holds a key that ended can still sign, but
   cannot have a timestamp from before. So a credential with an end counts only for signatures with a trusted time.
@@ -44,9 +45,9 @@ class Credential:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentitySignature(Signature):
-    """A signature, and the credential that it was made with."""
+    """A signature, and the credentials that it meets: one key, or the terms of several on one certificate."""
 
-    credential: Credential
+    credentials: tuple[Credential, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +64,27 @@ class Identity:
     require_log: bool = False
 
     def verify(self, envelope: Envelope) -> IdentitySignature:
-        """Who signed the envelope, and with which credential; of several that did, one that is still good goes first.
+        """Who signed the envelope, and with which credentials.
 
         Raises:
             VerificationError: none of the credentials.
         """
-        found: list[IdentitySignature] = []
+        found: list[tuple[Credential, Signature]] = []
         errors: list[FormatError | VerificationError] = []
         for credential in self.credentials:
             try:
-                signature = credential.verifier.verify(envelope)
+                found.append((credential, credential.verifier.verify(envelope)))
             except (FormatError, VerificationError) as err:
                 errors.append(err)
-                continue
-            found.append(
-                IdentitySignature(
-                    signer=signature.signer,
-                    key_id=signature.key_id,
-                    witnessed=signature.witnessed,
-                    credential=credential,
-                )
-            )
         if not found:
             raise most_telling(errors)
-        return min(found, key=lambda item: item.credential.end is not None)
+        signature = found[0][1]
+        return IdentitySignature(
+            signer=signature.signer,
+            key_id=signature.key_id,
+            witnessed=signature.witnessed,
+            credentials=tuple(credential for credential, _ in found),
+        )
 
     def dates(self, signature: Signature, *, name: str) -> dt.datetime | None:
         """The earliest time that a signature gives its evidence; None where it would count for no rule.
@@ -97,7 +95,7 @@ class Identity:
         """
         if self.refusals(signature, name=name) or not isinstance(signature, IdentitySignature):
             return None
-        chosen_later = bool(signature.key_id) and signature.credential.valid_from is None
+        chosen_later = bool(signature.key_id) and all(item.valid_from is None for item in signature.credentials)
         times = [time.at for time in signature.witnessed.times if time.source == "log" or not chosen_later]
         return min(times, default=None)
 
@@ -109,7 +107,7 @@ class Identity:
         """
         if not isinstance(signature, IdentitySignature):
             raise TypeError("expected a signature that an Identity verified, got another")
-        found = [*_outside(signature, signature.credential, name=name)]
+        found = [*_refusals_of_credentials(signature, name=name)]
         witnessed = signature.witnessed
         why = f" ({witnessed.message})" if witnessed.message else ""
         if self.require_timestamp and not any(time.source == "timestamp" for time in witnessed.times):
@@ -129,6 +127,13 @@ class Identity:
                 )
             )
         return tuple(found)
+
+
+def _refusals_of_credentials(signature: IdentitySignature, *, name: str) -> tuple[Refusal, ...]:
+    """Why no credential counts: one that was revoked refuses for all, else it takes one that counts."""
+    looked = [(item, _outside(signature, item, name=name)) for item in signature.credentials]
+    revoked = [found for item, found in looked if item.revoked_at is not None and found]
+    return min(revoked or [found for _, found in looked], key=len)
 
 
 def _outside(signature: IdentitySignature, credential: Credential, *, name: str) -> tuple[Refusal, ...]:

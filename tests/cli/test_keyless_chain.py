@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import datetime as dt
 import json
@@ -19,6 +20,9 @@ from lamslsa.evidence import report_data
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run, write_run
 from lamslsa.sign.keyless import SigstoreRoot
+from lamslsa.sign.keyless.config import parse_trust_config
+from lamslsa.sign.keyless.session import open_session
+from lamslsa.sign.keyless.tokens import parse_token
 from lamslsa.testing import chain
 from lamslsa.testing.fixtures import local_sigstore
 from lamslsa.testing.registry import Registry
@@ -466,3 +470,30 @@ def test_inspect_says_who_signed_and_by_when(cli: Cli, made: Signed, pulled: Pat
     code, document, _ = cli("inspect", path)
     assert (code, document["verified"]) == (0, [])
     assert any(sentence.startswith("its signature: ") for sentence in document["unverified"])
+
+
+def test_reference_values_that_another_identity_signed_too(cli: Cli, made: Signed, tmp_path: Path) -> None:
+    """Terms on certificates may overlap: then who signs attestations could make up the code that they come from."""
+    secret = tmp_path / "token"
+    secret.write_text(token(made.sigstore, "auditor"))
+    values = Path("tests/vectors/policy/base/enclave.reference-values.sigstore.json").resolve()
+    payload = json.loads(values.read_bytes())["dsseEnvelope"]["payload"]
+    with open_session(
+        parse_trust_config(made.config.read_bytes()),
+        parse_token(secret.read_text(), at=dt.datetime.now(dt.UTC)),
+        require_timestamp=False,
+        consent=lambda: None,
+        note=lambda _: None,
+    ) as signer:
+        signed = signer.sign(base64.b64decode(payload))
+    (made.folder / "values.sigstore.json").write_bytes(signed)
+    release = json.dumps({"issuer": made.sigstore.issuer, "identityRegex": "audit@lab[.]example"})
+    policy = made.policy()
+    text = policy.read_text()
+    text = text.replace(
+        "unsafeAnyMeasurement: true", "referenceValues: {file: values.sigstore.json, signedBy: release}"
+    )
+    policy.write_text(text.replace("  platforms:\n", f"    release: {{keyless: {release}}}\n  platforms:\n", 1))
+    code, document, _ = cli("verify", *ask(made, made.reference, policy=policy))
+    assert (code, document["error"]["reason"]) == (3, "policy-reference-signer")
+    assert "auditor" in document["error"]["message"]

@@ -102,14 +102,42 @@ def test_required_log(envelope: Envelope) -> None:
     assert look(envelope, seen(-1, logged=True), identity=asked) == ""
 
 
+def several(envelope: Envelope, *validities: dict[str, int]) -> set[str]:
+    """What comes of a certificate that meets all of these credentials, in either order."""
+    found = set()
+    for order in (validities, validities[::-1]):
+        credentials = tuple(
+            Credential(verifier=Known(seen(0)), **{name: NOW + days * DAY for name, days in validity.items()})
+            for validity in order
+        )
+        owner = Identity(credentials=credentials)
+        found.add(", ".join(item.reason for item in owner.refusals(owner.verify(envelope), name="trainer")))
+    return found
+
+
 def test_any_of_several_credentials(envelope: Envelope) -> None:
-    stranger = Credential(verifier=Known(error=VerificationError("expected x, got y", reason="signature-key")))
-    ended = Credential(verifier=Known(seen(0)), valid_until=NOW)
+    assert several(envelope, {}, {"valid_until": 0}) == {""}
+    assert several(envelope, {"valid_until": 0}, {"valid_until": 1}) == {""}
+    assert several(envelope, {"valid_from": 1}, {"valid_from": -1}) == {""}
+    assert several(envelope, {"valid_until": 0}, {"valid_until": -1}) == {"signer-expired"}
+
+
+def test_a_revoked_credential_decides(envelope: Envelope) -> None:
+    """One person who left, under a pattern for everybody."""
+    assert several(envelope, {}, {"revoked_at": 0}) == {"signer-revoked"}
+    assert several(envelope, {"valid_until": 5}, {"revoked_at": -1}) == {"signer-revoked"}
+    assert several(envelope, {}, {"revoked_at": 1}) == {""}
+
+
+def test_credentials_that_are_not_met_say_nothing(envelope: Envelope) -> None:
+    stranger = Credential(
+        verifier=Known(error=VerificationError("expected x, got y", reason="signature-key")), revoked_at=NOW - DAY
+    )
     good = Credential(verifier=Known(seen(0)))
-    for credentials in ((stranger, ended, good), (good, ended, stranger)):
+    for credentials in ((stranger, good), (good, stranger)):
         owner = Identity(credentials=credentials)
         signature = owner.verify(envelope)
-        assert signature.credential is good
+        assert signature.credentials == (good,)
         assert not owner.refusals(signature, name="trainer")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lamslsa.errors import FormatError, PolicyError
 from lamslsa.policy import Policy, load_policy
-from lamslsa.sign import KeySigner, KeyVerifier, generate
+from lamslsa.sign import KeyVerifier
 from lamslsa.sign.keyless import KeylessTerms, KeylessVerifier, SigstoreRoot
 
 Load = Callable[[str], Policy]
@@ -182,15 +182,8 @@ def test_the_nearest_root_counts(policy_text: str, own_root: bytes, tmp_path: Pa
 
 def test_reference_values_signed_with_a_key_that_ended(load: Load, policy_text: str) -> None:
     """Their signer's credential is judged like any other, when the policy hands out what to verify with."""
-    release = "enclave-release: {key: enclave-release.pub, revokedAt: 2026-01-01T00:00:00Z}"
-    text = _with(policy_text, f"{OWNER}\n    {release}")
-    text = _with(
-        text,
-        "rehearsal: {tee: [sgx], simulated: true, roots: [simulated-root.pem], referenceValues: "
-        "{file: enclave.reference-values.sigstore.json, signedBy: enclave-release}}",
-        next(line.strip() for line in text.splitlines() if line.strip().startswith("rehearsal:")),
-    )
-    policy = load(text)
+    ended = RELEASE.replace("}", ", revokedAt: 2026-01-01T00:00:00Z}")
+    policy = load(_with(_with_references(policy_text), ended, RELEASE))
     now = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
     with pytest.raises(PolicyError) as caught:
         policy.trust_material(at=now, now=now)
@@ -198,34 +191,51 @@ def test_reference_values_signed_with_a_key_that_ended(load: Load, policy_text: 
     assert "reference values" in str(caught.value)
 
 
-def test_reference_values_that_another_identity_signed_too(
-    load: Load, policy_text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Terms on certificates may overlap: then who signs attestations could make up the code that they come from."""
-    from lamslsa.policy import identities
+RELEASE = "enclave-release: {key: enclave-release.pub}"
+REFERENCES = (
+    "rehearsal: {tee: [sgx], simulated: true, roots: [simulated-root.pem], referenceValues: "
+    "{file: enclave.reference-values.sigstore.json, signedBy: enclave-release}}"
+)
 
-    verify = identities.Identity.verify
-    everybody = KeySigner.load(generate(None), None)
 
-    def lenient(self: identities.Identity, envelope: object) -> object:
-        if self.credentials[0].verifier.key_id == trainer:  # type: ignore[attr-defined]
-            return everybody.verifier().verify(own)
-        return verify(self, envelope)  # type: ignore[arg-type]
+def _with_references(policy_text: str) -> str:
+    rehearsal = next(line.strip() for line in policy_text.splitlines() if line.strip().startswith("rehearsal:"))
+    return _with(_with(policy_text, f"{OWNER}\n    {RELEASE}"), REFERENCES, rehearsal)
 
-    from lamslsa.sign import parse_bundle
 
-    own = parse_bundle(everybody.sign(b"{}"))
-    trainer = load(policy_text).identities["trainer"].credentials[0].verifier.key_id  # type: ignore[attr-defined]
-    text = _with(policy_text, f"{OWNER}\n    enclave-release: {{key: enclave-release.pub}}")
-    text = _with(
-        text,
-        "rehearsal: {tee: [sgx], simulated: true, roots: [simulated-root.pem], referenceValues: "
-        "{file: enclave.reference-values.sigstore.json, signedBy: enclave-release}}",
-        next(line.strip() for line in text.splitlines() if line.strip().startswith("rehearsal:")),
-    )
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("\ntraining:", "\nmodel: {signature: {signedBy: enclave-release}}\ntraining:"),
+        ("{name: census-train, digest", "{name: census-train, signature: {signedBy: enclave-release}, digest"),
+    ],
+)
+def test_who_signs_reference_values_signs_no_artifact(load: Load, policy_text: str, old: str, new: str) -> None:
+    text = _with_references(policy_text)
     load(text)
-    monkeypatch.setattr(identities.Identity, "verify", lenient)
     with pytest.raises(FormatError) as caught:
-        load(text)
+        load(_with(text, new, old))
     assert caught.value.reason == "policy-reference-signer"
-    assert "trainer" in str(caught.value)
+
+
+def test_one_repository_in_two_spellings(load: Load, policy_text: str) -> None:
+    terms = "keyless: {issuer: https://a.example, repository: acme/census}"
+    text = _with(policy_text, f"data-owner: {{{terms}}}")
+    other = terms.replace("acme/census", "https://github.com/acme/census")
+    with pytest.raises(FormatError) as caught:
+        load(_with(text, f"trainer: {{{other}}}", "trainer: {key: trainer.pub}"))
+    assert caught.value.reason == "policy-key-shared"
+
+
+def test_one_certificate_under_two_roots(
+    load: Load, policy_text: str, own_root: bytes, tmp_path: Path, vectors: Path
+) -> None:
+    """Another root, if only by a line end, makes no other person."""
+    for file in (vectors / "policy" / "base").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "root.json").write_bytes(own_root)
+    text = _with(policy_text, f"data-owner: {{{KEYLESS}}}")
+    text = _with(text, f"trainer: {{{KEYLESS}, trustedRoot: root.json}}", "trainer: {key: trainer.pub}")
+    with pytest.raises(FormatError) as caught:
+        load_policy(text.encode(), source="policy.yaml", directory=tmp_path)
+    assert caught.value.reason == "policy-key-shared"

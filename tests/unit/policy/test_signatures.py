@@ -130,6 +130,35 @@ def test_the_credential_counts(ask: Policy, result: Callable[..., RuleResult], s
     assert (rule.outcome, rule.reason, rule.authentic) == ("refused", "signer-undated", True)
 
 
+def test_a_signature_of_two_roles_at_once(ask: Policy, result: Callable[..., RuleResult], signed: Signed) -> None:
+    item = signature(MODEL, signed("trainer"))
+    both = dataclasses.replace(item, signatures=(*item.signatures, signed("auditor")))
+    assert result(ask, [both]).reason == "signer-ambiguous"
+    apart = dataclasses.replace(signed("auditor"), bundle="ab" * 32)
+    assert result(ask, [dataclasses.replace(item, signatures=(*item.signatures, apart))]).outcome == "satisfied"
+    stranger = dataclasses.replace(signed("auditor"), identity="somebody whom no rule names")
+    assert result(ask, [dataclasses.replace(item, signatures=(*item.signatures, stranger))]).outcome == "satisfied"
+
+
+def test_what_dates_a_quote_for_one_says_nothing_for_another(
+    load: Callable[[str], Policy], policy_text: str, sealed: Sealed, entries: dict[str, Entry]
+) -> None:
+    policy = load(policy_text)
+    for dated_by, accepted in ((None, True), ("auditor", True), ("trainer", False)):
+        items = [
+            dataclasses.replace(
+                item, evidence=tuple(dataclasses.replace(quote, dated_by=dated_by) for quote in item.evidence)
+            )
+            if item.signers == {"auditor"}
+            else item
+            for item in sealed(entries.values())
+        ]
+        verification = Verification(trust=policy.trust_material(at=AT, now=AT), attestations=tuple(items), set_aside=())
+        found = appraise(policy, model=MODEL, model_name="m", verification=verification, at=AT)
+        assert found.accepted == accepted
+        assert accepted or {rule.reason for rule in found.rules if rule.reason} == {"evidence-missing"}
+
+
 class TestDatasets:
     """The files of a dataset are those of a qualifying datasheet, if they make up its digest."""
 
