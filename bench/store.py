@@ -14,8 +14,9 @@ and the socket copy over that of lamslsa. Beside them stands what the client too
   them. Their start is not counted.
 
 Who pulls flushes every file to the disk, the socket copy too; the registry flushes nothing, and neither does the socket
-copy beside a push. Where the disk is slower than the work, ratios say little: name a folder in memory. The folder takes
-twice the bytes of the files, and all of it is removed after.
+copy beside a push. Where the disk is slower than the work, ratios say little: name a folder in memory; on a
+machine that is busy otherwise they vary much, since start and waiting weigh more than the work. The folder takes twice
+the bytes of the files, and all of it is removed after.
 Limits: at least 0.8 of the faster peer for a push from a layout and for a pull; for every command at most 100 MiB of
 memory, the largest resident set of its process (getrusage(2)).
 """
@@ -257,7 +258,7 @@ def show(taken: Rounds, size: int, limited: str) -> bool:
             limit = f">= {RATIO_LIMIT}" if name == limited else ""
             kept &= (ratio >= RATIO_LIMIT or name != limited) and memory <= MEMORY_LIMIT_MIB
             line += f"{f'{ratio:.2f}' if size else '':>8}  {limit:<6}{memory:>8.0f} MiB  <= {MEMORY_LIMIT_MIB:.0f} MiB"
-        print(line, flush=True)
+        print(line.rstrip(), flush=True)
     return kept
 
 
