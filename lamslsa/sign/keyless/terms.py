@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from lamslsa.errors import FormatError
-from lamslsa.sign.keyless._patterns import compiled, matches
+from lamslsa.sign.keyless._patterns import Pattern, compiled, matches
 from lamslsa.sign.keyless.certificate import FulcioIdentity
 
 __all__ = ["KeylessTerms"]
@@ -57,7 +57,7 @@ class KeylessTerms:
     workflow: str | None = None
     ref: str | None = None
     runner_environment: str | None = None
-    _pattern: re.Pattern[str] | None = field(default=None, init=False, repr=False, compare=False)
+    _pattern: Pattern | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse terms that say nothing, or that no certificate could meet.
