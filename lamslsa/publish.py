@@ -18,7 +18,7 @@ from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.predicates import TeeEvidence, to_wire
+from lamslsa.predicates import TeeEvidence, dataset, evaluation, provenance, to_wire
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, SNP_COLLATERAL_MEDIA_TYPE, Content
 from lamslsa.sign import parse_bundles
@@ -29,6 +29,7 @@ from lamslsa.store.interface import Store
 __all__ = ["Published", "evidence_statement", "payloads", "publish_run", "publish_runs", "with_collateral"]
 
 _EVIDENCE_NAME: Final = "tee-evidence"
+_OF_A_RUN: Final = frozenset({dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE, provenance.PREDICATE_TYPE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +115,21 @@ def evidence_statement(run: Run) -> bytes:
 def payloads(run: Run) -> tuple[NamedPayload, ...]:
     """What is to be signed, in this order: the evidence statement, called ``tee-evidence``, then the run's statements.
 
+    A run folder is the host's. What is signed out of it is only what a run makes: another statement could do without
+    evidence, as a signature of files or reference values do, and would be the signer's own word.
+
     Raises:
+        FormatError: a statement of another kind than a TEE makes.
         VerificationError: the quote is not over these statements.
     """
+    for item in run.statements:
+        kind = statement.parse(item.payload).predicate_type
+        if kind not in _OF_A_RUN:
+            raise FormatError(
+                f"expected a datasheet, evaluation or provenance, got {item.name[:80]!r} of type {kind[:120]!r}",
+                reason="run-statement-type",
+                hint="the run folder was changed after it was written: measure again",
+            )
     return (NamedPayload(name=_EVIDENCE_NAME, payload=evidence_statement(run)), *run.statements)
 
 

@@ -15,10 +15,12 @@ from lamslsa.evidence.interface import Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE
+from lamslsa.model_signature import statement as model_statement
 from lamslsa.predicates.tee_evidence import NITRO_DOCUMENT_MEDIA_TYPE, PREDICATE_TYPE, SNP_REPORT_MEDIA_TYPE
 from lamslsa.publish import evidence_statement, publish_run, with_collateral
 from lamslsa.publish import payloads as to_sign
 from lamslsa.sign import BundleVerifier, Envelope, KeySigner, generate, parse_bundle
+from lamslsa.statement import Subject
 from lamslsa.store import DirectoryStore
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
@@ -139,6 +141,42 @@ def test_a_run_that_was_changed_is_not_signed(run: Run, signer: KeySigner, tmp_p
         publish_run(run, signer=signer, store=DirectoryStore(tmp_path))
     assert caught.value.reason == "evidence-binding"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        model_statement(chain.model(), name="m"),
+        statement.make(
+            [Subject(name="v", sha256="ab" * 32)],
+            "https://lamslsa.dev/reference-values/v1",
+            {"tee": "sgx"},
+        ),
+        statement.make([Subject(name="v", sha256="ab" * 32)], "https://slsa.dev/verification_summary/v1", {"a": 1}),
+    ],
+)
+def test_what_no_run_makes_is_not_signed(signer: KeySigner, tmp_path: Path, foreign: bytes) -> None:
+    """Even with a quote over it: the host wrote the folder, and here the quote too."""
+    vendor, nonce = SimulatedVendor(NOW), Nonce(value=bytes(32))
+    named = (
+        NamedPayload(name="01-evaluation", payload=chain.census()["evaluation"]),
+        NamedPayload(name="02-notes", payload=foreign),
+    )
+    digests = [_codec.sha256_hex(item.payload) for item in named]
+    changed = Run(
+        statements=named,
+        nonce=nonce,
+        evidence=Evidence(
+            media_type=MEDIA_TYPE,
+            quote=vendor.quote(binding.report_data(nonce.value, statements=digests)),
+            collateral=vendor.collateral(),
+        ),
+        quoted_at="2026-11-22T00:00:00Z",
+    )
+    with pytest.raises(FormatError) as caught:
+        publish_run(changed, signer=signer, store=DirectoryStore(tmp_path / "store"))
+    assert caught.value.reason == "run-statement-type"
+    assert not (tmp_path / "store").exists()
 
 
 def test_evidence_without_collateral_says_so_by_leaving_it_out(run: Run) -> None:
