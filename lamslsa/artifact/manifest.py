@@ -8,8 +8,8 @@ rejected.
 Rules:
 - Paths are UTF-8, NFC, relative, with ``/``; no ``..``, backslash or control character; no two paths that are equal
   after NFC and case folding, and none that is a folder of another; within what every file system takes.
-- ``.attestations/`` and ``.git/`` at the root are no part of an artifact. Nothing else is named ``.git``, in any case
-  and at any depth, since git runs what the config of a repository says; nothing else at the root ``.attestations``.
+- ``.attestations/`` and ``.git/`` at the root are no part of an artifact, and nothing else has these names there, in
+  any case. Below the root they are files like any other; `lamslsa.store.staging` does not write a ``.git``.
 - 1 to 15,000 files and at most 4,000,000 bytes of manifest: registries answer 400 above 4 MiB.
 - The table of layer types is frozen with v1: changing it changes identities.
 
@@ -70,7 +70,6 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # exactly the characters 
 _MAX_PATH_BYTES: Final = 1024
 _MAX_NAME_BYTES: Final = 255
 _MAX_FOLDERS: Final = 64
-_GIT: Final = ".git"
 _TOO_LARGE_HINT: Final = "pack the files into Parquet or shards"
 
 
@@ -135,11 +134,9 @@ def refuse_path(path: str) -> None:
             reason="path-long",
             hint="rename the file",
         )
-    lowered = path.casefold().split("/")
-    name = _GIT if _GIT in lowered else lowered[0]
-    if name in EXCLUDED_ROOTS:
+    if parts[0].casefold() in EXCLUDED_ROOTS:
         raise FormatError(
-            f"expected nothing named {name} but a folder at the root, which is left out, got {_shown(path)}",
+            f"expected nothing named {parts[0].casefold()} but a folder that is left out, got {_shown(path)}",
             reason="path-excluded",
             hint="rename the file",
         )

@@ -105,14 +105,11 @@ def test_layer_types_of_a_model(path: str, expected: str) -> None:
         (".git/config", "path-excluded"),
         (".git", "path-excluded"),
         (".GIT/config", "path-excluded"),
-        ("sub/.git/config", "path-excluded"),
-        ("a/b/.Git/HEAD", "path-excluded"),
-        ("a/.git", "path-excluded"),
         (".Attestations/a", "path-excluded"),
         (".ATTESTATIONS", "path-excluded"),
         ("a" * 256, "path-long"),
         ("a/" + "\u00e9" * 128, "path-long"),
-        ("a" * 200 + ("/" + "b" * 205) * 4, "path-long"),
+        ("a" * 201 + ("/" + "b" * 205) * 4, "path-long"),
         ("a/" * 65 + "f", "path-deep"),
     ],
 )
@@ -144,7 +141,7 @@ def test_paths_that_are_just_taken(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["a", "a b", "...", "..a", "a..", ".hidden", "a/.gits/x", "été/数据.csv", "\u00a0", "'\""]
+    "path", ["a", "a b", "...", "..a", "a..", ".hidden", "a/.git/x", "été/数据.csv", "\u00a0", "'\""]
 )
 def test_paths_that_are_good(path: str) -> None:
     refuse_path(path)
@@ -178,10 +175,9 @@ def test_neighbours_of_a_folder_do_not_collide() -> None:
     assert len(Manifest.of("model", [entry(path) for path in ("a/b", "a.b", "a-b", "ab", "a b")]).files) == 5
 
 
-def test_a_path_of_a_million_folders_is_read_at_once() -> None:
-    manifest = Manifest.of("model", [entry("a/" * 1_000_000 + "b")])
+def test_a_path_of_a_million_folders_is_refused_at_once() -> None:
     start = time.perf_counter()
-    assert Manifest.parse(manifest.canonical) == manifest
+    assert refused(with_layer(annotations={"org.cncf.model.filepath": "a/" * 1_000_000 + "b"})) == "path-deep"
     assert time.perf_counter() - start < 5
 
 
@@ -226,10 +222,14 @@ def test_too_many_files_are_refused() -> None:
 
 
 def test_a_manifest_that_is_too_large_is_refused() -> None:
-    room = MAX_MANIFEST_BYTES - len(Manifest.of("dataset", [entry("a")]).canonical)
-    assert len(Manifest.of("dataset", [entry("a" * (room + 1))]).canonical) == MAX_MANIFEST_BYTES
+    def paths(last: int) -> Manifest:
+        long = [f"{number:04}" + "a" * 195 + ("/" + "b" * 200) * 4 for number in range(3338)]
+        return Manifest.of("dataset", [entry(path) for path in [*long, ("z" * 200 + "/") * 2 + "z" * last]])
+
+    room = MAX_MANIFEST_BYTES - len(paths(1).canonical)
+    assert len(paths(1 + room).canonical) == MAX_MANIFEST_BYTES
     with pytest.raises(FormatError) as caught:
-        Manifest.of("dataset", [entry("a" * (room + 2))])
+        paths(2 + room)
     assert caught.value.reason == "artifact-manifest-size"
 
 
@@ -374,7 +374,7 @@ def test_colliding_paths_in_a_manifest_are_refused(paths: list[str]) -> None:
         ("..\\b", "path-character"),
         (".attestations/a.sigstore.json", "path-excluded"),
         (".git/hooks/pre-commit", "path-excluded"),
-        ("sub/.git/config", "path-excluded"),
+        (".Git/hooks/pre-commit", "path-excluded"),
         ("a/" * 1000 + "f", "path-deep"),
         ("e\u0301", "path-nfc"),
     ],
