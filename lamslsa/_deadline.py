@@ -4,7 +4,8 @@ The timeouts of a socket start anew with each byte, so a server that lets its ha
 chunk drip is never given up on. When a deadline passes, the connections that are watched are shut down: whoever waits
 for them reads their end. That may look like the end of an answer, so whoever reads asks `Deadline.passed` at the end.
 
-The search for an address, and the connection to each address found, have limits of their own.
+The search for an address, and the connection to each address found, have limits of their own. What several threads do
+is also over when it is stopped (`lamslsa._attempts.Stop`): that is a deadline that has come.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from typing import Any, Final, Self
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from lamslsa._attempts import current_stop
+
 __all__ = ["POOLS", "Deadline"]
+
+_LONGEST_S: Final = 30 * 86400.0  # a timer takes no number of seconds that there is
 
 
 class Deadline:
@@ -34,7 +39,8 @@ class Deadline:
         self.passed = False
         self._lock = threading.Lock()
         self._watched: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._pass)
+        self._stop = current_stop()
+        self._timer = threading.Timer(min(seconds, _LONGEST_S), self._pass)
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
@@ -60,10 +66,14 @@ class Deadline:
     def start(self) -> None:
         """Let the time run."""
         self._timer.start()
+        if self._stop is not None:
+            self._stop.add(self._pass)
 
     def stop(self) -> None:
         """Let go of the connections; from any thread, and more than once."""
         self._timer.cancel()
+        if self._stop is not None:
+            self._stop.discard(self._pass)
         with self._lock:
             for line in self._watched:
                 line.close()

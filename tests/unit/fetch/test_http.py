@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from lamslsa._attempts import MAX_ATTEMPTS, MAX_PAUSE_S
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.fetch.http import MAX_ATTEMPTS, MAX_PAUSE_S, HttpClient, refuse_url
+from lamslsa.fetch.http import HttpClient, refuse_url
 from lamslsa.testing.provisioning import Answer, Drip, FakeServer, Fault, Instead, Reset, Silence, Truncated
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
@@ -94,6 +95,10 @@ def test_urls_that_may_be_asked(url: str) -> None:
         "https://api.example/a b",
         "https://api.example/a\nb",
         "https://äpi.example",
+        "http://192.0.2.1:80\\[::1]:8081/x",
+        "http://api.example\\@localhost/",
+        "https://api.example:0/",
+        "https://api.example:65536/",
         "https://[::1",
         "https://api.example:port",
         "https://api.example/" + "a" * 2048,
@@ -142,7 +147,7 @@ def test_given_up(server: Echo, pauses: Pauses, fault: Fault) -> None:
 def test_a_server_that_says_nothing(server: Echo, pauses: Pauses) -> None:
     server.faults = [Silence()]
     assert pauses.client(read_timeout=0.05).get(server.url + "/", limit=2000).body == BODY
-    assert "ReadTimeoutError" in pauses.notes[0]
+    assert pauses.notes[0].startswith(f"{server.url}/: no answer in time; trying again")
 
 
 DEADLINE_S = 0.3
@@ -217,7 +222,13 @@ def _drip_record(connection: socket.socket) -> None:
 def test_no_server(pauses: Pauses) -> None:
     with FakeServer() as gone:
         url = gone.url
-    assert refused(pauses.client(), url + "/").reason == "fetch-connection"
+    error = refused(pauses.client(), url + "/")
+    assert (error.reason, "got connection refused after" in str(error)) == ("fetch-connection", True)
+    assert "_Connection" not in "".join([str(error), *pauses.notes])
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    assert "hunter2" not in str(refused(HttpClient(), "https://user:hunter2@api.example/"))
 
 
 @pytest.mark.parametrize(
