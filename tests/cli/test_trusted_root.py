@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lamslsa.errors import UnavailableError
-from lamslsa.sign.keyless.config import trusted_root_from_tuf
+from lamslsa.sign.keyless.config import PUBLIC_GOOD_TUF, trusted_root_from_tuf
 from lamslsa.testing.sigstore import LocalSigstore
 from tests.cli.conftest import Cli
 from tests.cli.world import World
@@ -47,13 +47,13 @@ def test_fetched_once_and_read_without_network(cli: Cli, home: Path, repository:
     assert cli(*words, "--tuf-url", url, "--trusted-root", target)[0] == 2
 
 
-def test_a_repository_that_was_never_fetched(cli: Cli, home: Path) -> None:
+@pytest.mark.parametrize("url", ["https://tuf.example/repository", PUBLIC_GOOD_TUF])
+def test_a_repository_that_was_never_fetched(cli: Cli, home: Path, url: str) -> None:
     (home / "world").mkdir()
     world = World.of(home / "world")
-    code, document, _ = cli(
-        "verify", world.model, "--policy", world.policy(), "--tuf-url", "https://tuf.example/repository"
-    )
+    code, document, _ = cli("verify", world.model, "--policy", world.policy(), "--tuf-url", url)
     assert (code, document["error"]["class"]) == (UnavailableError.exit_code, "UnavailableError")
+    assert document["error"]["reason"] == "tuf-cache-empty"
     assert "fetch-trusted-root" in document["error"]["hint"]
 
 
@@ -64,8 +64,23 @@ def test_another_bootstrap_root_is_refused(cli: Cli, home: Path, repository: Loc
     code, document, _ = cli(
         "fetch-trusted-root", "--tuf-url", repository.tuf_url, "--tuf-root", home / "root.json", "--to", home / "x.json"
     )
-    assert (code, document["error"]["class"]) == (6, "UnavailableError")
+    assert (code, document["error"]["class"]) == (4, "VerificationError")
+    assert document["error"]["reason"] == "tuf-metadata"
     assert not (home / "x.json").exists()
+
+
+def test_a_bootstrap_root_that_is_none_is_refused(cli: Cli, home: Path, repository: LocalSigstore) -> None:
+    repository.make_tuf(1)
+    (home / "root.json").write_bytes(b"{}")
+    code, document, _ = cli("fetch-trusted-root", "--tuf-url", repository.tuf_url, "--tuf-root", home / "root.json")
+    assert (code, document["error"]["class"], document["error"]["reason"]) == (3, "FormatError", "tuf-root")
+
+
+def test_a_repository_that_does_not_answer(cli: Cli, home: Path, repository: LocalSigstore) -> None:
+    (home / "root.json").write_bytes(repository.make_tuf(1))
+    repository.faults.fail("tuf", 503, times=None)
+    code, document, _ = cli("fetch-trusted-root", "--tuf-url", repository.tuf_url, "--tuf-root", home / "root.json")
+    assert (code, document["error"]["class"], document["error"]["reason"]) == (6, "UnavailableError", "tuf-refresh")
 
 
 def test_a_file_that_is_no_trusted_root(cli: Cli, home: Path) -> None:
