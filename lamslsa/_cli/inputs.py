@@ -1,12 +1,17 @@
-"""Options and files that several subcommands read."""
+"""Options and files that several subcommands read.
+
+Where a file is expected, a secret may be given by mistake: the text of a key, a token. One that can be told by its
+looks is refused, and none of it is shown.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
 import click
 
@@ -16,16 +21,50 @@ from lamslsa.errors import FormatError
 __all__ = [
     "NamedPaths",
     "UtcTime",
+    "has_secret",
+    "looks_secret",
     "passphrase_option",
     "platform_option",
     "read_capped",
     "read_passphrase",
+    "read_trusted_root",
+    "refuse_secret",
     "unique",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
-_MAX_FILE_BYTES = 16 * 1024 * 1024
-_MAX_PASSPHRASE_BYTES = 4096
+_MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+_MAX_PASSPHRASE_BYTES: Final = 4096
+_MAX_ROOT_BYTES: Final = 1024 * 1024
+_MAX_NAME: Final = 1024
+# PEM, PEM in base64, and a JWT, whose header is a JSON object in base64url.
+_SECRET: Final = re.compile(
+    r"-----BEGIN|LS0tLS1CRUdJTi|(?<![\w-])(?:eyJ|eyA|ewo|ewk|ew0)[\w-]{6,}\.[\w-]{6,}\.", re.ASCII
+)
+
+
+def has_secret(text: str) -> bool:
+    """Whether there is a key in PEM or a token in a text."""
+    return _SECRET.search(text) is not None
+
+
+def looks_secret(name: str) -> bool:
+    """Whether what was given as the name of a file is rather the content of one."""
+    return len(name) > _MAX_NAME or "\n" in name or has_secret(name)
+
+
+def refuse_secret(name: str, *, what: str) -> None:
+    """Refuse what was given as the name of a file, or as a reference, and looks like the secret itself.
+
+    Raises:
+        FormatError: it does; the message shows none of it.
+    """
+    if looks_secret(name):
+        raise FormatError(
+            f"expected the name of a file with the {what}, got what looks like its content",
+            reason="input-secret",
+            hint="others can see command lines: if this was a secret, replace it, and name a file that holds it",
+        )
 
 
 def read_capped(path: Path, *, what: str, limit: int = _MAX_FILE_BYTES) -> bytes:
@@ -35,11 +74,23 @@ def read_capped(path: Path, *, what: str, limit: int = _MAX_FILE_BYTES) -> bytes
     nobody can look later at what was read.
 
     Raises:
-        FormatError: no regular file (input-kind), or larger than ``limit`` bytes (input-size).
+        FormatError: no regular file (input-kind), larger than ``limit`` bytes (input-size), or rather the content of a
+            file than its name (input-secret).
         OSError: it cannot be read.
     """
+    refuse_secret(str(path), what=what)
     with open_regular(path, what=what) as file:
         return _capped(file, path, what, limit)
+
+
+def read_trusted_root(path: Path, *, what: str = "trusted root") -> bytes:
+    """The bytes of a trusted root of Sigstore, or of the root of a TUF repository.
+
+    Raises:
+        FormatError: as `read_capped`.
+        OSError: it cannot be read.
+    """
+    return read_capped(path, what=what, limit=_MAX_ROOT_BYTES)
 
 
 def read_passphrase(path: Path | None) -> bytes | None:
@@ -48,13 +99,20 @@ def read_passphrase(path: Path | None) -> bytes | None:
     This one may be a pipe, as in ``--passphrase-file <(…)``: the user alone names it, and it need not lie on a disk.
 
     Raises:
-        FormatError: an empty passphrase, which would only look like protection.
-        OSError: it cannot be read.
+        FormatError: an empty passphrase, which would only look like protection, or a file that cannot be read: it is
+            not named, since it may be the passphrase.
     """
     if path is None:
         return None
-    with path.open("rb") as file:
-        data = _capped(file, path, "passphrase", _MAX_PASSPHRASE_BYTES)
+    try:
+        with path.open("rb") as file:
+            data = _capped(file, path, "passphrase", _MAX_PASSPHRASE_BYTES)
+    except OSError as err:
+        raise FormatError(
+            f"expected a file with a passphrase, got: {err.strerror}",
+            reason="passphrase-file",
+            hint="name a file whose first line is the passphrase, never the passphrase itself",
+        ) from err
     passphrase = data.split(b"\n", 1)[0].removesuffix(b"\r")
     if not passphrase:
         raise FormatError(f"expected a passphrase in the first line of {path}, got none", reason="key-passphrase")

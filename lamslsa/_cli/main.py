@@ -1,7 +1,8 @@
 """Entry point: finds the subcommand, and turns every outcome into an exit code.
 
 0 accepted · 1 a bug · 2 usage · 3 format · 4 not authentic or missing · 5 refused by the policy · 6 unavailable ·
-130 interrupted · 141 nobody reads stdout. A result goes to stdout, everything else to stderr.
+130 interrupted · 141 nobody reads stdout. A result goes to stdout, everything else to stderr. What looks like a secret
+among the arguments is not repeated.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 
 from lamslsa import __version__
 from lamslsa._cli import ui
+from lamslsa._cli.inputs import has_secret, looks_secret
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 
 __all__ = ["cli", "main"]
@@ -104,7 +106,7 @@ def _translate(err: LamslsaError | OSError | ModuleNotFoundError) -> LamslsaErro
             reason="extra-missing",
             hint=f"pip install 'lamslsa[{_EXTRAS[err.name]}]'; a verifier does without",
         )
-    where = f" {err.filename}" if err.filename else ""
+    where = f" {err.filename}" if err.filename and not looks_secret(str(err.filename)) else ""
     message = f"expected to read or write{where}, got: {err.strerror or err}"
     if err.errno in _UNREADABLE:
         return FormatError(message, reason="file-unreadable", hint="check the path and its permissions")
@@ -122,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ui.note("interrupted")
         return 130
     except click.ClickException as err:
+        if has_secret(err.format_message()):
+            err = click.UsageError("expected other arguments, got some that look like a key or a token")
         ui.failure("UsageError", err.format_message(), exit_code=2, as_json=wants_json)
         err.show()
         return 2

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 import click
 
 from lamslsa import _codec
-from lamslsa._cli.inputs import read_capped, read_passphrase, unique
+from lamslsa._cli.inputs import read_capped, read_passphrase, refuse_secret, unique
 from lamslsa._cli.signing import described
 from lamslsa._files import open_regular, refuse_existing, write_file
 from lamslsa.errors import FormatError
@@ -95,6 +95,7 @@ class Wanted:
         refuse_existing(path)
         signer = None
         if options["key"] is not None:
+            refuse_secret(options["key"], what="private key")
             passphrase = read_passphrase(options["passphrase_file"])
             opened = open_key(options["key"], passphrase=passphrase, environment=os.environ)
             signer = click.get_current_context().with_resource(opened)

@@ -15,7 +15,7 @@ import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.consent import Consent, refuse_unasked
-from lamslsa._cli.inputs import passphrase_option, read_capped, read_passphrase
+from lamslsa._cli.inputs import passphrase_option, read_capped, read_passphrase, refuse_secret
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.sign.interface import Signer
 
@@ -118,6 +118,7 @@ def _signer(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]
 def _managed(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
     from lamslsa.sign.sources import open_key
 
+    refuse_secret(chosen["key"], what="private key")
     passphrase = read_passphrase(chosen["passphrase_file"])
     with open_key(chosen["key"], passphrase=passphrase, environment=os.environ) as signer:
         if not (chosen["require_timestamp"] or chosen["require_log"]):
