@@ -251,6 +251,9 @@ def test_the_nearest_signature_is_the_one_that_lacks_least(
         rule = result(ask, *items)
         assert (rule.reason, rule.message.count("; also ")) == ("signer-undated", 0)
         assert rule.observed is None
+    unlike = signature(other, signed("trainer"))
+    for items in ((worse, unlike), (unlike, worse)):
+        assert result(ask, *items).reason == "model-signature-other"
     both = result(ask, worse)
     assert both.message.count("; also ") == 1
     assert "signature of trainer" in both.threshold
