@@ -33,7 +33,7 @@ def root() -> Pair:
     return authority("root")
 
 
-def test_as_many_bytes_and_authorities_as_there_may_be(root: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_much_pem_there_may_be(root: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pem = root.pem * 2
     monkeypatch.setattr(certificate_chain, "_MAX_PEM_BYTES", len(pem))
     monkeypatch.setattr(certificate_chain, "_MAX_AUTHORITIES", 2)
