@@ -14,9 +14,10 @@ Sigstore's client takes about a second to import: it is on the first bundle that
 
 from __future__ import annotations
 
-import importlib.resources
+import importlib.util
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from lamslsa import _codec
@@ -98,9 +99,15 @@ class SigstoreRoot:
 
     @classmethod
     def embedded(cls) -> SigstoreRoot:
-        """The public-good instance, as the installed client of Sigstore knows it; each call reads it anew."""
+        """The public-good instance, as the installed client of Sigstore knows it; each call reads it anew.
+
+        The client itself is not imported for it: who verifies keys alone never needs it.
+
+        Raises:
+            FormatError: there is none.
+        """
         with refusing(_no_embedded_root):
-            data = (importlib.resources.files("sigstore._store") / _EMBEDDED / "trusted_root.json").read_bytes()
+            data = (_client_folder() / "_store" / _EMBEDDED / "trusted_root.json").read_bytes()
         return cls.load(data)
 
     def verify(self, envelope: Envelope) -> Certified:
@@ -187,6 +194,13 @@ class SigstoreRoot:
             certificate=FulcioIdentity.parse(verified.certificate),
             witnessed=Witnessed(times=verified.times, logged=True, message=_uncounted(bundle, verified)),
         )
+
+
+def _client_folder() -> Path:
+    spec = importlib.util.find_spec("sigstore")  # a package that is not imported, as its parts would be by their names
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("sigstore is not installed")
+    return Path(spec.submodule_search_locations[0])
 
 
 def _is_list_of_objects(value: Any) -> bool:

@@ -14,7 +14,6 @@ Rules:
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,8 +34,6 @@ from lamslsa.sign.keyless.tokens import Token
 __all__ = ["KeylessSigner", "SessionVerifier", "open_session"]
 
 _EXPIRED_HINT: Final = "run the command again: what is stored already is not signed again"
-
-logging.getLogger("sigstore").addHandler(logging.NullHandler())  # what fails is raised or noted here, not printed there
 
 
 @contextmanager
