@@ -1,4 +1,8 @@
-"""Options of every command that signs: with whose key or identity, and who witnesses it."""
+"""Options of every command that signs: with whose key or identity, and who witnesses it.
+
+What can be refused is refused before the command does anything: consent that nobody can give, a key that does not open,
+a token that is none. Tokens last minutes, so one that is asked for is got anew when there is something to sign.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -15,13 +19,20 @@ import click
 
 from lamslsa._cli import ui
 from lamslsa._cli.consent import Consent, refuse_unasked
-from lamslsa._cli.inputs import passphrase_option, read_capped, read_passphrase, refuse_secret
+from lamslsa._cli.inputs import (
+    passphrase_option,
+    read_capped,
+    read_passphrase,
+    read_trusted_root,
+    refuse_secret,
+)
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.sign.interface import Signer
 
 if TYPE_CHECKING:
     from lamslsa.sign.keyless.config import TrustConfig
     from lamslsa.sign.keyless.tokens import Token
+    from lamslsa.sign.sources import ManagedSigner
 
 __all__ = ["MakeSigner", "described", "options"]
 
@@ -45,20 +56,28 @@ class MakeSigner(Protocol):
             payloads: the statements that may be signed, for the notice of what becomes public.
 
         Raises:
-            click.UsageError: the options contradict each other, or ``--yes`` is needed.
-            LamslsaError: a key, token or trust configuration cannot be used.
+            LamslsaError: a token or a service cannot be used.
         """
         ...
 
 
 def options(command: F) -> F:
-    """Add the options, handed on as one `MakeSigner` named ``make_signer``."""
+    """Add the options, handed on as one `MakeSigner` named ``make_signer``.
+
+    Raises:
+        click.UsageError: the options contradict each other, or ``--yes`` is needed.
+        LamslsaError: a key, token or trust configuration cannot be used.
+    """
 
     @functools.wraps(command)
     def decorated(*args: Any, **kwargs: Any) -> Any:
         chosen = {name: kwargs.pop(name) for name in _NAMES}
         _refuse_contradictions(chosen)
-        return command(*args, make_signer=functools.partial(_signer, chosen), **kwargs)
+        if chosen["keyless"] or chosen["require_log"]:
+            refuse_unasked(assumed=chosen["yes"])
+        with ExitStack() as stack:
+            make_signer = _of_identity(chosen) if chosen["keyless"] else _of_key(chosen, stack)
+            return command(*args, make_signer=make_signer, **kwargs)
 
     path = click.Path(path_type=Path)
     for option in reversed(
@@ -69,7 +88,8 @@ def options(command: F) -> F:
             click.option(
                 "--identity-token",
                 metavar="TOKEN|@FILE|-",
-                help="Identity token; else $SIGSTORE_ID_TOKEN, the CI's own, or a browser.",
+                help="Identity token; @FILE or - (stdin) keeps it off the process list. Else $SIGSTORE_ID_TOKEN, the"
+                " CI's own, or a browser.",
             ),
             click.option("--trust-config", type=path, help="Services and trusted root of a Sigstore of one's own."),
             click.option("--tuf-url", metavar="URL", help="TUF repository that distributes them."),
@@ -105,51 +125,70 @@ def _refuse_contradictions(chosen: dict[str, Any]) -> None:
         raise click.UsageError("expected --require-timestamp or --require-log, since a key alone asks no Sigstore")
 
 
-@contextmanager
-def _signer(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
-    if chosen["keyless"] or chosen["require_log"]:
-        refuse_unasked(assumed=chosen["yes"])
-    make = _keyless if chosen["keyless"] else _managed
-    with make(chosen, output, payloads) as signer:
-        yield signer
-
-
-@contextmanager
-def _managed(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
+def _of_key(chosen: dict[str, Any], stack: ExitStack) -> MakeSigner:
+    """The key is opened here, for as long as the stack lasts."""
     from lamslsa.sign.sources import open_key
 
     refuse_secret(chosen["key"], what="private key")
     passphrase = read_passphrase(chosen["passphrase_file"])
-    with open_key(chosen["key"], passphrase=passphrase, environment=os.environ) as signer:
-        if not (chosen["require_timestamp"] or chosen["require_log"]):
-            yield signer
-            return
-        from lamslsa.sign.keyless import SigstoreRoot
-        from lamslsa.sign.keyless.services import open_services
-        from lamslsa.sign.witnessed import WitnessedSigner
-
-        consent: Callable[[], None] = _nothing_public
-        config = _config(chosen)
-        if chosen["require_log"]:
-            who = [f"the public key: {signer.key_id}"]
-            consent = Consent(output=output, log=config.log, who=who, payloads=payloads, assumed=chosen["yes"])
-        with open_services(config) as services:
-            yield WitnessedSigner(
-                signer=signer,
-                witnesses=services,
-                root=SigstoreRoot.load(config.trusted_root),
-                require_timestamp=chosen["require_timestamp"],
-                require_log=chosen["require_log"],
-                consent=consent,
-            )
+    signer = stack.enter_context(open_key(chosen["key"], passphrase=passphrase, environment=os.environ))
+    witnessed = chosen["require_timestamp"] or chosen["require_log"]
+    return functools.partial(_managed, chosen, signer, _config(chosen) if witnessed else None)
 
 
 @contextmanager
-def _keyless(chosen: dict[str, Any], output: ui.Output, payloads: Sequence[bytes]) -> Iterator[Signer]:
+def _managed(
+    chosen: dict[str, Any],
+    signer: ManagedSigner,
+    config: TrustConfig | None,
+    output: ui.Output,
+    payloads: Sequence[bytes],
+) -> Iterator[Signer]:
+    if config is None:
+        yield signer
+        return
+    from lamslsa.sign.keyless import SigstoreRoot
+    from lamslsa.sign.keyless.services import open_services
+    from lamslsa.sign.witnessed import WitnessedSigner
+
+    consent: Callable[[], None] = _nothing_public
+    with open_services(config) as services:
+        if chosen["require_log"]:
+            who = [f"the public key: {signer.key_id}"]
+            consent = Consent(
+                output=output,
+                log=config.log,
+                who=who,
+                payloads=payloads,
+                assumed=chosen["yes"],
+            )
+        yield WitnessedSigner(
+            signer=signer,
+            witnesses=services,
+            root=SigstoreRoot.load(config.trusted_root),
+            require_timestamp=chosen["require_timestamp"],
+            require_log=chosen["require_log"],
+            consent=consent,
+        )
+
+
+def _of_identity(chosen: dict[str, Any]) -> MakeSigner:
+    """Everything is read here but the answer of a person in a browser."""
+    config = _config(chosen)
+    return functools.partial(_keyless, chosen, config, _token_source(chosen["identity_token"], config))
+
+
+@contextmanager
+def _keyless(
+    chosen: dict[str, Any],
+    config: TrustConfig,
+    source: Callable[[], Token],
+    output: ui.Output,
+    payloads: Sequence[bytes],
+) -> Iterator[Signer]:
     from lamslsa.sign.keyless.session import open_session
 
-    config = _config(chosen)
-    token = _token(chosen["identity_token"], config)
+    token = source()
     who = [f"the identity: {token.signer}"]
     if token.repository:
         who.append(f"the repository: {token.repository}, with commit, workflow and run where the token tells them")
@@ -170,13 +209,16 @@ def _config(chosen: dict[str, Any]) -> TrustConfig:
     if chosen["trust_config"] is not None:
         return config.parse_trust_config(read_capped(chosen["trust_config"], what="trust configuration"))
     if chosen["tuf_url"] is not None:
-        root = None if chosen["tuf_root"] is None else read_capped(chosen["tuf_root"], what="root.json")
+        root = None if chosen["tuf_root"] is None else read_trusted_root(chosen["tuf_root"], what="root.json")
         return config.trust_config_from_tuf(chosen["tuf_url"], bootstrap=root)
     return config.trust_config_from_tuf(config.STAGING_TUF if chosen["staging"] else config.PUBLIC_GOOD_TUF)
 
 
-def _token(given: str | None, config: TrustConfig) -> Token:
-    """From the first source that there is; one that fails is not passed over."""
+def _token_source(given: str | None, config: TrustConfig) -> Callable[[], Token]:
+    """The first source that there is; one that fails is not passed over.
+
+    A token that was given is read at once. A CI is asked at once whether it gives one, and again when it is needed.
+    """
     from lamslsa.sign.keyless.tokens import ambient_token, browser_token, parse_token
 
     at = dt.datetime.now(dt.UTC)
@@ -187,11 +229,12 @@ def _token(given: str | None, config: TrustConfig) -> Token:
     elif given.startswith("@"):
         given = _decoded(read_capped(Path(given[1:]), what="identity token", limit=_MAX_TOKEN_BYTES))
     if given is not None:
-        return parse_token(given, at=at)
-    if (token := ambient_token(at=at)) is not None:
-        return token
+        token = parse_token(given, at=at)
+        return lambda: token
+    if (first := ambient_token(at=at)) is not None:
+        return lambda: ambient_token(at=dt.datetime.now(dt.UTC)) or first
     if config.issuer and sys.stdin.isatty() and sys.stderr.isatty():
-        return browser_token(config.issuer)
+        return lambda: browser_token(config.issuer)
     raise UnavailableError(
         "expected an identity token, got none, and nobody is here to ask in a browser",
         reason="token-missing",
