@@ -29,6 +29,7 @@ class Consent:
     Attributes:
         output: for the notice.
         log: address of the log.
+        whole: the log is sent the statements themselves, as one of Rekor v1 is, and not their digests alone.
         who: lines that say whom the entries name.
         payloads: the statements that may be signed.
         assumed: the user has said yes already.
@@ -36,6 +37,7 @@ class Consent:
 
     output: ui.Output
     log: str
+    whole: bool
     who: Sequence[str]
     payloads: Sequence[bytes]
     assumed: bool
@@ -73,12 +75,14 @@ class Consent:
             "  with the evidence: identifiers of the platform (SGX and TDX: PPID and FMSPC in the PCK certificate;"
             " SEV-SNP: the chip id)"
         )
+        sent = "  the statements themselves are sent to the log's operator (Rekor v1), who may keep and show them"
         return [
             f"This becomes public in the log {self.log} and cannot be taken back:",
             *(f"  {line}" for line in self.who),
             "  names and digests of what the statements are about:",
             *shown,
             *([platform] if evidence else []),
+            *([sent] if self.whole else []),
         ]
 
 

@@ -158,6 +158,7 @@ def _managed(
             consent = Consent(
                 output=output,
                 log=config.log,
+                whole=services.log_version == 1,
                 who=who,
                 payloads=payloads,
                 assumed=chosen["yes"],
@@ -186,13 +187,16 @@ def _keyless(
     output: ui.Output,
     payloads: Sequence[bytes],
 ) -> Iterator[Signer]:
+    from lamslsa.sign.keyless.services import open_services
     from lamslsa.sign.keyless.session import open_session
 
     token = source()
     who = [f"the identity: {token.signer}"]
     if token.repository:
         who.append(f"the repository: {token.repository}, with commit, workflow and run where the token tells them")
-    consent = Consent(output=output, log=config.log, who=who, payloads=payloads, assumed=chosen["yes"])
+    with open_services(config) as services:
+        whole = services.log_version == 1
+    consent = Consent(output=output, log=config.log, whole=whole, who=who, payloads=payloads, assumed=chosen["yes"])
     with open_session(
         config, token, require_timestamp=chosen["require_timestamp"], consent=consent, note=output.note
     ) as signer:

@@ -10,7 +10,7 @@ import pytest
 from lamslsa._cli.main import main
 from lamslsa.sign import generate
 from lamslsa.testing.fixtures import faulty_sigstore, local_sigstore
-from lamslsa.testing.sigstore import LocalSigstore
+from lamslsa.testing.sigstore import LocalSigstore, Rekor
 
 __all__ = ["faulty_sigstore", "local_sigstore"]
 
@@ -110,3 +110,28 @@ def test_a_ci_is_asked_at_once_and_again_when_the_model_has_been_read(
     done = capsys.readouterr()
     assert "error[token-ambient]" in done.err
     assert ("hashing" in done.err) is read
+
+
+# before something is public
+
+SENT = "the statements themselves are sent to the log's operator"
+
+
+@pytest.mark.parametrize(("rekor", "sent"), [(1, True), (2, False)])
+@pytest.mark.parametrize("who", ["identity", "key"])
+def test_what_a_log_of_version_1_is_sent_is_said(
+    capsys: pytest.CaptureFixture[str],
+    local_sigstore: LocalSigstore,
+    keyless: list[str],
+    who: str,
+    rekor: Rekor,
+    *,
+    sent: bool,
+) -> None:
+    Path("trust.json").write_text(local_sigstore.trust_config_json(rekor))
+    by_key = ["--key", "maker.key", "--require-log", "--require-timestamp", "--trust-config", "trust.json"]
+    by_identity = [*keyless, "--identity-token", "@token"]
+    assert sign(*(by_key if who == "key" else by_identity), "--yes") == 0
+    said = capsys.readouterr().err
+    assert "cannot be taken back" in said
+    assert (SENT in said) is sent
