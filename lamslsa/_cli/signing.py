@@ -198,7 +198,7 @@ def _keyless(
         whole = services.log_version == 1
     consent = Consent(output=output, log=config.log, whole=whole, who=who, payloads=payloads, assumed=chosen["yes"])
     with open_session(
-        config, token, require_timestamp=chosen["require_timestamp"], consent=consent, note=output.note
+        config, token, require_timestamp=chosen["require_timestamp"], consent=consent, note=ui.note
     ) as signer:
         yield signer
 

@@ -135,3 +135,16 @@ def test_what_a_log_of_version_1_is_sent_is_said(
     said = capsys.readouterr().err
     assert "cannot be taken back" in said
     assert (SENT in said) is sent
+
+
+def test_a_timestamp_that_was_missed_is_told_even_quietly(
+    capsys: pytest.CaptureFixture[str], faulty_sigstore: LocalSigstore, folder: Path
+) -> None:
+    (folder / "trust.json").write_text(faulty_sigstore.trust_config_json(1))
+    (folder / "token").write_text(faulty_sigstore.token(email="me@example.test"))
+    faulty_sigstore.faults.fail("tsa", 503)
+    words = ["--keyless", "--trust-config", "trust.json", "--identity-token", "@token", "--yes"]
+    assert sign(*words, "--quiet") == 0
+    said = capsys.readouterr().err
+    assert said.startswith("no timestamp: ")
+    assert said.count("\n") == 1
