@@ -116,6 +116,13 @@ def test_nobody_dates_evidence_for_somebody_else(keys: dict[str, KeySigner], evi
     assert [(found.as_of, found.dated_by) for found in item.evidence] == [(THEN, "trainer")]
 
 
+def test_evidence_that_is_good_at_one_of_two_times_is_not_set_aside(
+    keys: dict[str, KeySigner], evidence: bytes
+) -> None:
+    outcome = run(keys, evidence, LATER, auditor=(LATER,), trainer=(THEN,))
+    assert (len(outcome.attestations[0].evidence), outcome.set_aside) == (1, ())
+
+
 def test_a_signature_that_dates_nothing(keys: dict[str, KeySigner], evidence: bytes) -> None:
     """The policy says which signatures count; the others leave the time of the verifier."""
     bundles = [
