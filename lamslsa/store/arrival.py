@@ -5,8 +5,9 @@ Rules:
   whole of it comes to another digest, it is fetched once more from the start: what lay here is not the source's fault.
 - No link is followed while writing: every folder on the way is opened by its own name, and every file too. A file that
   another name leads to as well is never written.
-- A connection that breaks is taken up again as long as bytes arrive in between; to be patient is the source's business.
-- Several files at a time, the largest first; each thread holds one block.
+- A connection that breaks is taken up again where bytes arrived in between: a few times, and anew after each MiB. To be
+  patient with less is the source's business.
+- Several files at a time, the largest first; each thread holds one block. The first error, or ctrl-C, ends all of them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import functools
 import hashlib
 import os
 import stat
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from lamslsa._attempts import MAX_ATTEMPTS, PROGRESS, Stop, StoppedError, refuse_stopped
 from lamslsa.artifact._walk import Found
 from lamslsa.artifact.hashing import Meter
 from lamslsa.artifact.manifest import FileEntry
@@ -47,10 +48,6 @@ _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PART: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-class _StoppedError(Exception):
-    """Another thread failed, and its error is the one that counts."""
-
-
 def each_file(files: Sequence[FileEntry], take: Callable[[FileEntry, Counted], None], report: Report | None) -> None:
     """Call ``take`` for every file, several at a time, and stop at the first that fails.
 
@@ -59,23 +56,23 @@ def each_file(files: Sequence[FileEntry], take: Callable[[FileEntry, Counted], N
     """
     meter = Meter([Found(file.path, file.path, file.size) for file in files], report)
     jobs = deque(sorted(files, key=lambda file: -file.size))
-    stop = threading.Event()
+    stop = Stop()
 
     def counted(size: int) -> None:
-        if stop.is_set():
-            raise _StoppedError
+        refuse_stopped()
         meter.add(size)
 
     def work() -> None:
         try:
-            while True:
-                try:
-                    file = jobs.popleft()
-                except IndexError:
-                    return
-                counted(0)
-                take(file, counted)
-                meter.add(0, files=1)
+            with stop.covering():
+                while True:
+                    try:
+                        file = jobs.popleft()
+                    except IndexError:
+                        return
+                    counted(0)
+                    take(file, counted)
+                    meter.add(0, files=1)
         except BaseException:
             stop.set()
             raise
@@ -86,7 +83,7 @@ def each_file(files: Sequence[FileEntry], take: Callable[[FileEntry, Counted], N
         finally:
             stop.set()
     for error in errors:
-        if error is not None and not isinstance(error, _StoppedError):
+        if error is not None and not isinstance(error, StoppedError):
             raise error
 
 
@@ -226,12 +223,16 @@ def _resume(fd: int, file: FileEntry) -> _Arrived:
 
 def _continue(file: FileEntry, source: ArtifactStore, arrived: _Arrived, keep: _Keep, counted: Counted) -> None:
     """Take what is missing, taking up a broken connection; ends early where the source does."""
+    failures, patient_from = 0, arrived.size
     while arrived.size < file.size:
         before = arrived.size
         try:
             _append(file, source, arrived, keep, counted)
         except UnavailableError:
-            if arrived.size == before:
+            if arrived.size >= patient_from + PROGRESS:
+                failures, patient_from = 0, arrived.size
+            failures += 1
+            if arrived.size == before or failures >= MAX_ATTEMPTS:
                 raise
         else:
             return

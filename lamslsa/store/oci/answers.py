@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,14 +12,14 @@ import urllib3
 
 from lamslsa import _codec
 from lamslsa._deadline import Deadline
+from lamslsa._http import broken, lower_headers, read_at_most
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 
-__all__ = ["Answer", "Call", "Stream", "drop", "lower_headers", "read_whole", "said"]
+__all__ = ["Answer", "Call", "Received", "Stream", "drop", "read_whole", "receiving", "said"]
 
 _BLOCK: Final = 64 * 1024
 _LARGE_BLOCK: Final = 1024 * 1024
 _MAX_ERROR: Final = 4096
-_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,7 @@ class Call:
         source: another repository of this registry that is read from.
         again: an error code that is tried again, whatever the status.
         limit: the most bytes of an answer.
+        finishing: how many bytes the registry goes through before it answers, during which it may be silent.
     """
 
     method: str
@@ -44,6 +47,7 @@ class Call:
     source: str = ""
     again: str = ""
     limit: int = _BLOCK
+    finishing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +81,15 @@ class Stream:
         Raises:
             UnavailableError: the connection broke, or took too long.
         """
-        broken = ""
+        got = ""
         try:
             while block := self._response.read(_LARGE_BLOCK):
                 yield block
         except urllib3.exceptions.HTTPError as err:
-            broken = type(err).__name__
-        if broken or self._deadline.passed:  # or else what was read ends where the connection was shut down
+            got = broken(err)
+        if got or self._deadline.passed:  # or else what was read ends where the connection was shut down
             raise UnavailableError(
-                f"expected the whole of {self._shown}, got {broken or 'no more of it in time'}",
+                f"expected the whole of {self._shown}, got {got or 'no more of it in time'}",
                 reason="registry-interrupted",
                 hint="run the same again: it goes on from where it was",
             )
@@ -96,11 +100,6 @@ class Stream:
             self._response.close()
         self._response.release_conn()
         self._deadline.stop()
-
-
-def lower_headers(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
-    """The headers by name in lower case."""
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def drop(response: urllib3.BaseHTTPResponse) -> bytes:
@@ -115,15 +114,42 @@ def drop(response: urllib3.BaseHTTPResponse) -> bytes:
     return data
 
 
-def said(text: str) -> str:
-    """The error of a registry, escaped: its codes and messages, or the beginning of whatever it is."""
+def said(data: bytes) -> str:
+    """The error of a registry: its codes and messages, or the beginning of whatever it is; not fit to be shown yet.
+
+    Whoever shows it takes the secrets out, so nothing is left that spells them in another way.
+    """
+    text = data.decode("utf-8", "replace")
     try:
         errors = _codec.loads(text.encode())["errors"]
-        text = "; ".join(f"{error['code']}: {error.get('message', '')}" for error in errors)
+        return "; ".join(f"{error['code']}: {error.get('message', '')}" for error in errors).strip()
     except (LamslsaError, KeyError, TypeError, AttributeError):
-        pass
-    text = text.strip()
-    return f": {text[:_SHOWN]!a}" if text else ""
+        return text.partition("\\")[0].strip()  # what follows may be spelt with escapes
+
+
+class Received:
+    """How much was read, whether it was any good or not.
+
+    Attributes:
+        size: bytes of bodies.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+_RECEIVED: Final[ContextVar[Received | None]] = ContextVar("received", default=None)
+
+
+@contextlib.contextmanager
+def receiving() -> Iterator[Received]:
+    """Count what this thread reads whole in this block."""
+    received = Received()
+    token = _RECEIVED.set(received)
+    try:
+        yield received
+    finally:
+        _RECEIVED.reset(token)
 
 
 def read_whole(shown: str, response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
@@ -134,13 +160,10 @@ def read_whole(shown: str, response: urllib3.BaseHTTPResponse, limit: int) -> by
     """
     if response.length_remaining == 0:  # as after HEAD; a connection whose answer was not read cannot be used again
         return response.read()
-    body = bytearray()
-    declared = response.headers.get("Content-Length", "")
-    while not (declared.isdigit() and int(declared[:18]) > limit):
-        block = response.read1(_BLOCK)
-        if not block:
-            return bytes(body)
-        body += block
-        if len(body) > limit:
-            break
-    raise FormatError(f"expected at most {limit} bytes from {shown}, got more", reason="registry-size")
+    body = read_at_most(response, limit)
+    received = _RECEIVED.get()
+    if received is not None:
+        received.size += limit if body is None else len(body)
+    if body is None:
+        raise FormatError(f"expected at most {limit} bytes from {shown}, got more", reason="registry-size")
+    return body

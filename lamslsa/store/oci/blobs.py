@@ -16,9 +16,9 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from lamslsa import _codec
+from lamslsa._attempts import TryAgainError
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.oci.answers import Call, Stream
-from lamslsa.store.oci.attempts import TryAgainError
 from lamslsa.store.oci.manifests import refuse_digest
 from lamslsa.store.oci.transport import Transport
 
@@ -115,13 +115,22 @@ class Blobs:
             if self.has(digest):
                 return
             location, _ = self.begin(digest)
-            self.close(location, digest, data, len(data))
+            self.finish(location, digest, data, len(data))
 
         self._transport.attempts.persist(attempt, what=self._transport.shown(self._path(digest)))
         return digest
 
-    def close(self, location: str, digest: str, body: bytes | Iterable[memoryview], length: int) -> None:
+    def finish(
+        self, location: str, digest: str, body: bytes | Iterable[memoryview], length: int, *, size: int = 0
+    ) -> None:
         """One attempt to close an upload with the last of its bytes.
+
+        Args:
+            location: where the upload goes on.
+            digest: of the whole.
+            body: the last bytes.
+            length: how many of them.
+            size: of the whole, which the registry goes through before it answers; by default ``length``.
 
         Raises:
             TryAgainError: it failed, or the registry has forgotten the upload.
@@ -136,31 +145,37 @@ class Blobs:
                 body=body,
                 length=length,
                 writing=True,
+                finishing=max(size, length, 1),
             )
         )
         if answer.status in FORGOTTEN:
             raise TryAgainError(f"status {answer.status} at the end of an upload")
-        refuse_digest(answer, digest)
+        refuse_digest(self._transport, answer, digest)
 
     def begin(self, digest: str, *, source: str = "") -> tuple[str, int]:
         """Begin an upload: where it goes on, and the least number of bytes that the registry wants in a chunk.
 
-        Where ``source`` is a repository that has the blob, the registry may mount it instead; then that is empty.
+        Where ``source`` is a repository that has the blob, the registry may mount it instead; then that is empty. Who
+        may not read there, or not with this account, sends the blob.
 
         Raises:
             UnavailableError: the registry cannot be reached, or refuses.
         """
         query = f"?{urlencode({'mount': digest, 'from': source})}" if source else ""
-        answer = self._transport.request(
-            Call(
-                method="POST",
-                target=self._transport.path(f"blobs/uploads/{query}"),
-                expected=frozenset({_ACCEPTED, _CREATED} if source else {_ACCEPTED}),
-                body=b"",
-                writing=True,
-                source=source,
-            )
+        call = Call(
+            method="POST",
+            target=self._transport.path(f"blobs/uploads/{query}"),
+            expected=frozenset({_ACCEPTED, _CREATED} if source else {_ACCEPTED}),
+            body=b"",
+            writing=True,
+            source=source,
         )
+        try:
+            answer = self._transport.request(call)
+        except UnavailableError as err:
+            if not source or err.reason != "registry-denied":
+                raise
+            return self.begin(digest)
         if answer.status == _CREATED:
             return "", 0
         least = answer.headers.get("oci-chunk-min-length", "")

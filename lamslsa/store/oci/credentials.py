@@ -28,7 +28,7 @@ from lamslsa._files import open_regular
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.oci.reference import Reference
 
-__all__ = ["BearerToken", "Credential", "IdentityToken", "Password", "find_credential"]
+__all__ = ["BearerToken", "Credential", "IdentityToken", "Password", "find_credential", "login_hint"]
 
 _MAX_FILE: Final = 1024 * 1024
 _MAX_ANSWER: Final = 64 * 1024
@@ -38,6 +38,7 @@ _DOCKER_HUB_KEY: Final = "https://index.docker.io/v1/"
 _DOCKER_HUB_NAMES: Final = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 _TOKEN_USER: Final = "<token>"  # noqa: S105 - a user name that says the secret is an identity token
 _NOT_FOUND: Final = "credentials not found"
+_VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +74,19 @@ def find_credential(reference: Reference, environ: Mapping[str, str]) -> Credent
         UnavailableError: a credential helper is missing or fails.
     """
     found = _of_environment(reference, environ)
-    for path in () if found else _files(environ):
-        config = _read(path)
-        found = found or _of_config(config, reference, environ, path)
+    for path in _files(environ):
+        if found is not None:
+            break
+        found = _of_config(_read(path), reference, environ, path)
     return found
+
+
+def login_hint(reference: Reference, environ: Mapping[str, str]) -> str:
+    """What to do where a registry lets nobody in."""
+    named = environ.get("LAMSLSA_REGISTRY_HOST", "")
+    if named and named.lower() not in (reference.host, reference.registry):
+        return f"LAMSLSA_REGISTRY_HOST names {named[:100]!a} and not {reference.host}, which gets no credentials of it"
+    return f"docker login {reference.host} with an account that may do this, or LAMSLSA_REGISTRY_HOST and its like"
 
 
 def _of_environment(reference: Reference, environ: Mapping[str, str]) -> Credential | None:
@@ -95,8 +105,18 @@ def _of_environment(reference: Reference, environ: Mapping[str, str]) -> Credent
     if host not in (reference.host, reference.registry):
         return None
     if token:
-        return BearerToken(token=token)
+        return _bearer(token, "LAMSLSA_REGISTRY_TOKEN")
     return Password(username=username, password=password)
+
+
+def _bearer(token: str, where: str) -> BearerToken:
+    if not _VISIBLE.fullmatch(token):
+        raise FormatError(
+            f"expected a bearer token of visible ASCII in {where}, got other characters",
+            reason="registry-credentials-token",
+            hint="what it was copied from may end in a newline",
+        )
+    return BearerToken(token=token)
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -183,7 +203,8 @@ def _keys(reference: Reference) -> Iterator[str]:
 
 def _plain(key: str) -> str:
     """A key of ``auths`` as host and path: docker has written ``https://HOST/v1/`` and the like."""
-    return re.sub(r"/v[12]$", "", re.sub(r"^https?://", "", key).rstrip("/"))
+    scheme = re.match(r"https?://", key)
+    return re.sub(r"/v[12]$", "", key[scheme.end() :].rstrip("/")) if scheme else key.rstrip("/")
 
 
 def _of_entry(entry: Mapping[str, Any], path: Path) -> Credential | None:
@@ -193,7 +214,7 @@ def _of_entry(entry: Mapping[str, Any], path: Path) -> Credential | None:
     if texts["identitytoken"]:
         return IdentityToken(token=texts["identitytoken"])
     if texts["registrytoken"]:
-        return BearerToken(token=texts["registrytoken"])
+        return _bearer(texts["registrytoken"], str(path))
     if texts["auth"]:
         try:
             username, colon, password = base64.b64decode(texts["auth"], validate=True).decode("utf-8").partition(":")

@@ -4,7 +4,7 @@ Rules:
 - Nothing is sent before the registry asks. Credentials then go to the registry itself, or to the token service that it
   names; that one is asked over https whenever the registry is, and its redirects are not followed.
 - Tokens are asked for by what is needed of which repository, and again when they are about to expire.
-- Secrets stand in no message: `Login.redacted` takes them out of what a server has said.
+- Secrets stand in no message: whatever a server has said is shown as `Login.quoted` has it.
 
 Specs: https://distribution.github.io/distribution/spec/auth/token/ and .../oauth/, RFC 9110 section 11.6.1.
 
@@ -14,17 +14,18 @@ Specs: https://distribution.github.io/distribution/spec/auth/token/ and .../oaut
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple, NoReturn, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from lamslsa import _codec
+from lamslsa._http import authority
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.oci.credentials import BearerToken, Credential, IdentityToken, Password
-from lamslsa.store.oci.reference import is_loopback
 
 __all__ = ["Login", "TokenService", "parse_challenges"]
 
@@ -39,6 +40,7 @@ _PARAMETER: Final = rf'{_TOKEN}\s*=\s*(?:"(?:[^"\\]|\\.)*"|{_TOKEN})'
 _CHALLENGE: Final = re.compile(rf"(?<![^,\s])({_TOKEN})[ ]+({_PARAMETER}(?:\s*,\s*{_PARAMETER})*)")
 _ONE: Final = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
 _MAX_HEADER: Final = 4096
+_SHOWN: Final = 200
 _BEARER: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -82,6 +84,7 @@ class Login:
         find: finds the credential, once, when the registry asks.
         ask: reaches the token service.
         now: seconds that only grow.
+        hint: what to do where nobody is let in.
     """
 
     def __init__(
@@ -92,8 +95,10 @@ class Login:
         find: Callable[[], Credential | None],
         ask: TokenService,
         now: Callable[[], float] = time.monotonic,
+        hint: str | None = None,
     ) -> None:
         self._host = host
+        self._hint = hint
         self._secure = secure
         self._find = find
         self._ask = ask
@@ -140,9 +145,13 @@ class Login:
 
     def redacted(self, text: str) -> str:
         """A text of a server without the secrets of this login."""
-        for secret in sorted(self._secrets, key=len, reverse=True):
+        for secret in sorted(self._secrets.copy(), key=len, reverse=True):
             text = text.replace(secret, "(secret)")
         return text
+
+    def quoted(self, text: str, most: int = _SHOWN) -> str:
+        """A text of a server as messages show it: without secrets, then cut, then escaped, in quotation marks."""
+        return ascii(self.redacted(text)[:most])
 
     def _log_in(self, challenges: Mapping[str, Mapping[str, str]], scope: str) -> None:
         if not self._found:
@@ -167,18 +176,17 @@ class Login:
             )
 
     def _refuse_realm(self, realm: str) -> None:
-        try:
-            parts = urlsplit(realm)
-            host = parts.netloc
-            local = parts.scheme == "http" and not self._secure and is_loopback(host)
-        except ValueError:
-            host, local, parts = "", False, urlsplit("")
-        if not (host and realm.isascii() and (parts.scheme == "https" or local)) or "@" in host or parts.fragment:
-            raise UnavailableError(
-                f"expected {self._host} to name a token service with https, got {realm[:120]!r}",
-                reason="registry-realm",
-                hint="credentials are not sent there",
-            )
+        got = "no address"
+        with contextlib.suppress(FormatError):
+            there = authority(realm)
+            if "#" not in realm and (there.scheme == "https" or (there.is_loopback and not self._secure)):
+                return
+            got = self.quoted(f"{there.scheme}://{there}")
+        raise UnavailableError(
+            f"expected {self._host} to name a token service with https, got {got}",
+            reason="registry-realm",
+            hint="credentials are not sent there",
+        )
 
     def _obtain(self, service: _Service, scope: str) -> str:
         query = {"service": service.name, "scope": scope}
@@ -194,7 +202,7 @@ class Login:
             body = urlencode(form).encode()
         else:
             method = "GET"
-            joint = "&" if urlsplit(service.realm).query else "?"
+            joint = "&" if "?" in service.realm else "?"
             url = service.realm + joint + urlencode([("service", service.name), *scopes])
             if isinstance(self._credential, Password):
                 headers["Authorization"] = self._basic(self._credential)
@@ -232,12 +240,12 @@ class Login:
 
     def _remember(self, scheme: str, secret: str) -> str:
         if secret:
-            self._secrets.add(secret)
+            self._secrets |= {secret, quote(secret, safe="")}
         return f"{scheme} {secret}"
 
     def _refuse(self, got: str) -> NoReturn:
         raise UnavailableError(
             f"expected to be let in by {self._host}, got {got}",
             reason="registry-denied",
-            hint=f"docker login {self._host}, or set LAMSLSA_REGISTRY_HOST, _USERNAME and _PASSWORD",
+            hint=self._hint,
         )

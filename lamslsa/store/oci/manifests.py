@@ -10,6 +10,7 @@ Spec: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -29,6 +30,7 @@ _DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json
 _ACCEPT: Final = f"{MANIFEST}, {INDEX}, {_DOCKER_MANIFEST}, {_DOCKER_LIST}"
 _FOUND: Final = 200
 _MISSING: Final = 404
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _CREATED: Final = frozenset({200, 201, 202})
 _CONFLICTS: Final = frozenset({409, 412})
 
@@ -73,7 +75,28 @@ class Manifests:
         )
         if answer.status == _MISSING:
             return None
-        return _parse(answer, self._transport.shown(answer.url), reference)
+        return self._parse(answer, reference)
+
+    def digest(self, tag: str) -> str:
+        """The digest that the registry says a tag leads to; empty where it leads nowhere, or nothing is said.
+
+        Raises:
+            UnavailableError: the registry cannot be reached, or refuses.
+        """
+        answer = self._transport.request(
+            Call(
+                method="HEAD",
+                target=self._transport.path(f"manifests/{tag}"),
+                expected=frozenset({_FOUND, _MISSING}),
+                headers={"Accept": _ACCEPT},
+            )
+        )
+        found = answer.headers.get("docker-content-digest", "") if answer.status == _FOUND else ""
+        return found if _DIGEST.fullmatch(found) else ""
+
+    def quoted(self, text: str) -> str:
+        """A text of the registry as messages show it."""
+        return self._transport.quoted(text, 100)
 
     def put(
         self, raw: bytes, media_type: str, reference: str, *, if_match: str = "", if_none: bool = False
@@ -112,11 +135,37 @@ class Manifests:
         )
         if answer.status in _CONFLICTS:
             return None
-        refuse_digest(answer, f"sha256:{_codec.sha256_hex(raw)}")
+        refuse_digest(self._transport, answer, f"sha256:{_codec.sha256_hex(raw)}")
         return answer.headers
 
+    def _parse(self, answer: Answer, reference: str) -> Document:
+        shown = self._transport.shown(answer.url)
+        digest = f"sha256:{_codec.sha256_hex(answer.body)}"
+        stated = reference if ":" in reference else answer.headers.get("docker-content-digest", digest)
+        if digest != stated:
+            raise FormatError(
+                f"expected {self._transport.quoted(stated, 80)} at {shown}, got {digest}", reason="registry-digest"
+            )
+        with self._transport.redacting():
+            value = _codec.loads(answer.body, max_bytes=MAX_DOCUMENT_BYTES)
+        if not isinstance(value, dict):
+            raise FormatError(f"expected a manifest at {shown}, got something else", reason="registry-manifest")
+        carried = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = value.get("mediaType", carried)
+        if not isinstance(media_type, str) or media_type != carried or not media_type:
+            named = self.quoted(media_type) if isinstance(media_type, str) else "no text"
+            raise FormatError(
+                f"expected one media type of {shown}, got {self.quoted(carried)} and {named}",
+                reason="registry-media-type",
+            )
+        if "manifests" in value and ("layers" in value or "config" in value):
+            raise FormatError(f"expected a manifest or an index at {shown}, got both", reason="registry-manifest")
+        return Document(
+            digest=digest, media_type=media_type, raw=answer.body, value=value, etag=answer.headers.get("etag", "")
+        )
 
-def refuse_digest(answer: Answer, digest: str) -> None:
+
+def refuse_digest(transport: Transport, answer: Answer, digest: str) -> None:
     """Refuse an answer that says to have stored something else.
 
     Raises:
@@ -125,29 +174,7 @@ def refuse_digest(answer: Answer, digest: str) -> None:
     stored = answer.headers.get("docker-content-digest", digest)
     if stored != digest:
         raise UnavailableError(
-            f"expected the registry to store {digest}, got {stored[:80]!a}",
+            f"expected the registry to store {digest}, got {transport.quoted(stored, 80)}",
             reason="registry-stored",
             hint="the registry is broken, or something between changes what is sent",
         )
-
-
-def _parse(answer: Answer, shown: str, reference: str) -> Document:
-    digest = f"sha256:{_codec.sha256_hex(answer.body)}"
-    stated = reference if ":" in reference else answer.headers.get("docker-content-digest", digest)
-    if digest != stated:
-        raise FormatError(f"expected {stated[:80]} at {shown}, got {digest}", reason="registry-digest")
-    value = _codec.loads(answer.body, max_bytes=MAX_DOCUMENT_BYTES)
-    if not isinstance(value, dict):
-        raise FormatError(f"expected a manifest at {shown}, got something else", reason="registry-manifest")
-    carried = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    media_type = value.get("mediaType", carried)
-    if media_type != carried or not media_type:
-        raise FormatError(
-            f"expected one media type of {shown}, got {carried[:100]!a} and {media_type!r:.100}",
-            reason="registry-media-type",
-        )
-    if "manifests" in value and ("layers" in value or "config" in value):
-        raise FormatError(f"expected a manifest or an index at {shown}, got both", reason="registry-manifest")
-    return Document(
-        digest=digest, media_type=media_type, raw=answer.body, value=value, etag=answer.headers.get("etag", "")
-    )

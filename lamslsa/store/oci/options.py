@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+
+from lamslsa import _attempts
 
 __all__ = ["Options"]
 
@@ -24,7 +25,7 @@ class Options:
         single_bytes: files up to this size are sent in one request.
         chunk_bytes: how many bytes the requests of larger files have; a proxy on the way may take fewer than 64 MiB.
         notify: told of each pause.
-        sleep: pauses, in seconds.
+        sleep: pauses, in seconds; by default one that ends early when a transfer is given up.
         clock: for the time in annotations, and for a ``Retry-After`` that is a date.
         read_timeout: how long the registry may be silent, in seconds.
         attempt_timeout: how long an attempt may take, in seconds, beside what its bytes need at 64 KiB/s.
@@ -37,7 +38,7 @@ class Options:
     single_bytes: int = 8 * 1024 * 1024
     chunk_bytes: int = 64 * 1024 * 1024
     notify: Callable[[str], None] = field(default=lambda _: None, repr=False)
-    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    sleep: Callable[[float], None] = field(default=_attempts.sleep, repr=False)
     clock: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC), repr=False)
     read_timeout: float = 30.0
     attempt_timeout: float = 120.0

@@ -9,14 +9,15 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 import urllib3
 
+from lamslsa import _codec
 from lamslsa._deadline import POOLS
+from lamslsa._http import Authority, authority
 from lamslsa.errors import FormatError
 from lamslsa.store.oci.options import Options
-from lamslsa.store.oci.reference import is_loopback
 
 __all__ = ["Pools"]
 
@@ -29,7 +30,7 @@ class Pools:
     def __init__(self, options: Options) -> None:
         self._shared: dict[str, Any] = {
             "retries": False,
-            "timeout": urllib3.Timeout(connect=_CONNECT_S, read=options.read_timeout),
+            "timeout": self.silence(options.read_timeout),
             "maxsize": options.workers + 2,
         }
         if not options.plain_http or options.authorities is not None:  # urllib3's own verifies too, once it is needed
@@ -42,18 +43,27 @@ class Pools:
         self._proxied = self._through(proxy) if proxy else None
 
     def of(self, url: str) -> urllib3.PoolManager:
-        """The pool that leads to a URL."""
-        parts = urlsplit(url)
-        if self._proxied is None or parts.scheme != "https" or is_loopback(parts.netloc):
-            return self._direct
-        return self._direct if self._bypasses(parts) else self._proxied
+        """The pool that leads to a URL.
 
-    def _bypasses(self, parts: SplitResult) -> bool:
+        Raises:
+            FormatError: it is none that every reader reads alike.
+        """
+        there = authority(url)
+        if self._proxied is None or there.scheme != "https" or there.is_loopback:
+            return self._direct
+        return self._direct if self._bypasses(there) else self._proxied
+
+    @staticmethod
+    def silence(seconds: float) -> urllib3.Timeout:
+        """How long a connection may take to be made, and then be silent."""
+        return urllib3.Timeout(connect=_CONNECT_S, read=seconds)
+
+    def _bypasses(self, there: Authority) -> bool:
         """Whether ``NO_PROXY`` names the host, with or without its port, a domain above it, or everything."""
-        host = parts.hostname or ""
+        host = there.host
         for entry in self._bypassed:
             name = entry.removeprefix("*").removeprefix(".")
-            if entry == "*" or name in (host, parts.netloc.lower()) or (name and host.endswith(f".{name}")):
+            if entry == "*" or name in (host, f"{host}:{there.port}") or (name and host.endswith(f".{name}")):
                 return True
         return False
 
@@ -64,22 +74,21 @@ class Pools:
                 pool.clear()
 
     def _through(self, proxy: str) -> urllib3.PoolManager:
-        text = proxy if "://" in proxy else f"http://{proxy}"
+        scheme, _, rest = (proxy if "://" in proxy else f"http://{proxy}").partition("://")
+        user, has_user, place = rest.rpartition("@")
         try:
-            parts = urlsplit(text)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            parts, host, port = urlsplit(""), None, None
-        if parts.scheme not in ("http", "https") or not host:
+            there = authority(f"{scheme}://{place}")
+        except FormatError as err:
             raise FormatError(
                 "expected an http or https URL in HTTPS_PROXY, got something else", reason="registry-proxy"
-            )
+            ) from err
         headers = None
-        if parts.username is not None:
-            both = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            headers = urllib3.make_headers(proxy_basic_auth=both)
-        name = f"[{host}]" if ":" in host else host
-        url = f"{parts.scheme}://{name}{f':{port}' if port else ''}"
+        if has_user:
+            name, _, password = user.partition(":")
+            both = f"{unquote(name)}:{unquote(password)}".encode()
+            headers = {"Proxy-Authorization": f"Basic {_codec.encode_base64(both)}"}
+        name = f"[{there.host}]" if ":" in there.host else there.host
+        url = f"{there.scheme}://{name}:{there.port}"
         pool = urllib3.ProxyManager(url, proxy_headers=headers, **self._shared)
         pool.pool_classes_by_scheme = POOLS
         return pool

@@ -18,21 +18,19 @@ lamslsa.errors.FormatError: expected oci://HOST[:PORT]/REPOSITORY[:TAG][@sha256:
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, replace
 from typing import Final
-from urllib.parse import urlsplit
 
+from lamslsa._http import HOST, authority
 from lamslsa.errors import FormatError
 
 __all__ = ["SCHEME", "Reference", "is_loopback"]
 
 SCHEME: Final = "oci://"
-_LABEL: Final = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _PART: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _PATTERN: Final = re.compile(
-    rf"oci://(?P<host>(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:.]+\])(?::[0-9]{{1,5}})?)"
+    rf"oci://(?P<host>{HOST}(?::[0-9]{{1,5}})?)"
     rf"/(?P<repository>{_PART}(?:/{_PART})*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
@@ -97,16 +95,15 @@ class Reference:
 
 def _is_host(host: str) -> bool:
     try:
-        parts = urlsplit(f"//{host}")
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
+        authority(f"https://{host}")
+    except FormatError:
         return False
+    return True
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host, with or without a port, is this machine by its very name."""
-    name = urlsplit(f"//{host}").hostname or ""
     try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
+        return authority(f"http://{host}").is_loopback
+    except FormatError:
+        return False

@@ -6,27 +6,30 @@ Rules:
   never from https to http.
 - Sizes are capped before and while a body is read; an encoding is neither asked for nor undone.
 - An attempt has one deadline (`lamslsa._deadline`), longer where many bytes are carried.
-- Tried again (`lamslsa.store.oci.attempts`): connections that fail, 408, 429 and 5xx. 401 after a login, 403 and any
+- Tried again (`lamslsa._attempts`): connections that fail, 408, 429 and 5xx. 401 after a login, 403 and any
   other answer are final.
-- What a server says is shown short, escaped, and without secrets; of a URL never the query, which may be signed.
+- What a server says is shown as `Transport.quoted` has it, short, escaped, and without secrets; of a URL never the
+  query, which may be signed. Whom a URL asks is what `lamslsa._http.authority` says, and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Final, NoReturn
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
 from lamslsa import __version__
+from lamslsa._attempts import RETRIED, TryAgainError, refuse_stopped
 from lamslsa._deadline import Deadline
+from lamslsa._http import authority, broken, lower_headers
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.store.oci.answers import Answer, Call, Stream, drop, lower_headers, read_whole, said
-from lamslsa.store.oci.attempts import Attempts, TryAgainError
-from lamslsa.store.oci.credentials import find_credential
+from lamslsa.store.oci.answers import Answer, Call, Stream, drop, read_whole, said
+from lamslsa.store.oci.attempts import Attempts
+from lamslsa.store.oci.credentials import find_credential, login_hint
 from lamslsa.store.oci.login import Login
 from lamslsa.store.oci.options import Options
 from lamslsa.store.oci.pools import Pools
@@ -36,14 +39,12 @@ __all__ = ["Transport"]
 
 _SLOWEST: Final = 64 * 1024  # bytes a second
 _MAX_HOPS: Final = 5
-_MAX_URL: Final = 8192
-_SHOWN: Final = 200
+_FASTER: Final = 16 * 1024 * 1024  # bytes a second that a registry goes through by itself
 _HEADERS: Final = {"User-Agent": f"lamslsa/{__version__}", "Accept-Encoding": "identity"}
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_RETRIED: Final = frozenset({408, 429, *range(500, 600)})
 _BROKEN: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 
 
@@ -61,6 +62,8 @@ class Transport:
         self._repository = reference.repository
         self._host = reference.host
         self._base = f"{'http' if options.plain_http else 'https'}://{reference.registry}"
+        self._home = authority(self._base)
+        self._hint = login_hint(reference, options.environ)
         self._options = options
         self._pools = Pools(options)
         self._login = Login(
@@ -68,6 +71,7 @@ class Transport:
             secure=not options.plain_http,
             find=lambda: find_credential(reference, options.environ),
             ask=self._ask,
+            hint=self._hint,
         )
 
     def path(self, tail: str) -> str:
@@ -91,7 +95,8 @@ class Transport:
             UnavailableError: an answer that was not expected.
             FormatError: an answer that is too long.
         """
-        deadline = Deadline(self._seconds(call.length + call.limit))
+        refuse_stopped()
+        deadline = Deadline(self._seconds(call))
         with self._translated(deadline), deadline:
             response, url = self._response(call)
             try:
@@ -111,7 +116,8 @@ class Transport:
         return self.attempts.persist(lambda: self._stream(call), what=self.shown(call.target))
 
     def _stream(self, call: Call) -> Stream:
-        deadline = Deadline(self._seconds(call.limit))
+        refuse_stopped()
+        deadline = Deadline(self._seconds(call))
         deadline.start()
         try:
             with self._translated(deadline), deadline.covering():
@@ -132,39 +138,51 @@ class Transport:
         Raises:
             UnavailableError: nowhere, to plain http, or elsewhere.
         """
-        try:
-            target = urljoin(url, location)
-            parts = urlsplit(target)
-            local = self._options.plain_http and parts.scheme == "http" and is_loopback(parts.netloc)
-            elsewhere = not self._is_own(target) and own  # in this order: a port that is none raises in any case
-        except ValueError:
-            target, parts, local, elsewhere = "", urlsplit(""), False, True
-        allowed = parts.scheme == "https" or local
-        readable = location.isascii() and location.isprintable() and " " not in location
-        if not (location and readable and allowed and parts.netloc) or "@" in parts.netloc or len(target) > _MAX_URL:
-            elsewhere = True
-        if elsewhere:
-            raise UnavailableError(
-                f"expected {self.shown(url)} to lead on {'at the registry' if own else 'with https'}, "
-                f"got {ascii(parts.netloc[:80]) if parts.netloc else 'no address'}",
-                reason="registry-redirect",
-            )
-        return target
+        got = "no address"
+        if location and location.isascii() and location.isprintable() and " " not in location:  # `urljoin` drops some
+            with contextlib.suppress(FormatError, ValueError):
+                target = urljoin(url, location)
+                there = authority(target)
+                local = self._options.plain_http and there.is_loopback
+                if (there.scheme == "https" or local) and (not own or there == self._home):
+                    return target
+                got = self.quoted(f"{there.scheme}://{there}")
+        raise UnavailableError(
+            f"expected {self.shown(url)} to lead on {'at the registry' if own else 'with https'}, got {got}",
+            reason="registry-redirect",
+        )
 
     def shown(self, target: str) -> str:
         """A URL for messages: without its query, which may hold a signature."""
-        parts = urlsplit(urljoin(self._base, target))
-        return ascii(f"{parts.scheme}://{parts.netloc}{parts.path}"[:_SHOWN])[1:-1]
+        url = urljoin(self._base, target)
+        there = authority(url)
+        return self.quoted(f"{there.scheme}://{there}{urlsplit(url).path}")[1:-1]
+
+    def quoted(self, text: str, most: int = 200) -> str:
+        """A text of a server as messages show it, see `Login.quoted`."""
+        return self._login.quoted(text, most)
+
+    @contextlib.contextmanager
+    def redacting(self) -> Iterator[None]:
+        """What a parser of a server's document says in this block is said without secrets."""
+        try:
+            yield
+        except FormatError as err:
+            text = self._login.redacted(str(err))
+            if text == str(err):
+                raise
+            raise FormatError(text, reason=err.reason, hint=err.hint) from None
 
     def close(self) -> None:
         """Close the connections that are kept open."""
         self._pools.close()
 
-    def _seconds(self, size: int) -> float:
-        return self._options.attempt_timeout + size / _SLOWEST
+    def _seconds(self, call: Call) -> float:
+        carried = (call.length + call.limit) / _SLOWEST
+        return self._options.attempt_timeout + carried + call.finishing / _FASTER
 
     def _is_own(self, url: str) -> bool:
-        return _origin(urlsplit(url)) == _origin(urlsplit(self._base))
+        return authority(url) == self._home
 
     def _response(self, call: Call) -> tuple[urllib3.BaseHTTPResponse, str]:
         """An answer of an expected status, with its body unread, and where it came from."""
@@ -176,7 +194,9 @@ class Transport:
             authorization = self._login.header(scope) if self._is_own(url) else None
             if authorization is not None:
                 headers["Authorization"] = authorization
-            response = self._urlopen(call.method, url, headers, call.body, call.length)
+            # Whoever has to go through what was sent may be silent for as long as the attempt lasts.
+            silent = {"timeout": self._pools.silence(self._seconds(call))} if call.finishing else {}
+            response = self._urlopen(call.method, url, headers, call.body, call.length, **silent)
             status = response.status
             if status == _UNAUTHORIZED and self._is_own(url) and not logged_in:
                 challenge = response.headers.get("WWW-Authenticate", "")
@@ -203,26 +223,32 @@ class Transport:
         return f"{scope} repository:{call.source}:pull" if call.source else scope
 
     def _urlopen(
-        self, method: str, url: str, headers: Mapping[str, str], body: Any, length: int
+        self, method: str, url: str, headers: Mapping[str, str], body: Any, length: int, **options: Any
     ) -> urllib3.BaseHTTPResponse:
         if body is not None and not isinstance(body, bytes):
             headers = {**headers, "Content-Length": str(length)}
-        return self._pools.of(url).urlopen(
-            method,
-            url,
-            body=body,
-            headers=headers,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-        )
+        try:
+            return self._pools.of(url).urlopen(
+                method,
+                url,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                **options,
+            )
+        except urllib3.exceptions.SSLError:
+            raise
+        except urllib3.exceptions.HTTPError as err:
+            raise TryAgainError(f"{broken(err)} at {authority(url)}") from err
 
     def _ask(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int
     ) -> tuple[int, bytes]:
         response = self._urlopen(method, url, {**_HEADERS, **headers}, body, 0)
-        if response.status in _RETRIED:
+        if response.status in RETRIED:
             pause = self.attempts.retry_after(response.headers.get("Retry-After", ""))
             drop(response)
             raise TryAgainError(f"status {response.status} from its token service", pause)
@@ -237,15 +263,16 @@ class Transport:
     def _refuse(self, call: Call, url: str, response: urllib3.BaseHTTPResponse) -> NoReturn:
         status = response.status
         pause = self.attempts.retry_after(response.headers.get("Retry-After", ""))
-        heard = said(self._login.redacted(drop(response).decode("utf-8", "replace")))
-        if status in _RETRIED or (call.again and call.again in heard):
+        error = said(drop(response))
+        heard = f": {self.quoted(error)}" if error else ""
+        if status in RETRIED or (call.again and call.again in error):
             raise TryAgainError(f"status {status}{heard}", pause)
         shown = self.shown(url)
         if status in (_UNAUTHORIZED, _FORBIDDEN):
             raise UnavailableError(
                 f"expected to be let in by {self._host}, got status {status} at {shown}{heard}",
                 reason="registry-denied",
-                hint=f"docker login {self._host} with an account that may do this",
+                hint=self._hint,
             )
         if status == _NOT_FOUND:
             raise UnavailableError(
@@ -255,7 +282,7 @@ class Transport:
             )
         raise UnavailableError(f"expected an answer from {shown}, got status {status}{heard}", reason="registry-status")
 
-    @contextmanager
+    @contextlib.contextmanager
     def _translated(self, deadline: Deadline) -> Iterator[None]:
         late = "no whole answer in time"
         try:
@@ -263,21 +290,17 @@ class Transport:
         except urllib3.exceptions.SSLError as err:
             if deadline.passed or (err.args and isinstance(err.args[0], _BROKEN)):
                 raise TryAgainError(late if deadline.passed else "a broken connection") from err
+            plain = "; --plain-http does without TLS on this machine" if self._home.is_loopback else ""
             raise UnavailableError(
-                f"expected a TLS server that can be verified at {self._host}, got {str(err)[:_SHOWN]!a}",
+                f"expected a TLS server that can be verified at {self._host}, got {self.quoted(str(err))}",
                 reason="registry-tls",
-                hint="name the authority of a registry of your own; plain http is for this machine alone",
+                hint="--ca-file names the authority of a registry of one's own" + plain,
             ) from err
         except urllib3.exceptions.HTTPError as err:
-            heard = self._login.redacted(str(err))[:_SHOWN]
-            raise TryAgainError(late if deadline.passed else f"{type(err).__name__}: {heard!a}") from err
+            raise TryAgainError(late if deadline.passed else broken(err)) from err
         except (LamslsaError, TryAgainError) as err:
             if deadline.passed:
                 raise TryAgainError(late) from err
             raise
         if deadline.passed:  # or else what was read ends where the connection was shut down
             raise TryAgainError(late)
-
-
-def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)

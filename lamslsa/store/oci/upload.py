@@ -6,6 +6,7 @@ Rules:
 - A small file goes in one request. A large one goes in chunks; after a broken connection the registry is asked how far
   it got, and an upload that it has forgotten is begun anew.
 - A source that breaks is asked again from where it was.
+- Patience is for those who get on: failures are forgotten when another MiB is behind them that never was before.
 
 Spec: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
 """
@@ -13,16 +14,15 @@ Spec: https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pu
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
 from collections.abc import Callable, Generator, Iterator
 from typing import Final, NoReturn
 
+from lamslsa._attempts import MAX_ATTEMPTS, PROGRESS, TryAgainError
 from lamslsa.artifact.manifest import FileEntry
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.store.interface import ArtifactStore
 from lamslsa.store.oci.answers import Answer, Call
-from lamslsa.store.oci.attempts import MAX_ATTEMPTS, TryAgainError
 from lamslsa.store.oci.blobs import BINARY, FORGOTTEN, Blobs
 from lamslsa.store.oci.transport import Transport
 
@@ -51,6 +51,8 @@ class Feed:
         self._blocks: Generator[bytes, None, None] | None = None
         self._rest = memoryview(b"")
         self._position = 0
+        self._failures = 0
+        self._patient_from = 0
 
     @property
     def furthest(self) -> int:
@@ -88,18 +90,20 @@ class Feed:
 
     def _block(self) -> bytes:
         """The next bytes of the source."""
-        for failures in itertools.count(1):
+        while True:
             if self._blocks is None:
                 self._blocks = _generator(self._source.read(self._file, offset=self._position))
             try:
                 block = next(self._blocks, b"")
             except UnavailableError:
                 self.close()
-                if failures >= MAX_ATTEMPTS:
+                if self._position >= self._patient_from + PROGRESS:
+                    self._failures, self._patient_from = 0, self._position
+                self._failures += 1
+                if self._failures >= MAX_ATTEMPTS:
                     raise
             else:
                 return block or self._refuse()
-        raise AssertionError("unreachable")
 
     def _hash_new(self, part: memoryview) -> None:
         fresh = self._position - self._hashed
@@ -154,13 +158,13 @@ class Upload:
         if not location:
             return
         single = file.size <= self._single
-        offset, failures = 0, 0
+        offset, failures, patient_from = 0, 0, 0
         while True:
-            before = offset
             try:
                 if single or offset == file.size:
                     rest = file.size - offset
-                    self._blobs.close(location, digest, feed.take(offset, rest) if rest else b"", rest)
+                    body = feed.take(offset, rest) if rest else b""
+                    self._blobs.finish(location, digest, body, rest, size=file.size)
                     return
                 length = min(max(self._chunk, least), file.size - offset)
                 location = self._patch(location, feed, offset, length)
@@ -175,8 +179,8 @@ class Upload:
                     (location, least), offset = self._blobs.begin(digest), 0
                 else:
                     location, offset = known
-            if offset > before:
-                failures = 0
+            if offset >= patient_from + PROGRESS:
+                failures, patient_from = 0, offset
 
     def _patch(self, location: str, feed: Feed, offset: int, length: int) -> str:
         answer = self._transport.once(

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from lamslsa._attempts import MAX_ATTEMPTS, MAX_PAUSE_S
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.store.oci import OciStore, Options
-from lamslsa.store.oci.attempts import MAX_ATTEMPTS, MAX_PAUSE_S
 from lamslsa.store.oci.login import parse_challenges
 from lamslsa.store.oci.pools import Pools
 from lamslsa.testing.registry import Account, Answer, Basic, Bearer, Delay, Fault, LoseAnswer, Redirect, Registry
