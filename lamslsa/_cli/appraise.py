@@ -7,14 +7,14 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lamslsa import archive
 from lamslsa._cli import endorsements, stores, ui
 from lamslsa._cli.challenge import ChallengeFile
-from lamslsa._cli.inputs import UtcTime, read_capped
+from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.policy import Appraisal, Policy, appraise, load_policy, read_file
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Gathered", "Request", "inputs"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_MAX_ROOT_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +164,7 @@ class Request:
         if self.trusted_root is not None and self.tuf_url is not None:
             raise click.UsageError("--trusted-root and --tuf-url both name a trusted root: leave one out")
         if self.trusted_root is not None:
-            return read_capped(self.trusted_root, what="trusted root", limit=_MAX_ROOT_BYTES)
+            return read_trusted_root(self.trusted_root)
         if self.tuf_url is not None:
             from lamslsa.sign.keyless.config import trusted_root_from_tuf
 
