@@ -19,9 +19,10 @@ import base64
 import binascii
 import contextlib
 import datetime as dt
+import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ AUDIENCE: Final = "sigstore"
 _MAX_BYTES: Final = 32 * 1024
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _GITHUB: Final = "https://github.com/"
+_GITHUB_ISSUER: Final = "https://token.actions.githubusercontent.com"
 _SKEW: Final = dt.timedelta(seconds=5)
 
 
@@ -50,7 +52,7 @@ class Token:
         repository: that the token names; empty where it names none.
         expires: UTC.
         identity: what the certificate will say where that follows from the token: for e-mail addresses and workflows
-            of GitHub. None for others, whose names are configured at the authority.
+            of github.com. None for others, a GitHub Enterprise Server too, whose names are configured at the authority.
         secret: the token itself.
     """
 
@@ -149,9 +151,20 @@ def browser_token(issuer: str) -> Token:
     """
     from sigstore.oidc import Issuer
 
-    with refusing(_no_browser), contextlib.redirect_stdout(sys.stderr):  # which asks for a code on stdout
+    with refusing(_no_browser), _quiet(), contextlib.redirect_stdout(sys.stderr):  # which asks for a code on stdout
         text = str(Issuer(issuer).identity_token())
     return parse_token(text)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the client's ``logging.debug`` from setting up how this process logs, which is not its business."""
+    nowhere = logging.NullHandler()
+    logging.getLogger().addHandler(nowhere)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(nowhere)
 
 
 def _no_ambient(err: BaseException) -> LamslsaError:
@@ -224,13 +237,18 @@ def _repository(claims: Mapping[str, Any]) -> str:
     return ""
 
 
+def _is_github(issuer: str) -> bool:
+    """Whether this is github.com, for everybody or for one enterprise: ``…/ENTERPRISE``."""
+    return issuer == _GITHUB_ISSUER or issuer.startswith(f"{_GITHUB_ISSUER}/")
+
+
 def _identity(claims: Mapping[str, Any], issuer: str) -> FulcioIdentity | None:
     """What Fulcio makes of a token: https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md."""
     email = claims.get("email")
     if isinstance(email, str) and email:
         return FulcioIdentity(san=email, san_kind="email", issuer=issuer)
     workflow = claims.get("job_workflow_ref")
-    if not isinstance(workflow, str) or not workflow:
+    if not isinstance(workflow, str) or not workflow or not _is_github(issuer):
         return None
 
     def url(name: str) -> str:

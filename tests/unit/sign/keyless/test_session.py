@@ -15,7 +15,7 @@ import pytest
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError, VerificationError
 from lamslsa.sign import KeySigner, generate, parse_bundle
-from lamslsa.sign.keyless import KeylessTerms, KeylessVerifier, SigstoreRoot, services
+from lamslsa.sign.keyless import KeylessTerms, KeylessVerifier, SigstoreRoot, services, tokens
 from lamslsa.sign.keyless.config import TrustConfig, parse_trust_config
 from lamslsa.sign.keyless.session import KeylessSigner, open_session
 from lamslsa.sign.keyless.tokens import Token, parse_token
@@ -95,6 +95,13 @@ def test_statements_share_one_certificate_and_any_verifier_accepts_them(
         assert text.encode() not in bundle.raw
 
 
+@pytest.fixture
+def at_github(local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The issuer whose workflows' names are known before there is a certificate."""
+    monkeypatch.setattr(tokens, "_GITHUB_ISSUER", local_sigstore.issuer)
+
+
+@pytest.mark.usefixtures("at_github")
 def test_what_the_session_signed_is_its_own_and_needs_no_certificate_to_tell(local_sigstore: LocalSigstore) -> None:
     claims = github_claims("acme/model")
     with session(local_sigstore, local_sigstore.token(claims=claims)) as signer:
@@ -106,6 +113,7 @@ def test_what_the_session_signed_is_its_own_and_needs_no_certificate_to_tell(loc
         assert signer.identity == own.signer
 
 
+@pytest.mark.usefixtures("at_github")
 @pytest.mark.parametrize(
     "other",
     [

@@ -7,15 +7,20 @@ import datetime as dt
 import gc
 import json
 import logging
+import re
 import sys
 import threading
 import traceback
+import urllib.parse
 import urllib.request
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
+from id._internal.oidc import ambient
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign.keyless.asking import said
@@ -23,6 +28,7 @@ from lamslsa.sign.keyless.tokens import ambient_token, browser_token, parse_toke
 from lamslsa.testing.sigstore import LocalSigstore, github_claims
 
 NOW = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+GITHUB = "https://token.actions.githubusercontent.com"
 CLAIMS: dict[str, Any] = {"iss": "https://issuer.example", "sub": "me", "aud": "sigstore", "exp": NOW.timestamp() + 60}
 CI = (
     *("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "GITLAB_CI"),
@@ -65,13 +71,45 @@ def test_behind_a_federating_issuer_stands_the_one_that_it_asked() -> None:
     assert parse_token(made(federated_claims={"connector_id": ""}), at=NOW).issuer == "https://issuer.example"
 
 
-def test_a_workflow_of_github_is_the_subject() -> None:
+@pytest.mark.parametrize("issuer", [GITHUB, f"{GITHUB}/acme-corp"])
+def test_a_workflow_of_github_is_the_subject(issuer: str) -> None:
     claims = github_claims("acme/model", job_workflow_ref="tools/ci/.github/workflows/train.yml@v1")
-    identity = parse_token(made(**claims), at=NOW).identity
+    identity = parse_token(made(**claims, iss=issuer), at=NOW).identity
     assert identity is not None
-    assert identity.san == "https://github.com/tools/ci/.github/workflows/train.yml@v1"
+    assert (identity.san, identity.issuer) == ("https://github.com/tools/ci/.github/workflows/train.yml@v1", issuer)
     assert identity.workflow == ".github/workflows/train.yml", "of the file that configures the run"
     assert (identity.repository, identity.repository_id) == ("https://github.com/acme/model", "1001")
+
+
+@pytest.mark.parametrize(
+    ("configured", "workflow"),
+    [
+        ("acme/model/.github/workflows/release.yml@refs/heads/main", ".github/workflows/release.yml"),
+        ("tools/ci/.github/workflows/train.yml@v1", ""),
+        ("acme/model-2/.github/workflows/train.yml@v1", ""),
+    ],
+)
+def test_the_workflow_is_a_path_in_the_repository(configured: str, workflow: str) -> None:
+    """One of another repository does the work as its subject says, and is no file of this one."""
+    claims = github_claims("acme/model", job_workflow_ref="tools/ci/.github/workflows/train.yml@v1")
+    identity = parse_token(made(**claims | {"workflow_ref": configured}, iss=GITHUB), at=NOW).identity
+    assert identity is not None
+    assert identity.workflow == workflow
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://github.corp.example/_services/token",
+        f"{GITHUB}.example",
+        "http://token.actions.githubusercontent.com",
+        "https://issuer.example",
+    ],
+)
+def test_a_workflow_elsewhere_is_named_by_the_authority(issuer: str) -> None:
+    token = parse_token(made(**github_claims("acme/model"), iss=issuer), at=NOW)
+    assert token.identity is None
+    assert (token.subject, token.repository) == ("repo:acme/model:ref:refs/heads/main", "acme/model")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +194,35 @@ def test_gitlab_puts_it_into_a_variable(local_sigstore: LocalSigstore, monkeypat
     assert token.issuer == local_sigstore.issuer
 
 
+@pytest.mark.parametrize("account", ["", "signer@project.example"])
+def test_google_asks_its_metadata_server(
+    local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, account: str
+) -> None:
+    """A machine's own account, and one that it may act for; the server has a name that exists there only."""
+    asked: list[tuple[str, str, Any]] = []
+
+    def answer(method: str, url: str, **request: Any) -> urllib3.HTTPResponse:
+        asked.append((method, url.partition("?")[0], request["headers"]))
+        body = {"access_token": "access"} if url.startswith(ambient._GCP_TOKEN_REQUEST_URL) else {"token": text}
+        return urllib3.HTTPResponse(body=json.dumps(body).encode() if account else text.encode(), status=200)
+
+    text = local_sigstore.token()
+    (tmp_path / "product").write_text("Google Compute Engine\n")
+    monkeypatch.setattr(ambient, "_GCP_PRODUCT_NAME_FILE", str(tmp_path / "product"))
+    monkeypatch.setattr(urllib3, "request", answer)
+    if account:
+        monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_NAME", account)
+    token = ambient_token()
+    assert token is not None
+    assert token.secret == text
+    machine, bearer = {"Metadata-Flavor": "Google"}, {"Authorization": "Bearer access"}
+    if account:
+        impersonated = ambient._GCP_GENERATEIDTOKEN_REQUEST_URL.format(account)
+        assert asked == [("GET", ambient._GCP_TOKEN_REQUEST_URL, machine), ("POST", impersonated, bearer)]
+    else:
+        assert asked == [("GET", ambient._GCP_IDENTITY_REQUEST_URL, machine)]
+
+
 @pytest.mark.parametrize(("variable", "agent"), [("BUILDKITE", "buildkite-agent"), ("CIRCLECI", "circleci")])
 def test_buildkite_and_circleci_ask_their_agents(
     local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, agent: str
@@ -237,6 +304,41 @@ def test_a_browser_gets_a_token(
         gc.collect()
     assert token.subject == "someone@example.test"
     assert capsys.readouterr().out == ""
+
+
+class Reader:
+    """Somebody who opens the link that they are told, and types the code that the provider shows."""
+
+    def __init__(self, told: Callable[[], str]) -> None:
+        self._told = told
+
+    def readline(self) -> str:
+        (link,) = re.findall(r"http://\S+", self._told())
+        request = urllib3.request("GET", link, redirect=False)
+        (code,) = urllib.parse.parse_qs(urllib.parse.urlsplit(request.headers["Location"]).query)["code"]
+        return f"{code}\n"
+
+
+def test_without_a_browser_the_code_is_asked_for_beside_the_result(
+    local_sigstore: LocalSigstore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("webbrowser.open", lambda url: False)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    said_there: list[str] = []
+
+    def told() -> str:
+        captured = capsys.readouterr()
+        said_there.append(captured.out)
+        return captured.err
+
+    monkeypatch.setattr("sys.stdin", Reader(told))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # as above
+        assert browser_token(local_sigstore.issuer).subject == "someone@example.test"
+        gc.collect()
+    assert said_there == [""]
+    assert capsys.readouterr().out == ""
+    assert logging.getLogger().handlers == []
 
 
 def test_what_a_service_says_has_no_token_in_it() -> None:
