@@ -9,7 +9,8 @@ import click
 
 from lamslsa import _codec, archive
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import Gathered, Request, inputs
+from lamslsa._cli.appraise import Request, inputs
+from lamslsa._cli.gathered import Gathered
 from lamslsa._cli.verify import document, text
 from lamslsa._files import replace_file
 from lamslsa.sign.dsse import BUNDLE_SUFFIX, LINES_SUFFIX

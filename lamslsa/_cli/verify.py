@@ -8,7 +8,8 @@ from typing import Any, Final
 import click
 
 from lamslsa._cli import ui
-from lamslsa._cli.appraise import Gathered, Request, inputs
+from lamslsa._cli.appraise import Request, inputs
+from lamslsa._cli.gathered import Gathered
 from lamslsa.policy import Appraisal, RuleResult, report
 
 __all__ = ["command", "document", "text"]
