@@ -10,7 +10,8 @@ import click
 
 from lamslsa import _codec
 from lamslsa._cli import ui
-from lamslsa._cli.inputs import UtcTime, read_capped
+from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root
+from lamslsa._cli.sign_model import counted, default_signature
 from lamslsa.artifact import hash_artifact
 from lamslsa.errors import VerificationError
 from lamslsa.sign.interface import BundleVerifier
@@ -26,7 +27,7 @@ __all__ = ["command"]
 @click.option(
     "--signature",
     type=click.Path(path_type=Path),
-    help="File with the signature.  [default: MODEL/model.sig]",
+    help="File with the signature.  [default: MODEL/.attestations/model.sigstore.json]",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Public key that has to have signed.")
 @click.option(
@@ -72,7 +73,7 @@ def command(
     from lamslsa.statement import parse
 
     verifier = _verifier(key, authorities, (identity, issuer), trusted_root, at)
-    signature = model / "model.sig" if signature is None else signature
+    signature = default_signature(model) if signature is None else signature
     data = read_capped(signature, what="signature")
     envelope = parse_bundle(data)
     signed = verifier.verify(envelope)
@@ -90,7 +91,7 @@ def command(
     if signed.witnessed.message:
         output.note(signed.witnessed.message)
     output.result(
-        f"{len(predicate.resources)} files signed by {ui.plain(signed.signer)}"
+        f"{counted(len(predicate.resources))} signed by {ui.plain(signed.signer)}"
         + (f", at the latest {dated[0]['at']}" if dated else ""),
         {
             "signer": signed.signer,
@@ -147,4 +148,4 @@ def _verifier(
 def _root(path: Path | None) -> SigstoreRoot:
     from lamslsa.sign.keyless import SigstoreRoot
 
-    return SigstoreRoot.embedded() if path is None else SigstoreRoot.load(read_capped(path, what="trusted root"))
+    return SigstoreRoot.embedded() if path is None else SigstoreRoot.load(read_trusted_root(path))

@@ -12,6 +12,9 @@ import pytest
 
 from lamslsa._cli.main import main
 from lamslsa.sign import KeySigner, generate
+from tests.cli.world import World
+
+SIGNATURE = "model/.attestations/model.sigstore.json"
 
 
 @pytest.fixture
@@ -44,7 +47,7 @@ def reason(capsys: pytest.CaptureFixture[str]) -> str:
 def test_there_and_back(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     key = KeySigner.load(Path("maker.key").read_bytes(), None)
     assert sign("--quiet") == 0
-    assert capsys.readouterr() == (f"model/model.sig\n2 files signed by key {key.key_id}\n", "")
+    assert capsys.readouterr() == (f"{SIGNATURE}\n2 files signed by key {key.key_id}\n", "")
     assert verify("--key", "maker.pub", "--quiet") == 0
     assert capsys.readouterr() == (f"2 files signed by key {key.key_id}\n", "")
 
@@ -56,21 +59,58 @@ def test_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify("--key", "maker.pub", "--format", "json") == 0
     verified = json.loads(capsys.readouterr().out)
     assert signed.keys() == {"signature", "signer", "keyId", "model", "files"}
-    assert (signed["signature"], signed["files"], signed["keyId"]) == ("model/model.sig", 2, key_id)
+    assert (signed["signature"], signed["files"], signed["keyId"]) == (SIGNATURE, 2, key_id)
     common = {"signer": f"key {key_id}", "keyId": key_id, "files": 2}
     assert verified == {**common, "model": verified["model"], "times": [], "logged": False}
-    assert signed["model"] != verified["model"]  # the signature is a file of the model by now
+    assert signed["model"] == verified["model"]  # the signature is no part of the model
+
+
+def test_one_file(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "config.json").unlink()
+    assert sign("--quiet") == 0
+    assert verify("--key", "maker.pub", "--quiet") == 0
+    assert capsys.readouterr().out.count("1 file signed by") == 2
+
+
+def test_a_signature_inside_is_a_file_of_the_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sign("--signature", "model/model.sig", "--format", "json") == 0
+    done = capsys.readouterr()
+    assert "model.sig becomes a file of the model and changes its identity" in done.err
+    assert verify("--signature", "model/model.sig", "--key", "maker.pub", "--format", "json") == 0
+    assert json.loads(capsys.readouterr().out)["model"] != json.loads(done.out)["model"]
+
+
+@pytest.mark.parametrize("signature", [SIGNATURE, "model/.attestations/other.sigstore.json", "maker.sig"])
+def test_a_signature_elsewhere_is_none(model: Path, capsys: pytest.CaptureFixture[str], signature: str) -> None:
+    assert sign("--signature", signature) == 0
+    assert "becomes a file" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_folder_of_attestations_that_is_none(
+    model: Path, capsys: pytest.CaptureFixture[str], *, is_link: bool
+) -> None:
+    Path("elsewhere").mkdir()
+    if is_link:
+        (model / ".attestations").symlink_to("../elsewhere")
+    else:
+        (model / ".attestations").touch()
+    assert sign() == 3
+    assert reason(capsys) == "model-signature-link"
+    assert not list(Path("elsewhere").iterdir())
 
 
 def test_a_signature_beside_the_model(model: Path) -> None:
     assert sign("--signature", "maker.sig") == 0
     assert verify("--signature", "maker.sig", "--key", "maker.pub") == 0
     shutil.copy("maker.sig", model / "model.sig")
+    assert verify("--signature", "model/model.sig", "--key", "maker.pub") == 0
+    (model / ".attestations").mkdir()
+    shutil.move(model / "model.sig", SIGNATURE)
     assert verify() == 0
 
 
 def test_a_signature_among_the_attestations(model: Path) -> None:
-    (model / ".attestations").mkdir()
     assert sign("--signature", "model/.attestations/maker.sigstore.json") == 0
     assert verify("--signature", "model/.attestations/maker.sigstore.json", "--key", "maker.pub") == 0
 
@@ -78,7 +118,7 @@ def test_a_signature_among_the_attestations(model: Path) -> None:
 def test_a_model_behind_a_link(model: Path) -> None:
     Path("link").symlink_to(model)
     assert main(["sign-model", "link", "--key", "maker.key", "--signature", "model/model.sig"]) == 0
-    assert verify() == 0
+    assert verify("--signature", "model/model.sig", "--key", "maker.pub") == 0
     assert json.loads(_payload(model / "model.sig"))["subject"][0]["name"] == "model"
 
 
@@ -95,11 +135,33 @@ def test_a_signature_under_a_name_of_its_own(model: Path) -> None:
     assert verify("--signature", "model/generation_config.json", "--key", "maker.pub") == 4
 
 
+def test_where_it_lies_a_policy_finds_it(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "world").mkdir()
+    world = World.of(tmp_path / "world")
+    shutil.copy("maker.pub", world.folder)
+    policy = world.policy()
+    text = policy.read_text().replace("  identities:\n", "  identities:\n    maker: {key: maker.pub}\n")
+    policy.write_text(text.replace("\ntraining:", "\nmodel: {signature: {signedBy: maker}}\ntraining:"))
+
+    def outcome() -> tuple[str, str | None]:
+        capsys.readouterr()
+        assert main(["verify", "model", "--policy", str(policy), "--format", "json"]) == 4
+        rules = json.loads(capsys.readouterr().out)["rules"]
+        return next((rule["outcome"], rule["reason"]) for rule in rules if rule["name"] == "model signature")
+
+    assert outcome() == ("refused", "model-signature-missing")
+    assert sign() == 0
+    assert outcome() == ("satisfied", None)
+    (model / "config.json").write_text("[]")
+    assert outcome() == ("refused", "model-signature-other")
+
+
 def test_nothing_is_overwritten(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (model / "model.sig").write_text("mine")
+    Path(SIGNATURE).parent.mkdir()
+    Path(SIGNATURE).write_text("mine")
     assert sign() == 3
     assert reason(capsys) == "output-exists"
-    assert (model / "model.sig").read_text() == "mine"
+    assert Path(SIGNATURE).read_text() == "mine"
 
 
 def test_a_second_signer_signs_the_first_signature_too(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +226,8 @@ def test_no_signature(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_signature_that_is_a_pipe(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    os.mkfifo(model / "model.sig")
+    Path(SIGNATURE).parent.mkdir()
+    os.mkfifo(SIGNATURE)
     assert verify() == 3
     assert reason(capsys) == "input-kind"
 
@@ -173,7 +236,8 @@ def test_an_attestation_is_no_signature_of_files(model: Path, capsys: pytest.Cap
     from lamslsa.statement import Subject, make
 
     payload = make([Subject(name="m", sha256="0" * 64)], "https://lamslsa.dev/evaluation/v1", {"a": 1})
-    (model / "model.sig").write_bytes(KeySigner.load(Path("maker.key").read_bytes(), None).sign(payload))
+    Path(SIGNATURE).parent.mkdir()
+    Path(SIGNATURE).write_bytes(KeySigner.load(Path("maker.key").read_bytes(), None).sign(payload))
     assert verify() == 3
     assert reason(capsys) == "model-signature-predicate"
 

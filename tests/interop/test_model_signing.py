@@ -32,6 +32,7 @@ from tests.interop.peers import CLOSED, require
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 IDENTITY = "maker@example.test"
+SIGNATURE = Path(".attestations", "model.sigstore.json")  # where ours lies
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_model_signing_verifies_our_key(model: Path, lamslsa: Run, peer: Run, tm
     (model / ".attestations").mkdir()
     (model / ".attestations" / "x.sigstore.json").write_text("{}")
     accepted(lamslsa("sign-model", model, "--key", "maker.key"))
-    verify = ("verify", "key", model, "--signature", model / "model.sig", "--public_key", "maker.pub")
+    verify = ("verify", "key", model, "--signature", model / SIGNATURE, "--public_key", "maker.pub")
     assert "Verification succeeded" in accepted(peer(*verify))
     assert "6 files signed by key " in accepted(lamslsa("verify-model", model, "--key", "maker.pub"))
 
@@ -167,7 +168,7 @@ def test_model_signing_verifies_files_that_git_reads_when_told_so(model: Path, l
     accepted(lamslsa("keygen", "maker"))
     done = lamslsa("sign-model", model, "--key", "maker.key")
     assert "model_signing verify needs --no-ignore-git-paths" in done.stderr
-    verify = ("verify", "key", model, "--signature", model / "model.sig", "--public_key", "maker.pub")
+    verify = ("verify", "key", model, "--signature", model / SIGNATURE, "--public_key", "maker.pub")
     accepted(peer(*verify, "--no-ignore-git-paths"))
 
 
@@ -194,7 +195,8 @@ def test_ignored_files_are_not_signed(model: Path, lamslsa: Run, peer: Run, tmp_
     accepted(peer(*sign, "--ignore-paths", hidden))
     hidden.write_text("other weights")
     accepted(peer("verify", "key", model, "--signature", model / "model.sig", "--public_key", "peer.pub"))
-    refused(lamslsa("verify-model", model, "--key", "peer.pub"), 4, "got 'layers/0.safetensors'")
+    ours = ("verify-model", model, "--signature", model / "model.sig", "--key", "peer.pub")
+    refused(lamslsa(*ours), 4, "got 'layers/0.safetensors'")
 
 
 # what else model_signing makes
@@ -287,7 +289,7 @@ def test_we_verify_a_chain_of_model_signing(model: Path, lamslsa: Run, peer: Run
         peer("verify", "certificate", model, "--signature", model / "model.sig", "--certificate_chain", "root.pem")
     )
 
-    verify = ("verify-model", model, "--certificate-chain")
+    verify = ("verify-model", model, "--signature", model / "model.sig", "--certificate-chain")
     assert "6 files signed by CN=maker (CN=middle)" in accepted(lamslsa(*verify, "root.pem"))
     refused(lamslsa(*verify, "stranger.pem"), 4, "error[chain-path]")
     refused(lamslsa(*verify, "root.pem", "--at", "2040-01-01T00:00:00Z"), 4, "error[chain-window]")
@@ -307,7 +309,7 @@ def test_model_signing_verifies_our_identity(
     words = ("--keyless", "--identity-token", "@token", "--trust-config", "trust.json", "--yes")
     accepted(lamslsa("sign-model", model, *words))
     who = ("--identity", IDENTITY)
-    verify = ("verify", "sigstore", model, "--signature", model / "model.sig", "--trust_config", "trust.json")
+    verify = ("verify", "sigstore", model, "--signature", model / SIGNATURE, "--trust_config", "trust.json")
     accepted(peer(*verify, *who, "--identity_provider", local_sigstore.issuer))
     ours = ("verify-model", model, "--trusted-root", "root.json", "--identity-provider", local_sigstore.issuer)
     assert f"6 files signed by {IDENTITY} ({local_sigstore.issuer}), at the latest 20" in accepted(lamslsa(*ours, *who))
@@ -322,7 +324,8 @@ def test_we_verify_an_identity_of_model_signing(
     (tmp_path / "root.json").write_text(local_sigstore.trusted_root_json())
     words = ("--trust_config", "trust.json", "--identity_token", local_sigstore.token())
     accepted(peer("sign", "sigstore", model, "--signature", model / "model.sig", *words))
-    ours = ("verify-model", model, "--trusted-root", "root.json", "--identity-provider", local_sigstore.issuer)
+    signature = ("--signature", model / "model.sig", "--trusted-root", "root.json")
+    ours = ("verify-model", model, *signature, "--identity-provider", local_sigstore.issuer)
     done = lamslsa(*ours, "--identity", SUBJECT, "--format", "json")
     said = json.loads(accepted(done))
     assert (said["signer"], said["files"], said["logged"]) == (f"{SUBJECT} ({local_sigstore.issuer})", 6, True)
@@ -337,7 +340,7 @@ def test_a_key_with_witnesses(
     accepted(lamslsa("keygen", "maker"))
     witnesses = ("--require-timestamp", "--require-log", "--trust-config", "trust.json", "--yes")
     accepted(lamslsa("sign-model", model, "--key", "maker.key", *witnesses))
-    accepted(peer("verify", "key", model, "--signature", model / "model.sig", "--public_key", "maker.pub"))
+    accepted(peer("verify", "key", model, "--signature", model / SIGNATURE, "--public_key", "maker.pub"))
     done = lamslsa("verify-model", model, "--key", "maker.pub", "--trusted-root", "root.json", "--format", "json")
     said = json.loads(accepted(done))
     assert said["logged"]
