@@ -2,7 +2,7 @@
 
 Rules:
 - Each request has a time limit; sigstore sets none for certificates and log entries.
-- A timestamp is judged under the trusted root before the log is told of the signature.
+- A timestamp answers its own request, and is judged under the trusted root before the log is told of the signature.
 """
 
 from __future__ import annotations
@@ -73,6 +73,30 @@ class _Log:
         )
 
 
+def _stamp(client: Any, signature: bytes) -> Any:
+    """Ask an authority; sigstore sends a nonce (RFC 3161 section 2.4.1) and does not look whether it comes back."""
+    hooks = client._session.hooks["response"]  # noqa: SLF001 - only there request and answer are seen together
+    if _refuse_other_nonce not in hooks:
+        hooks.append(_refuse_other_nonce)
+    return client.request_timestamp(signature)
+
+
+def _refuse_other_nonce(response: Any, *_: Any, **__: Any) -> None:
+    from rfc3161_client import decode_timestamp_response
+    from rfc3161_client._rust import parse_timestamp_request  # the package has no public reader of requests
+
+    try:
+        answered = decode_timestamp_response(response.content).tst_info.nonce
+    except ValueError:
+        return  # no timestamp, which sigstore tells
+    if answered != parse_timestamp_request(response.request.body).nonce:
+        raise UnavailableError(
+            "expected a timestamp that answers this request, got one of another nonce",
+            reason="timestamp-nonce",
+            hint="try again, or use another authority: this answer was made for somebody else",
+        )
+
+
 class _Timestamps:
     """A timestamp authority's client in the place where sigstore's signer asks for a timestamp."""
 
@@ -85,7 +109,7 @@ class _Timestamps:
 
         try:
             with asking(TIMESTAMPS):
-                response = self._inner.request_timestamp(signature)
+                response = _stamp(self._inner, signature)
                 self._refuse_worthless(signature, response.as_bytes())
                 return response
         except UnavailableError as err:
@@ -167,12 +191,13 @@ class Services:
         """An RFC 3161 response over a signature, DER; it is not verified here.
 
         Raises:
-            UnavailableError: there is no authority, or none answers.
+            UnavailableError: there is no authority, or the first one that the configuration selects does not answer;
+                another one is not asked.
         """
         if not self._timestamps:
             raise _no_authority()
         with asking(TIMESTAMPS):
-            response: bytes = self._timestamps[0].request_timestamp(signature).as_bytes()
+            response: bytes = _stamp(self._timestamps[0], signature).as_bytes()
             return response
 
     def log(self, payload: bytes, *, signature: bytes, envelope: bytes, public_pem: bytes) -> Mapping[str, Any]:

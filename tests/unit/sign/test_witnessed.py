@@ -134,6 +134,7 @@ def test_each_service_failing(
         ("checkpoint-foreign", 2, "witness-not-trusted"),
         ("timestamp-refused", 1, "witness-not-trusted"),
         ("timestamp-other-data", 1, "witness-not-trusted"),
+        ("timestamp-other-nonce", 1, "timestamp-nonce"),
         ("timestamp-foreign", 2, "witness-not-trusted"),
     ],
 )

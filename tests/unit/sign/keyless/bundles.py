@@ -143,11 +143,16 @@ class Signing:
 
     def _log_v1(self, kind: str, spec: dict[str, Any]) -> dict[str, Any]:
         (entry,) = self._post("/api/v1/log/entries", {"apiVersion": "0.0.1", "kind": kind, "spec": spec}).values()
+        return self.entry_v1(entry, kind, "0.0.1")
+
+    @staticmethod
+    def entry_v1(entry: dict[str, Any], kind: str, version: str) -> dict[str, Any]:
+        """What Rekor v1 answers, as a bundle has it."""
         proof = entry["verification"]["inclusionProof"]
         result = {
             "logIndex": str(entry["logIndex"]),
             "logId": {"keyId": base64_text(bytes.fromhex(entry["logID"]))},
-            "kindVersion": {"kind": kind, "version": "0.0.1"},
+            "kindVersion": {"kind": kind, "version": version},
             "integratedTime": str(entry["integratedTime"]),
             "inclusionProof": {
                 "logIndex": str(proof["logIndex"]),

@@ -166,6 +166,17 @@ def test_a_promise_beside_an_entry_of_rekor_v2(trusted: SigstoreRoot, signing: S
     assert not found.logged
 
 
+def test_a_promise_over_an_entry_that_only_rekor_v2_makes(trusted: SigstoreRoot, signing: Signing) -> None:
+    """Whose integrated time nobody defines, though this log has signed it."""
+
+    def relog(bundle: dict[str, Any]) -> None:
+        entries, log = bundle["verificationMaterial"]["tlogEntries"], signing.sigstore.rekor1
+        (answer,) = log._answer(log._append(base64.b64decode(entries[0]["canonicalizedBody"]))).values()
+        entries[0] = signing.entry_v1(answer, "hashedrekord", "0.0.2")
+
+    assert witnessed(trusted, signing, signing.envelope(rekor=2, edit=relog)) == Witnessed(logged=True)
+
+
 def test_the_kind_is_what_the_log_has_signed(trusted: SigstoreRoot, signing: Signing) -> None:
     renamed = signing.envelope(edit=put(*ENTRY, "kindVersion", value={"kind": "hashedrekord", "version": "0.0.2"}))
     assert sources(witnessed(trusted, signing, renamed)) == ["log"]

@@ -261,6 +261,8 @@ def test_what_the_authority_says_is_passed_on(faulty_sigstore: LocalSigstore, ca
         ("checkpoint-foreign", 1, "signature-log", VerificationError),
         ("checkpoint-foreign", 2, "signature-log", VerificationError),
         ("timestamp-refused", 1, "timestamp-not-trusted", UnavailableError),
+        ("timestamp-other-nonce", 1, "timestamp-nonce", UnavailableError),
+        ("timestamp-other-nonce", 2, "timestamp-nonce", UnavailableError),
         ("timestamp-other-data", 1, "timestamp-not-trusted", UnavailableError),
         ("timestamp-foreign", 1, "timestamp-not-trusted", UnavailableError),
         ("timestamp-foreign", 2, "timestamp-not-trusted", UnavailableError),
