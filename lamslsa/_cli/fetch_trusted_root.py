@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import click
 
 from lamslsa import _codec
 from lamslsa._cli import ui
-from lamslsa._cli.inputs import read_capped
+from lamslsa._cli.inputs import read_trusted_root
 from lamslsa._files import replace_file
+from lamslsa.sign.keyless import SigstoreRoot
+from lamslsa.sign.keyless.config import PUBLIC_GOOD_TUF, trusted_root_from_tuf
 
 __all__ = ["command"]
 
-_PUBLIC_GOOD: Final = "https://tuf-repo-cdn.sigstore.dev"
-_MAX_ROOT_BYTES: Final = 1024 * 1024
-
 
 @click.command("fetch-trusted-root")
-@click.option("--tuf-url", default=_PUBLIC_GOOD, show_default=True, metavar="URL", help="TUF repository.")
+@click.option("--tuf-url", default=PUBLIC_GOOD_TUF, show_default=True, metavar="URL", help="TUF repository.")
 @click.option("--tuf-root", type=click.Path(path_type=Path), help="First root.json of a repository of one's own.")
 @click.option("--to", "target", type=click.Path(path_type=Path), help="Write it here too, for --trusted-root.")
 @ui.options
@@ -34,10 +32,7 @@ def command(tuf_url: str, tuf_root: Path | None, target: Path | None, output: ui
       lamslsa fetch-trusted-root --to trusted-root.json
       lamslsa verify ./model --policy policy.yaml --trusted-root trusted-root.json
     """
-    from lamslsa.sign.keyless import SigstoreRoot
-    from lamslsa.sign.keyless.config import trusted_root_from_tuf
-
-    bootstrap = None if tuf_root is None else read_capped(tuf_root, what="TUF root", limit=_MAX_ROOT_BYTES)
+    bootstrap = None if tuf_root is None else read_trusted_root(tuf_root, what="TUF root")
     data = trusted_root_from_tuf(tuf_url, bootstrap=bootstrap, offline=False)
     SigstoreRoot.load(data)
     digest = _codec.sha256_hex(data)

@@ -9,8 +9,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from lamslsa import _codec, archive
 from lamslsa._cli import ui
-from lamslsa._cli.inputs import UtcTime, read_capped
+from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root, refuse_secret
+from lamslsa._files import open_regular
 from lamslsa.describe import Description, Surroundings, describe, describe_evidence
 from lamslsa.describe.statements import describe_run
 from lamslsa.evidence.run import read_run
@@ -22,7 +24,7 @@ __all__ = ["command", "evidence_command"]
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_LINES: Final = 40
 _MAX_TEXT: Final = 160
-_MAX_ROOT_BYTES: Final = 1024 * 1024
+_HEAD_BYTES: Final = 1024
 
 
 def _at(command: F) -> F:
@@ -44,8 +46,7 @@ def _around(
     if trusted_root is None:
         root, name = SigstoreRoot.embedded(), "the root of the public-good Sigstore"
     else:
-        data = read_capped(trusted_root, what="trusted root", limit=_MAX_ROOT_BYTES)
-        root, name = SigstoreRoot.load(data), f"the root in {trusted_root}"
+        root, name = SigstoreRoot.load(read_trusted_root(trusted_root)), f"the root in {trusted_root}"
     return Surroundings(
         at=at or now,
         now=now,
@@ -74,7 +75,7 @@ def command(
     held: tuple[Path, ...],
     output: ui.Output,
 ) -> int:
-    """Print what FILE says, and what of it is verified: a bundle, statement, quote, report, or run folder.
+    """Print what FILE says, and what of it is verified: a bundle, statement, quote, report, run folder, or archive.
 
     Accepts nothing and refuses nothing: whether a model may be deployed is for `lamslsa verify`.
 
@@ -82,11 +83,39 @@ def command(
     Example:
       lamslsa inspect model/.attestations/01-evaluation-0f5c.sigstore.json --key keys/auditor.pub
     """
+    refuse_secret(str(file), what="input")
     around = _around(at, held, keys, trusted_root)
-    is_run = file.is_dir()
-    found = describe_run(read_run(file), around) if is_run else describe(read_capped(file, what="input"), around)
+    if file.is_dir():
+        found = describe_run(read_run(file), around)
+    elif _is_archive(file):
+        found = _describe_archive(archive.read(read_capped(file, what="archive", limit=archive.MAX_ARCHIVE_BYTES)))
+    else:
+        found = describe(read_capped(file, what="input"), around)
     output.result("\n".join(_lines(found, 0)), found.document())
     return 0
+
+
+def _is_archive(file: Path) -> bool:
+    with open_regular(file, what="input") as opened:
+        return archive.is_archive(opened.read(_HEAD_BYTES))
+
+
+def _describe_archive(opened: archive.Archive) -> Description:
+    """What an audit archive is; whether it bears out a verdict is for ``lamslsa verify``."""
+    facts = {
+        "sha256": opened.sha256,
+        "exportedAt": f"{opened.now:%Y-%m-%dT%H:%M:%SZ}",
+        "at": f"{opened.at:%Y-%m-%dT%H:%M:%SZ}",
+        "model": opened.model_name,
+        "modelDigest": f"sha256:{opened.manifest.sha256}",
+        "policyDigest": f"sha256:{_codec.sha256_hex(opened.policy)}",
+        "policyFiles": len(opened.policy_files),
+        "bundles": len(opened.bundles),
+        "collateral": len(opened.collateral),
+        "trustedRoot": None if opened.trusted_root is None else f"sha256:{_codec.sha256_hex(opened.trusted_root)}",
+    }
+    nothing = "anything in it: policy and roots are the choice of whoever made it (lamslsa verify)"
+    return Description(kind="audit archive", facts=facts, unverified=(nothing,))
 
 
 @click.group("evidence")

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import hashlib
 import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from lamslsa import archive
+from lamslsa._cli.inputs import read_trusted_root
+from lamslsa.artifact import hash_artifact
+from lamslsa.errors import FormatError
+from tests.cli.conftest import Cli
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -64,3 +75,65 @@ def test_other_files(chain: Any, lamslsa: Run, tmp_path: Path) -> None:
     refused = lamslsa("evidence", "inspect", statement)
     assert refused.returncode == 3
     assert "lamslsa inspect takes statements" in refused.stderr
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Path:
+    """An archive of nothing that would verify."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_text("weights")
+    at = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+    data = archive.write(
+        archive.Archive(
+            now=at,
+            at=at,
+            model_name="census-mlp",
+            manifest=hash_artifact(tmp_path / "model", "model"),
+            bundles={"a.sigstore.json": b"{}", "b.sigstore.json": b"{}"},
+            policy=b"no policy",
+            policy_files={"auditor.pub": b"no key"},
+            trusted_root=None,
+            collateral=(),
+        )
+    )
+    path = tmp_path / "audit.zip"
+    path.write_bytes(data)
+    return path
+
+
+def test_an_audit_archive(cli: Cli, audit: Path, lamslsa: Run) -> None:
+    code, document, _ = cli("inspect", audit)
+    assert (code, document["kind"], document["verified"]) == (0, "audit archive", [])
+    facts = document["facts"]
+    assert facts["model"] == "census-mlp"
+    assert facts["modelDigest"] == f"sha256:{hash_artifact(audit.parent / 'model', 'model').sha256}"
+    assert facts["policyDigest"] == f"sha256:{hashlib.sha256(b'no policy').hexdigest()}"
+    assert (facts["bundles"], facts["policyFiles"], facts["collateral"], facts["trustedRoot"]) == (2, 1, 0, None)
+    assert "NOT verified  anything in it" in lamslsa("inspect", audit).stdout
+
+
+def test_an_audit_archive_may_be_large(cli: Cli, audit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = archive.read(audit.read_bytes())
+    nine = bytes(9 * 1024 * 1024)
+    large = {"a.sigstore.json": nine, "b.sigstore.json": nine}
+    audit.write_bytes(archive.write(dataclasses.replace(opened, bundles=large)))
+    assert cli("inspect", audit)[0] == 0, "other files may have 16 MiB"
+    monkeypatch.setattr("lamslsa.archive.MAX_ARCHIVE_BYTES", 10)
+    code, document, _ = cli("inspect", audit)
+    assert (code, document["error"]["reason"]) == (3, "input-size")
+
+
+def test_an_audit_archive_that_was_cut_off(cli: Cli, audit: Path) -> None:
+    audit.write_bytes(audit.read_bytes()[:-1])
+    code, document, _ = cli("inspect", audit)
+    assert (code, document["error"]["class"]) == (3, "FormatError")
+
+
+def test_a_trusted_root_has_its_own_limit(tmp_path: Path) -> None:
+    path = tmp_path / "root.json"
+    path.write_bytes(b"x" * 1024 * 1024)
+    assert len(read_trusted_root(path)) == 1024 * 1024
+    path.write_bytes(b"x" * (1024 * 1024 + 1))
+    with pytest.raises(FormatError) as caught:
+        read_trusted_root(path)
+    assert caught.value.reason == "input-size"
