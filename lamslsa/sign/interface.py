@@ -109,6 +109,11 @@ class Witnessed:
     logged: bool = False
     message: str = ""
 
+    @property
+    def timestamped(self) -> bool:
+        """Whether a timestamp authority dates the signature (RFC 3161), whatever a log may say."""
+        return any(time.source == "timestamp" for time in self.times)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:

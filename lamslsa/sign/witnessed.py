@@ -144,6 +144,6 @@ class WitnessedSigner:
 
 
 def _lacking(witnessed: Witnessed, *, timestamp: bool, log: bool) -> str:
-    if timestamp and not any(time.source == "timestamp" for time in witnessed.times):
+    if timestamp and not witnessed.timestamped:
         return "a timestamp of RFC 3161"
     return "an entry in a transparency log" if log and not witnessed.logged else ""

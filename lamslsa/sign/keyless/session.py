@@ -23,7 +23,7 @@ from cryptography import x509
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError, VerificationError
 from lamslsa.sign.dsse import parse_bundle
-from lamslsa.sign.interface import Envelope, Signature, Witnessed
+from lamslsa.sign.interface import Envelope, Signature
 from lamslsa.sign.keyless._boundary import refusing, told
 from lamslsa.sign.keyless.certificate import FulcioIdentity
 from lamslsa.sign.keyless.config import TrustConfig
@@ -147,7 +147,7 @@ class KeylessSigner:
                 f"expected a signature of {expected.signer}, got one of {certified.certificate.signer[:200]}",
                 reason="signature-identity",
             )
-        if self._require_timestamp and not _timestamped(certified.witnessed):
+        if self._require_timestamp and not certified.witnessed.timestamped:
             got = certified.witnessed.message or "none"
             raise VerificationError(
                 f"expected a timestamp of RFC 3161 that counts, got: {got}", reason="keyless-timestamp"
@@ -218,10 +218,6 @@ class SessionVerifier:
                 reason="signature-identity",
             )
         return self._session.authentic(envelope, own)
-
-
-def _timestamped(witnessed: Witnessed) -> bool:
-    return any(time.source == "timestamp" for time in witnessed.times)
 
 
 def _no_statement(err: BaseException) -> LamslsaError:
