@@ -95,9 +95,7 @@ def key_bundle(bundle: bytes, public_pem: bytes) -> bytes:
     value = _codec.loads(bundle, max_bytes=MAX_BUNDLE_BYTES)
     value["verificationMaterial"]["publicKey"] = {"hint": _codec.sha256_hex(verifier.public_pem)}
     value["dsseEnvelope"]["signatures"][0]["keyid"] = ""
-    renamed = _codec.dumps(value)
-    verifier.verify(parse_bundle(renamed))
-    return renamed
+    return _codec.dumps(value)
 
 
 def parse_predicate(parsed: Statement) -> ModelSignature:
