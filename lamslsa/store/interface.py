@@ -85,7 +85,8 @@ class ArtifactStore(Store, Protocol):
         """Take over an artifact from another store and say the reference it has here, digest included.
 
         Every file is verified against the manifest while it arrives. Under its final name there is the complete
-        artifact or nothing; what was interrupted is resumed by calling again.
+        artifact or nothing; what was interrupted is resumed by calling again. A place that another artifact has is
+        refused, save for the tag of a registry, which is moved: there the other one stays under its digest.
 
         Raises:
             FormatError: a file of the source has other bytes, or the place is taken by another artifact.

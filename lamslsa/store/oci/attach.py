@@ -2,8 +2,9 @@
 
 Rules:
 - The same bytes are attached once: where a referrer of this artifact holds them, nothing is written.
-- A registry that lists referrers by itself, and says at once whose referrer it has taken, needs nothing more. In all
-  others the manifest is added to the index under the fallback tag, as the distribution specification asks.
+- A registry that lists referrers by itself, and says at once whose referrer it has taken, needs nothing more than to be
+  asked whether it lists this one. In all others the manifest is added to the index under the fallback tag, as the
+  distribution specification asks.
 - That index is read, changed and written by many. It is written under the condition that it is still the one that was
   read, where the registry gives an ETag; since registries ignore the condition, it is read back after a while, and what
   has been lost meanwhile, of this writer's or of any that it has seen, is written again. The while is longer than
@@ -31,6 +32,7 @@ from lamslsa.store.referrer import EMPTY_CONFIG, INDEX_TYPE, Descriptor, MadeRef
 __all__ = ["MAX_ROUNDS", "Attacher"]
 
 MAX_ROUNDS: Final = 40
+_API_ROUNDS: Final = 6
 _READ_BACK: Final = 2
 _FIRST_WAIT_S: Final = 0.08
 _LONGEST_WAIT_S: Final = 5.0
@@ -65,7 +67,6 @@ class Attacher:
         self._subject = subject
         self._sleep = sleep
         self._now = now
-        self._api: bool | None = None
         self._lock = threading.Lock()
         self._own: dict[str, Any] = {}
 
@@ -84,14 +85,28 @@ class Attacher:
         self._blobs.put(EMPTY_CONFIG)
         digest = f"sha256:{made.descriptor.sha256}"
         headers = self._manifests.put(made.manifest, made.descriptor.media_type, digest) or {}
-        if headers.get("oci-subject") != f"sha256:{self._subject}" or not self._has_api():
+        if headers.get("oci-subject") != f"sha256:{self._subject}" or not self._is_listed(made.descriptor.sha256):
             self._list(made.descriptor)
         return made.descriptor.sha256
 
-    def _has_api(self) -> bool:
-        if self._api is None:
-            self._api = self._referrers.has_api(self._subject)
-        return self._api
+    def _is_listed(self, sha256: str) -> bool:
+        """Whether the registry itself lists a referrer that it has taken; False where it lists none at all."""
+        for number in range(_API_ROUNDS):
+            listed = self._referrers.by_api(self._subject)
+            if listed is None:
+                return False
+            if sha256 in listed:
+                return True
+            self._sleep(_FIRST_WAIT_S * 2**number)
+        raise self._lost(sha256, "the list of referrers")
+
+    @staticmethod
+    def _lost(sha256: str, where: str) -> UnavailableError:
+        return UnavailableError(
+            f"expected sha256:{sha256} to stay in {where}, got it lost",
+            reason="store-lost-update",
+            hint="run the same again when fewer others write; nothing is attached twice",
+        )
 
     def _list(self, descriptor: Descriptor) -> None:
         """Add an entry to the index under the fallback tag, and see that it stays."""
@@ -103,7 +118,7 @@ class Attacher:
             for _ in range(MAX_ROUNDS):
                 began = self._now()
                 document = self._manifests.get(tag)
-                entries = _entries(document, tag)
+                entries = self._entries(document, tag)
                 missing = [known[each] for each in known if each not in entries]
                 known |= entries
                 if missing:
@@ -114,11 +129,7 @@ class Attacher:
                     return
                 seen += 1
                 self._sleep(wait * secrets.SystemRandom().uniform(1, 2))
-        raise UnavailableError(
-            f"expected {digest} to stay in the list of referrers under {tag}, got it lost to other writers",
-            reason="store-lost-update",
-            hint="run the same again when fewer others write; nothing is attached twice",
-        )
+        raise self._lost(descriptor.sha256, f"the list of referrers under {tag}")
 
     def _write(self, tag: str, document: Document | None, missing: Sequence[Any]) -> None:
         """Write what was read with what is missing in it; where somebody was faster, nothing happens."""
@@ -127,17 +138,16 @@ class Attacher:
         condition = document.etag if document else ""
         self._manifests.put(index, INDEX_TYPE, tag, if_match=condition, if_none=document is None)
 
-
-def _entries(document: Document | None, tag: str) -> dict[str, Any]:
-    """The entries of an index by digest; what has none stays in the index and is no entry."""
-    if document is None:
-        return {}
-    listed = document.value.get("manifests")
-    if document.media_type != INDEX_TYPE or not isinstance(listed, list):
-        raise FormatError(
-            f"expected a list of referrers under the tag {tag}, got {document.media_type[:100]!a}",
-            reason="store-fallback-tag",
-            hint="somebody has given this tag to something else; remove it",
-        )
-    named = (entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("digest"), str))
-    return {entry["digest"]: entry for entry in named}
+    def _entries(self, document: Document | None, tag: str) -> dict[str, Any]:
+        """The entries of an index by digest; what has none stays in the index and is no entry."""
+        if document is None:
+            return {}
+        listed = document.value.get("manifests")
+        if document.media_type != INDEX_TYPE or not isinstance(listed, list):
+            raise FormatError(
+                f"expected a list of referrers under the tag {tag}, got {self._manifests.quoted(document.media_type)}",
+                reason="store-fallback-tag",
+                hint="somebody has given this tag to something else; remove it",
+            )
+        named = (entry for entry in listed if isinstance(entry, dict) and isinstance(entry.get("digest"), str))
+        return {entry["digest"]: entry for entry in named}

@@ -24,7 +24,7 @@ class Options:
         workers: how many manifests and bundles are read at a time.
         single_bytes: files up to this size are sent in one request.
         chunk_bytes: how many bytes the requests of larger files have; a proxy on the way may take fewer than 64 MiB.
-        notify: told of each pause.
+        notify: told of each pause, and of a tag that is moved.
         sleep: pauses, in seconds; by default one that ends early when a transfer is given up.
         clock: for the time in annotations, and for a ``Retry-After`` that is a date.
         read_timeout: how long the registry may be silent, in seconds.

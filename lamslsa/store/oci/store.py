@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 import threading
 from collections.abc import Iterator
@@ -127,11 +128,13 @@ class OciStore:
             )
         if document.media_type != MANIFEST:
             raise FormatError(
-                f"expected the manifest of an artifact at {self._asked}, got {document.media_type[:100]!a}",
+                f"expected the manifest of an artifact at {self._asked}, "
+                f"got {self._manifests.quoted(document.media_type)}",
                 reason="registry-artifact",
                 hint="only what lamslsa pushed is an artifact",
             )
-        return Manifest.parse(document.raw)
+        with self._transport.redacting():
+            return Manifest.parse(document.raw)
 
     def read(self, file: FileEntry, *, offset: int = 0) -> Iterator[bytes]:
         """The bytes of one file from an offset on, in blocks of at most 1 MiB; not compared with the digest.
@@ -143,7 +146,7 @@ class OciStore:
         return self._blobs.read(f"sha256:{file.sha256}", size=file.size, offset=offset)
 
     def receive(self, manifest: Manifest, source: ArtifactStore, report: Report | None = None) -> str:
-        """Take over an artifact; files that the registry has already are not sent.
+        """Take over an artifact; files that the registry has already are not sent. A tag of another one is moved.
 
         Raises:
             FormatError: a file of the source has other bytes, the reference names another digest, or its tag is one of
@@ -179,11 +182,17 @@ class OciStore:
         self._blobs.put(manifest.config)
         self._manifests.put(manifest.canonical, MANIFEST, digest)
         if self._asked.tag:
-            self._manifests.put(manifest.canonical, MANIFEST, self._asked.tag)
+            self._move_tag(self._asked.tag, manifest)
         with self._lock:
             self._manifest = manifest
             self._attacher = None
         return self.reference
+
+    def _move_tag(self, tag: str, manifest: Manifest) -> None:
+        before = self._manifests.digest(tag)
+        self._manifests.put(manifest.canonical, MANIFEST, tag)
+        if before not in ("", f"sha256:{manifest.sha256}"):
+            self._options.notify(f"{self._asked.place}:{tag} moved from {before}")
 
     def bundles(self) -> Iterator[StoredBundle]:
         """Every bundle that is attached to the artifact, unfiltered, sorted by the digest of what attaches it.
@@ -208,7 +217,9 @@ class OciStore:
                 f"expected a bundle of at most {naming.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
             )
         subject = artifact_descriptor(self.manifest())
-        made = make_referrer(subject, bundle, created=self._options.clock().strftime(_CREATED_FORMAT))
+        made = make_referrer(
+            subject, bundle, created=self._options.clock().astimezone(dt.UTC).strftime(_CREATED_FORMAT)
+        )
         with self._lock:
             if self._attacher is None:
                 self._attacher = Attacher(

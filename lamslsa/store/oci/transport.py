@@ -205,12 +205,12 @@ class Transport:
                 if call.body is not None and not isinstance(call.body, bytes):
                     raise TryAgainError("a login that had ended", 0.0)
                 logged_in = True
+            elif status in call.expected:
+                return response, url
             elif status in _REDIRECTS and call.method in ("GET", "HEAD"):
                 location = response.headers.get("Location", "")
                 drop(response)
                 url = self.follow(url, location)
-            elif status in call.expected:
-                return response, url
             else:
                 self._refuse(call, url, response)
         raise UnavailableError(
