@@ -86,11 +86,12 @@ fuzz: $(STATE)/editable $(STATE)/fuzz $(ADULT)/adult.test  ## every single-byte 
 mutation: $(STATE)/editable $(STATE)/mutation  ## do the tests notice when a line of a verifier changes?
 	$(BIN)/python tests/mutation/run.py
 
-bench: demo $(STATE)/bench  ## benchmarks on the demo's chain, a table each
+bench: demo demo-keyless $(STATE)/bench  ## benchmarks on the demos' chains, a table each
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/digest.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/verify.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/overhead.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/evidence.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/store.py
 
 docs: $(STATE)/wheel  ## regenerate the transcript and examples that the documentation quotes
 	$(BIN)/python examples/census/document.py build/demo
