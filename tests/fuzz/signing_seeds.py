@@ -164,6 +164,7 @@ def audit() -> Sequence[tuple[bytes, Any]]:
 
     parts: dict[str, Any] = {
         "at": NOW,
+        "now": NOW,
         "model_name": "m",
         "manifest": Manifest.of("model", FILES),
         "policy": b"kind: IngredientsPolicy\n",

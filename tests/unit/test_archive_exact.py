@@ -15,11 +15,14 @@ from lamslsa.archive import Archive
 from lamslsa.errors import FormatError
 from lamslsa.testing import chain
 
+AT = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
+
 
 @pytest.fixture(scope="module")
 def whole() -> Archive:
     return Archive(
-        at=dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC),
+        at=AT,
+        now=AT,
         model_name="m",
         manifest=chain.model(),
         bundles={"b.sigstore.json": b"{}", "a.intoto.jsonl": b"{}\n"},
@@ -93,7 +96,7 @@ def test_contents_as_large_as_they_may_be(whole: Archive, monkeypatch: pytest.Mo
     assert refusal(data) == "archive-size"
 
 
-_FIELDS = ("at", "model_name", "manifest", "bundles", "policy", "policy_files", "trusted_root", "collateral")
+_FIELDS = ("at", "now", "model_name", "manifest", "bundles", "policy", "policy_files", "trusted_root", "collateral")
 
 
 def test_a_manifest_as_large_as_one_may_be(whole: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
