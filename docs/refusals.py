@@ -92,7 +92,8 @@ AREAS: dict[str, Area] = {
         folder="store",
         modules=(
             *("__init__.py", "arrival.py", "contents.py", "directory.py", "folder.py", "hub.py", "referrer.py"),
-            *("staging.py", "image_layout.py", "layout_files.py"),
+            *("staging.py", "image_layout.py", "layout_blobs.py", "layout_index.py"),
+            *("layout_referrers.py", "_descriptors.py", "naming.py"),
         ),
     ),
     "registries": Area(

@@ -8,6 +8,7 @@ lamslsa.errors.FormatError: expected a folder, a bundle file or a store, got 'ht
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from lamslsa.store.hub import HubStore
 from lamslsa.store.image_layout import SCHEME as IMAGE_LAYOUT
 from lamslsa.store.image_layout import ImageLayoutStore
 from lamslsa.store.interface import ArtifactStore, Store, StoredBundle
-from lamslsa.store.naming import DEFAULT_FOLDER, SIGNATURE_SUFFIX, is_bundle_name
+from lamslsa.store.naming import DEFAULT_FOLDER, REGISTRY, SIGNATURE_SUFFIX, is_bundle_name
 
 if TYPE_CHECKING:
     from lamslsa.store.oci import Options
@@ -42,10 +43,10 @@ __all__ = [
     "open_store",
 ]
 
-_REGISTRY: Final = "oci://"
-_KNOWN: Final = (HUB, IMAGE_LAYOUT, _REGISTRY)
+_KNOWN: Final = (HUB, IMAGE_LAYOUT, REGISTRY)
+_PLAIN: Final = ("/", "./", "../")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?://|.*@sha256:)")
-_HINT: Final = "stores are PATH, hub:PATH, oci-layout:PATH[:TAG], oci://HOST/REPOSITORY[:TAG], each with [@sha256:…]"
+_HINT: Final = "oci://HOST/REPOSITORY[:TAG] for a registry, oci-layout:PATH[:TAG], hub:PATH, ./PATH for a folder"
 
 
 def is_scheme(reference: str) -> bool:
@@ -68,7 +69,7 @@ def open_store(reference: str, *, options: Options | None = None) -> Store:
     """
     if is_scheme(reference):
         return open_artifact_store(reference, options=options)
-    if not reference or _SCHEME.match(reference):
+    if not reference or _SCHEME.match(reference) or _is_address(reference):
         raise _unknown(reference)
     path = Path(reference)
     if path.is_dir():
@@ -96,7 +97,7 @@ def open_artifact_store(reference: str, *, kind: Kind = "model", options: Option
     Raises:
         FormatError: an unknown address, an empty reference, or a digest that is none.
     """
-    if reference.startswith(_REGISTRY):
+    if reference.startswith(REGISTRY):
         from lamslsa.store.oci import OciStore, Options
 
         return OciStore(reference, options or Options())
@@ -109,9 +110,14 @@ def open_artifact_store(reference: str, *, kind: Kind = "model", options: Option
         return ImageLayoutStore.named(place.removeprefix(IMAGE_LAYOUT), pinned)
     if place.startswith(HUB) and place != HUB:
         return HubStore(path=Path(place.removeprefix(HUB)), kind=kind, pinned=pinned)
-    if not place or place == HUB or _SCHEME.match(place):
+    if not place or place == HUB or _SCHEME.match(place) or _is_address(place):
         raise _unknown(reference)
     return FolderStore(path=Path(place), kind=kind, pinned=pinned)
+
+
+def _is_address(place: str) -> bool:
+    """Whether a name with a colon is none of a path: ``HOST:PORT/NAME:TAG`` would quietly become a folder."""
+    return ":" in place and not place.startswith(_PLAIN) and not os.path.lexists(place)
 
 
 def _unknown(reference: str) -> FormatError:

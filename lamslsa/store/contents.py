@@ -20,6 +20,7 @@ from lamslsa import _codec
 from lamslsa.errors import FormatError
 from lamslsa.statement import MAX_PAYLOAD_BYTES
 from lamslsa.store import naming
+from lamslsa.store.detached import detached
 from lamslsa.store.interface import StoredBundle
 
 __all__ = ["About", "about", "each"]
@@ -90,7 +91,7 @@ def _line(line: bytes) -> bytes | FormatError:
     try:
         value: Any = _codec.loads(line)
     except FormatError as err:
-        return err.with_traceback(None)
+        return detached(err)
     match value:
         case {"mediaType": str()}:
             return line

@@ -3,7 +3,8 @@
 Rules:
 - Reading is unfiltered and sorted by name; only regular files of the folder itself are read. Symbolic links are not
   followed, so a folder that came from elsewhere cannot point at files of this machine; leaving them out grants nothing.
-- Sizes and counts are capped before anything is read.
+- Sizes are known before anything is read. What exceeds the limits of `naming.Allowance` is left out, and said to be;
+  nothing is kept that no reader would see.
 - Writing is atomic: the bytes go to a part file in the same folder, are flushed to the disk, and get their final name
   by a hard link, which never replaces a file. A writer that is killed leaves at most a part file, which nobody reads.
 - Bytes that are there already are left alone; other bytes under the same name are refused, never overwritten.
@@ -12,17 +13,21 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lamslsa import _codec
 from lamslsa._files import sync_folder, write_file
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.store import naming
+from lamslsa.store.detached import detached
 from lamslsa.store.interface import StoredBundle
+from lamslsa.store.keeping import Kept, NamedBundle, digests
 
 __all__ = ["BundleFile", "DirectoryStore"]
 
@@ -41,38 +46,73 @@ class DirectoryStore:
     def bundles(self) -> Iterator[StoredBundle]:
         """Every bundle, unfiltered, sorted by file name; a file that is too large or cannot be read yields its error.
 
+        What is over the limits is left out, and an error at the end says so.
+
         Raises:
             UnavailableError: the folder cannot be listed.
-            FormatError: more files, or more bytes of them, than the limits allow.
         """
-        total = 0
+        allowance = naming.Allowance()
         for name in self._names():
             try:
                 data = _read_regular(self._file(name), limit=naming.MAX_FILE_BYTES)
             except (FormatError, UnavailableError) as err:
-                yield StoredBundle(source=str(self.path / name), data=err)
-                continue
-            if data is None:
-                continue
-            total += len(data)
-            if total > naming.MAX_TOTAL_BYTES:
-                raise FormatError(
-                    f"expected at most {naming.MAX_TOTAL_BYTES} bytes of bundles in {self.path}, got more",
-                    reason="store-size",
-                )
-            yield StoredBundle(source=str(self.path / name), data=data)
+                found = StoredBundle(source=str(self.path / name), data=detached(err))
+            else:
+                if data is None:
+                    continue
+                found = StoredBundle(source=str(self.path / name), data=data)
+            if not allowance.spend(len(found.data) if isinstance(found.data, bytes) else 0):
+                yield StoredBundle(source=str(self.path), data=allowance.left_out(str(self.path)))
+                return
+            yield found
 
     def put(self, bundle: bytes, *, name: str) -> str:
         """Keep a bundle under a name made of ``name`` and its content, and return the path.
 
         Raises:
-            FormatError: larger than a reader takes, or the name is taken by other bytes.
+            FormatError: larger than a reader takes, one more than a reader sees, or the name is taken by other bytes.
             UnavailableError: the folder cannot be written.
         """
-        if len(bundle) > naming.MAX_FILE_BYTES:
-            raise FormatError(
-                f"expected a bundle of at most {naming.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
-            )
+        naming.refuse_large(bundle)
+        if not (self.path / naming.file_name(name, bundle)).exists() and not self._room().spend(len(bundle)):
+            raise naming.Allowance.full(str(self.path))
+        return self._write(bundle, name)
+
+    def put_all(self, bundles: Iterable[NamedBundle]) -> Iterator[Kept | LamslsaError]:
+        """Keep bundles, and say of each where, or that one of the files has it already.
+
+        Raises:
+            UnavailableError: the folder cannot be listed.
+        """
+        held, room = digests(self), self._room()
+        for bundle in bundles:
+            digest = _codec.sha256_hex(bundle.data)
+            if digest in held:
+                yield Kept(place="", new=False)
+                continue
+            try:
+                naming.refuse_large(bundle.data)
+                if not room.spend(len(bundle.data)):
+                    raise room.full(str(self.path))
+                place = self._write(bundle.data, bundle.name)
+            except LamslsaError as err:
+                yield detached(err)
+            else:
+                held.add(digest)
+                yield Kept(place=place, new=True)
+
+    def _room(self) -> naming.Allowance:
+        """What is left of the limits, beside the files that are here."""
+        room = naming.Allowance()
+        for name in self._names():
+            with contextlib.suppress(OSError):
+                info = (self.path / name).lstat()
+                read = info.st_size if info.st_size <= naming.MAX_FILE_BYTES else 0
+                if stat.S_ISREG(info.st_mode) and not room.spend(read):
+                    return naming.Allowance(files=0)
+        return room
+
+    def _write(self, bundle: bytes, name: str) -> str:
         final = self.path / naming.file_name(name, bundle)
         part = self.path / f".{final.name}.{secrets.token_hex(8)}{naming.PART_SUFFIX}"
         try:
@@ -107,22 +147,15 @@ class DirectoryStore:
         return path
 
     def _names(self) -> list[str]:
-        names = []
+        """The first of the names in their order, one more than are read."""
         try:
             with os.scandir(self.path) as entries:
-                for entry in entries:
-                    if naming.is_bundle_name(entry.name):
-                        names.append(entry.name)
-                    if len(names) > naming.MAX_FILES:
-                        raise FormatError(
-                            f"expected at most {naming.MAX_FILES} bundle files in {self.path}, got more",
-                            reason="store-files",
-                        )
+                names = (entry.name for entry in entries if naming.is_bundle_name(entry.name))
+                return heapq.nsmallest(naming.MAX_FILES + 1, names)
         except FileNotFoundError:
             return []
         except OSError as err:
             raise _unreadable(self.path, err) from err
-        return sorted(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +197,14 @@ def _read_regular(path: Path, *, limit: int, follow: bool = False) -> bytes | No
     except OSError as err:
         raise _unreadable(path, err) from err
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        info = os.fstat(descriptor)
+        if not stat.S_ISREG(info.st_mode):
             return None
         try:
-            data = file.read(limit + 1)
+            data = file.read(limit + 1) if info.st_size <= limit else None
         except OSError as err:
             raise _unreadable(path, err) from err
-    if len(data) > limit:
+    if data is None or len(data) > limit:
         raise FormatError(f"expected at most {limit} bytes in {path}, got more", reason="store-size")
     return data
 

@@ -3,14 +3,14 @@
 Rules:
 - The files of the repository are the artifact, all of them: ``.gitattributes`` is a file of the model like any other
   and counts; ``.git/`` and ``.attestations/`` do not.
-- A file that Git LFS has not fetched is a pointer to the file, not the file: refused.
+- A file that Git LFS or git-annex has not fetched is a pointer to the file, not the file: refused.
 - In a snapshot files are links into ``blobs/`` of the same cache entry. Those are followed, bundles too; a link that
   leads anywhere else is refused. The manifest equals that of the folder that ``lamslsa digest --materialize`` makes.
 - A clone can be written: files that it has not yet are added, ``.git`` is left alone. Afterwards it has to hold the
   artifact and nothing else, so a clone with other files is refused. The cache is the hub's: it is only read.
 
 Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache; pointers:
-https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md, https://git-annex.branchable.com/internals/pointer_file/
 """
 
 from __future__ import annotations
@@ -18,31 +18,35 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lamslsa._files import sync_folder
 from lamslsa.artifact._walk import Found, Tree, open_file, opened, read_blocks
 from lamslsa.artifact.hashing import Meter, hash_artifact
 from lamslsa.artifact.manifest import FileEntry, Kind, Manifest
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.store import folder
-from lamslsa.store.arrival import BLOCK, folder_at
-from lamslsa.store.directory import DirectoryStore
+from lamslsa.store.arrival import BLOCK
 from lamslsa.store.interface import ArtifactStore, Report, StoredBundle
+from lamslsa.store.keeping import Kept, NamedBundle
 from lamslsa.store.naming import DEFAULT_FOLDER
-from lamslsa.store.staging import fill, staging
+from lamslsa.store.staging import clear, fill, move, refuse_git, settle, staging
 
 __all__ = ["SCHEME", "HubStore"]
 
 SCHEME: Final = "hub:"
 _ENTRY: Final = re.compile(r"(?:models|datasets)--.+")
-_POINTER: Final = b"version https://git-lfs.github.com/spec/v1\n"
-_MAX_POINTER_BYTES: Final = 1024
+# As git-lfs reads them: the names that it had before, and whatever ends the line.
+_LFS: Final = re.compile(
+    rb"\s*version (?:https://(?:git-lfs|hawser)\.github\.com/spec/v\d|http://git-media\.io/v/\d)\s"
+)
+_ANNEX: Final = b"/annex/objects/"
+_HEAD_BYTES: Final = 64
+_MAX_LFS_BYTES: Final = 1024
+_MAX_ANNEX_BYTES: Final = 32 * 1024
 _THREADS: Final = 4
 
 
@@ -93,15 +97,23 @@ class HubStore:
         inside = (str(root),) if blobs is None else (str(root), str(blobs))
         return folder.read_blocks(root, os.path.join(root, file.path), file.path, offset, inside=inside)  # noqa: PTH118
 
+    def expect(self) -> None:
+        """Refuse what cannot be written, whatever the artifact.
+
+        Raises:
+            FormatError: no clone, or a snapshot of the cache.
+        """
+        self._clone()
+
     def bundles(self) -> Iterator[StoredBundle]:
         """Every bundle in ``.attestations/``, as `DirectoryStore` has it.
 
         Raises:
             UnavailableError: the folder cannot be listed.
-            FormatError: no clone or snapshot, or more than the limits allow.
+            FormatError: no clone or snapshot, or ``.attestations`` is a link.
         """
         root, blobs = self._place()
-        return DirectoryStore(root / DEFAULT_FOLDER, links_into=blobs).bundles()
+        return folder.beside(root / DEFAULT_FOLDER, links_into=blobs).bundles()
 
     def put(self, bundle: bytes, *, name: str) -> str:
         """Keep a bundle in ``.attestations/`` of a clone and return its path.
@@ -110,7 +122,16 @@ class HubStore:
             FormatError: a snapshot of the cache, or ``.attestations`` is a link.
             UnavailableError: the folder cannot be written.
         """
-        return folder.put_beside(self._clone() / DEFAULT_FOLDER, bundle, name=name)
+        return folder.beside(self._clone() / DEFAULT_FOLDER).put(bundle, name=name)
+
+    def put_all(self, bundles: Iterable[NamedBundle]) -> Iterator[Kept | LamslsaError]:
+        """Keep bundles in ``.attestations/`` of a clone, as `DirectoryStore` does.
+
+        Raises:
+            FormatError: a snapshot of the cache, or ``.attestations`` is a link.
+            UnavailableError: the folder cannot be listed.
+        """
+        return folder.beside(self._clone() / DEFAULT_FOLDER).put_all(bundles)
 
     def receive(self, manifest: Manifest, source: ArtifactStore, report: Report | None = None) -> str:
         """Add the files of an artifact to a clone; resumes what was interrupted.
@@ -120,17 +141,12 @@ class HubStore:
             UnavailableError: the source cannot be reached, or the clone not be written.
         """
         folder.refuse_pinned(manifest, self.pinned, self.reference)
+        refuse_git(manifest.files)
         root = self._clone()
-        missing = _missing(root, manifest)
-        partial = root.with_name(root.name + folder.PARTIAL_SUFFIX)
+        missing = _missing(root, manifest, report)
         try:
-            if missing:
-                with staging(partial) as fd:
-                    fill(fd, partial, missing, source, report)
-                    for file in missing:
-                        _move(file, fd, root)
-                    shutil.rmtree(partial)
-                sync_folder(root)
+            if missing or os.path.lexists(_partial(root)):
+                _complete(root, manifest, missing, source, report)
         except OSError as err:
             raise UnavailableError(
                 f"expected to write {root}, got {err.strerror}",
@@ -167,18 +183,25 @@ class HubStore:
 
 def _refuse_pointers(tree: Tree) -> None:
     for file in tree.files:
-        if len(_POINTER) <= file.size <= _MAX_POINTER_BYTES:
-            fd = open_file(tree, file)
-            try:
-                head = os.read(fd, len(_POINTER))
-            finally:
-                os.close(fd)
-            if head == _POINTER:
-                raise FormatError(
-                    f"expected the file {file.path!a}, got a Git LFS pointer to it",
-                    reason="hub-lfs-pointer",
-                    hint="git lfs pull",
-                )
+        if not 0 < file.size <= _MAX_ANNEX_BYTES:
+            continue
+        fd = open_file(tree, file)
+        try:
+            head = os.read(fd, _HEAD_BYTES)
+        finally:
+            os.close(fd)
+        if file.size <= _MAX_LFS_BYTES and _LFS.match(head):
+            raise FormatError(
+                f"expected the file {file.path!a}, got a Git LFS pointer to it",
+                reason="hub-lfs-pointer",
+                hint="git lfs pull",
+            )
+        if head.startswith(_ANNEX):
+            raise FormatError(
+                f"expected the file {file.path!a}, got a git-annex pointer to it",
+                reason="hub-annex-pointer",
+                hint="git annex get",
+            )
 
 
 def _snapshot_manifest(root: Path, blobs: Path, kind: Kind, report: Report | None) -> Manifest:
@@ -213,11 +236,33 @@ def _hash(tree: Tree, file: Found, meter: Meter) -> FileEntry:
     return FileEntry(path=file.path, sha256=digest.hexdigest(), size=file.size)
 
 
-def _missing(root: Path, manifest: Manifest) -> list[FileEntry]:
+def _complete(
+    root: Path, manifest: Manifest, missing: Sequence[FileEntry], source: ArtifactStore, report: Report | None
+) -> None:
+    """Have what is missing arrive beside the clone, and move it in when all of it is complete."""
+    partial = _partial(root)
+    with staging(partial) as staged:
+        clone = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            settle(manifest.files, staged, clone)
+            fill(staged, partial, missing, source, report)
+            for file in missing:
+                move(file, staged, clone)
+            clear(partial, staged, manifest.files)
+            os.fsync(clone)
+        finally:
+            os.close(clone)
+
+
+def _partial(root: Path) -> Path:
+    return root.with_name(root.name + folder.PARTIAL_SUFFIX)
+
+
+def _missing(root: Path, manifest: Manifest, report: Report | None) -> list[FileEntry]:
     """What a clone has yet to get; refuses one that holds anything else."""
     expected = {file.path: file for file in manifest.files}
     try:
-        held = hash_artifact(root, manifest.kind).files
+        held = hash_artifact(root, manifest.kind, progress=report).files
     except FormatError as err:
         if err.reason != "artifact-empty":
             raise
@@ -230,16 +275,3 @@ def _missing(root: Path, manifest: Manifest) -> list[FileEntry]:
                 hint="every file counts, .gitattributes too: remove it from the clone, or measure a model that has it",
             )
     return list(expected.values())
-
-
-def _move(file: FileEntry, staged: int, root: Path) -> None:
-    """Give a file that arrived its final name, which nothing may have yet."""
-    above, _, name = file.path.rpartition("/")
-    clone = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with folder_at(staged, above) as here, folder_at(clone, above) as there:
-            os.link(name, name, src_dir_fd=here, dst_dir_fd=there, follow_symlinks=False)
-            os.unlink(name, dir_fd=here)
-            os.fsync(there)
-    finally:
-        os.close(clone)

@@ -5,7 +5,9 @@ Rules:
   the artifact as ``subject``, content and predicate type in annotations.
 - What a listing or annotation says of a referrer counts for nothing; the manifest itself says what its subject is and
   which layer is a bundle. A manifest without such a layer is another kind of referrer and no business of ours.
-- In an index each entry stands alone: a bad one is a result of its own and never hides another one.
+- In an index each entry stands alone: a bad one is a result of its own and never hides another one. Of more than 100
+  bad ones the rest is one result.
+- A predicate type of more than 1,024 characters is left out of the annotations: they are copied into every index.
 - Digests are SHA-256.
 
 Specs: https://github.com/opencontainers/image-spec/blob/main/manifest.md (subject, empty descriptor), image-index.md,
@@ -25,6 +27,7 @@ from lamslsa import _codec
 from lamslsa.artifact.manifest import MAX_MANIFEST_BYTES, Manifest
 from lamslsa.errors import FormatError
 from lamslsa.store.contents import about
+from lamslsa.store.detached import detached
 
 __all__ = [
     "ARTIFACT_TYPE",
@@ -57,6 +60,8 @@ BUNDLE_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 EMPTY_CONFIG: Final = b"{}"
 MAX_INDEX_BYTES: Final = 4 * 1024 * 1024
 
+_MAX_BAD_ENTRIES: Final = 100
+_MAX_ANNOTATION: Final = 1024
 _CONTENT: Final = "dev.sigstore.bundle.content"
 _PREDICATE_TYPE: Final = "dev.sigstore.bundle.predicateType"
 _CREATED: Final = "org.opencontainers.image.created"
@@ -155,9 +160,11 @@ def make_referrer(subject: Descriptor, bundle: bytes, *, created: str) -> MadeRe
     Raises:
         FormatError: the bytes hold no in-toto statement in a Sigstore bundle.
     """
+    predicate_type = about(bundle).predicate_type
     config = Descriptor.of(EMPTY_CONFIG, EMPTY_TYPE)
     layer = Descriptor.of(bundle, BUNDLE_TYPE)
-    annotations = {_CONTENT: "dsse-envelope", _PREDICATE_TYPE: about(bundle).predicate_type, _CREATED: created}
+    shown = {_PREDICATE_TYPE: predicate_type} if len(predicate_type) <= _MAX_ANNOTATION else {}
+    annotations = {_CONTENT: "dsse-envelope", **shown, _CREATED: created}
     manifest = _codec.dumps(
         {
             "schemaVersion": 2,
@@ -221,15 +228,30 @@ def parse_index(data: bytes) -> tuple[Descriptor | FormatError, ...]:
 
 
 def parse_entries(values: Sequence[Any]) -> tuple[Descriptor | FormatError, ...]:
-    """The entries of an index that is parsed already; a bad entry yields its error."""
-    return tuple(_entry(item) for item in values)
+    """The entries of an index that is parsed already; a bad entry yields its error, as far as they are not too many."""
+    entries: list[Descriptor | FormatError] = []
+    bad = 0
+    for value in values:
+        entry = _entry(value) if isinstance(value, dict) or bad < _MAX_BAD_ENTRIES else None
+        if not isinstance(entry, Descriptor):
+            bad += 1
+        if entry is not None and (isinstance(entry, Descriptor) or bad <= _MAX_BAD_ENTRIES):
+            entries.append(entry)
+    if bad > _MAX_BAD_ENTRIES:
+        entries.append(
+            FormatError(
+                f"expected descriptors in the index, got {bad - _MAX_BAD_ENTRIES} more that are none",
+                reason="index-bad-entries",
+            )
+        )
+    return tuple(entries)
 
 
 def _entry(value: Any) -> Descriptor | FormatError:
     try:
         return parse_descriptor(value, what="an entry of the index")
     except FormatError as err:
-        return err.with_traceback(None)
+        return detached(err)
 
 
 def parse_descriptor(value: Any, *, what: str) -> Descriptor:

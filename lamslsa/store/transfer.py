@@ -3,24 +3,41 @@
 Rules:
 - The artifact first, since bundles are kept beside one; then every bundle, unfiltered: a store never decides.
 - Of a file with several bundles each becomes one of its own.
-- A bundle that cannot be read, or that the target does not take, is told and never hides the others.
+- A bundle that cannot be read, that holds no statement, or that the target does not take, is told and never hides the
+  others.
+- A target that can say so is asked before anything is hashed whether it would take an artifact at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
-from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.errors import LamslsaError
 from lamslsa.store.arrival import each_file, read_through
 from lamslsa.store.contents import about, each
+from lamslsa.store.detached import detached
 from lamslsa.store.interface import ArtifactStore, Report, Store, StoredBundle
+from lamslsa.store.keeping import NamedBundle, put_all
 
-__all__ = ["Attached", "Copied", "FailedBundle", "attach", "compare", "copy"]
+__all__ = ["Attached", "Copied", "Expects", "FailedBundle", "attach", "compare", "copy"]
 
-_UNNAMED = "attestation"
+
+@runtime_checkable
+class Expects(Protocol):
+    """A store that knows before an artifact comes whether it would take one."""
+
+    def expect(self) -> None:
+        """Refuse what `receive` would refuse whatever the artifact.
+
+        Raises:
+            FormatError: no place for an artifact.
+            UnavailableError: it cannot be reached, or refuses.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +82,7 @@ def copy(
     attestations: bool = True,
     report: Report | None = None,
     hashing: Report | None = None,
+    attaching: Callable[[int], None] | None = None,
 ) -> Copied:
     """Copy an artifact, and the bundles beside it.
 
@@ -74,14 +92,17 @@ def copy(
         attestations: copy the bundles too.
         report: told how far the files are.
         hashing: told how far the manifest of the source is, where that is computed from its files.
+        attaching: told how many bundles are done.
 
     Raises:
         FormatError: there is no artifact, its bytes are others than its manifest says, or the target is taken.
         UnavailableError: one of the stores cannot be reached.
     """
+    if isinstance(target, Expects):
+        target.expect()
     manifest = source.manifest(hashing)
     reference = target.receive(manifest, source, report)
-    bundles = attach(source.bundles(), target) if attestations else Attached()
+    bundles = attach(source.bundles(), target, attaching) if attestations else Attached()
     return Copied(reference=reference, manifest=manifest, bundles=bundles)
 
 
@@ -95,37 +116,47 @@ def compare(source: ArtifactStore, manifest: Manifest, report: Report | None = N
     each_file(manifest.files, lambda file, counted: read_through(file, source, counted), report)
 
 
-def attach(bundles: Iterable[StoredBundle], target: Store) -> Attached:
+def attach(bundles: Iterable[StoredBundle], target: Store, attaching: Callable[[int], None] | None = None) -> Attached:
     """Keep bundles in a store.
 
+    Args:
+        bundles: to keep.
+        target: where.
+        attaching: told how many bundles are done.
+
     Raises:
-        FormatError: a listing is over the limits, or there is no artifact to keep bundles beside.
+        FormatError: there is no artifact to keep bundles beside.
         UnavailableError: a store cannot be listed.
     """
-    listed = (item.data for found in target.bundles() for item in each(found))
-    held = {_codec.sha256_hex(data) for data in listed if isinstance(data, bytes)}
     copied: list[str] = []
     present: list[str] = []
     failed: list[FailedBundle] = []
-    for bundle in (item for found in bundles for item in each(found)):
-        if isinstance(bundle.data, LamslsaError):
-            failed.append(FailedBundle(source=bundle.source, error=bundle.data))
-            continue
-        digest = _codec.sha256_hex(bundle.data)
-        if digest in held:
-            present.append(bundle.source)
-            continue
-        try:
-            copied.append(target.put(bundle.data, name=_name(bundle.data)))
-        except LamslsaError as err:
-            failed.append(FailedBundle(source=bundle.source, error=err.with_traceback(None)))
+    waiting: deque[str] = deque()
+
+    def named() -> Iterator[NamedBundle]:
+        for item in (item for found in bundles for item in each(found)):
+            try:
+                bundle = _named(item)
+            except LamslsaError as err:
+                failed.append(FailedBundle(source=item.source, error=detached(err)))
+                continue
+            waiting.append(item.source)
+            yield bundle
+
+    for outcome in put_all(target, named()):
+        source = waiting.popleft()
+        if isinstance(outcome, LamslsaError):
+            failed.append(FailedBundle(source=source, error=outcome))
+        elif outcome.new:
+            copied.append(outcome.place)
         else:
-            held.add(digest)
+            present.append(source)
+        if attaching is not None:
+            attaching(len(copied) + len(present) + len(failed))
     return Attached(copied=tuple(copied), present=tuple(present), failed=tuple(failed))
 
 
-def _name(bundle: bytes) -> str:
-    try:
-        return about(bundle).name
-    except FormatError:
-        return _UNNAMED
+def _named(found: StoredBundle) -> NamedBundle:
+    if isinstance(found.data, LamslsaError):
+        raise found.data
+    return NamedBundle(data=found.data, name=about(found.data).name)

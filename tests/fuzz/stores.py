@@ -120,14 +120,15 @@ def _layout(data: bytes) -> object:
 def _made_layout() -> tuple[Path, bytes, bytes]:
     """A layout, the one bundle in it, and its index as it was."""
     from lamslsa.store.image_layout import ImageLayoutStore
-    from lamslsa.store.layout_files import LayoutFiles
+    from lamslsa.store.layout_blobs import LayoutBlobs
+    from lamslsa.store.layout_index import LayoutIndex
     from lamslsa.store.referrer import MANIFEST_TYPE, Descriptor
 
     folder = Path(tempfile.mkdtemp(prefix="lamslsa-fuzz-"))
-    files, model = LayoutFiles(folder), Manifest.of("model", FILES).canonical
-    files.create()
-    files.write(model)
-    with files.changing() as index:
+    layout, model = LayoutIndex(folder), Manifest.of("model", FILES).canonical
+    layout.create()
+    LayoutBlobs(folder).write(model)
+    with layout.changing() as index:
         index["manifests"].append(Descriptor.of(model, MANIFEST_TYPE).wire())
     bundle = signing_seeds.envelopes()[0]
     ImageLayoutStore(path=folder, clock=lambda: NOW).put(bundle, name="bundle")

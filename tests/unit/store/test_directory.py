@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS
-from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign import dsse
 from lamslsa.store import BundleFile, DirectoryStore, naming, open_store
+from lamslsa.store.keeping import Kept, NamedBundle
 
 
 def names(folder: Path) -> list[str]:
@@ -116,7 +118,7 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     assert caught.value.reason == "store-read"
     with pytest.raises(UnavailableError) as caught:
         store.put(b"{}", name="a")
-    assert caught.value.reason == "store-write"
+    assert caught.value.reason == "store-read"
 
 
 def test_a_file_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,23 +138,62 @@ def test_a_file_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert names(tmp_path) == ["a.sigstore.json"]
 
 
+def reasons(store: DirectoryStore) -> list[str]:
+    return [found.data.reason if isinstance(found.data, LamslsaError) else "read" for found in store.bundles()]
+
+
 def test_the_sum_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "MAX_TOTAL_BYTES", 4)
     for name in ("a", "b"):
         (tmp_path / f"{name}.sigstore.json").write_bytes(b"123")
+    store = DirectoryStore(tmp_path)
+    assert reasons(store) == ["read", "store-left-out"]
     with pytest.raises(FormatError) as caught:
-        contents(DirectoryStore(tmp_path))
-    assert caught.value.reason == "store-size"
+        store.put(b"", name="c")
+    assert caught.value.reason == "store-full"
+    (tmp_path / "b.sigstore.json").unlink()
+    store.put(b"4", name="c")
+    assert reasons(store) == ["read", "read"], "what put takes a listing has"
 
 
 def test_the_count_is_capped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(naming, "MAX_FILES", 2)
-    for name in ("a", "b", "c"):
+    for name in ("c", "b", "a"):
         (tmp_path / f"{name}.txt").write_bytes(b"")
-        (tmp_path / f"{name}.sigstore.json").write_bytes(b"")
+        (tmp_path / f"{name}.sigstore.json").write_bytes(name.encode())
+    store = DirectoryStore(tmp_path)
+    assert contents(store) == [("a.sigstore.json", b"a"), ("b.sigstore.json", b"b")]
+    assert reasons(store) == ["read", "read", "store-left-out"]
+    (tmp_path / "c.sigstore.json").unlink()
+    assert reasons(store) == ["read", "read"]
     with pytest.raises(FormatError) as caught:
-        contents(DirectoryStore(tmp_path))
-    assert caught.value.reason == "store-files"
+        store.put(b"one more", name="d")
+    assert caught.value.reason == "store-full"
+    (tmp_path / "b.sigstore.json").unlink()
+    made = store.put(b"second", name="d")
+    assert store.put(b"second", name="d") == made, "what is there already needs no room"
+    many = [NamedBundle(data=data, name="d") for data in (b"a", b"second", b"third")]
+    outcomes = list(store.put_all(many))
+    assert outcomes[:2] == [Kept(place="", new=False)] * 2
+    assert isinstance(outcomes[2], FormatError)
+    assert outcomes[2].reason == "store-full"
+
+
+def test_refused_files_are_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "MAX_FILE_BYTES", 4_000_000)
+    for number in range(20):
+        with (tmp_path / f"{number}.sigstore.json").open("wb") as file:
+            file.truncate(4_000_001)
+    tracemalloc.start()
+    try:
+        found = list(DirectoryStore(tmp_path).bundles())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2_000_000, "a size that is too large is known before anything is read"
+    for item in found:
+        assert isinstance(item.data, FormatError)
+        assert (item.data.__traceback__, item.data.__cause__, item.data.__context__) == (None, None, None)
 
 
 def test_concurrent_writers(tmp_path: Path) -> None:

@@ -17,11 +17,15 @@ import pytest
 from lamslsa._codec import sha256_hex
 from lamslsa.artifact import FileEntry, Manifest, hash_artifact
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.store import FolderStore, ImageLayoutStore, naming
+from lamslsa.store import FolderStore, ImageLayoutStore, StoredBundle, naming
 from lamslsa.store.interface import ArtifactStore
-from lamslsa.store.referrer import INDEX_TYPE, MAX_INDEX_BYTES, Descriptor, fallback_tag, make_referrer
+from lamslsa.store.layout_blobs import LayoutBlobs
+from lamslsa.store.layout_index import MAX_BYTES, LayoutIndex
+from lamslsa.store.referrer import INDEX_TYPE, MANIFEST_TYPE, Descriptor, fallback_tag, make_referrer
+from lamslsa.store.transfer import attach
 
 CLOCK = dt.datetime(2026, 11, 22, 1, 2, 3, tzinfo=dt.UTC)
+SUBJECT = Descriptor(media_type=MANIFEST_TYPE, sha256="0" * 64, size=1000)
 TAG = "org.opencontainers.image.ref.name"
 
 
@@ -238,7 +242,7 @@ def test_referrers_under_the_fallback_tag(layout: Path, manifest: Manifest, bund
     store = ImageLayoutStore(path=layout, tag="v1")
     assert reasons(store) == ["read", "referrer-subject", "descriptor-shape"]
     blob(layout, sha256_hex(data)).write_bytes(b"{}")
-    assert reasons(store) == ["layout-blob-digest"]
+    assert reasons(store) == ["layout-blob-size"]
 
 
 def test_what_is_damaged_hides_no_other(layout: Path, bundle: Any) -> None:
@@ -247,9 +251,9 @@ def test_what_is_damaged_hides_no_other(layout: Path, bundle: Any) -> None:
         store.put(bundle(number), name="")
     referrers = [entry["digest"].removeprefix("sha256:") for entry in index(layout)["manifests"][1:]]
     blob(layout, referrers[0]).unlink()
-    blob(layout, referrers[1]).write_bytes(b"{}")
+    blob(layout, referrers[1]).write_bytes(b"x" * blob(layout, referrers[1]).stat().st_size)
     blob(layout, sha256_hex(bundle(2))).unlink()
-    blob(layout, sha256_hex(bundle(3))).write_bytes(b"{}")
+    blob(layout, sha256_hex(bundle(3))).write_bytes(b"x" * len(bundle(3)))
     add(layout, b"not JSON", "application/vnd.oci.image.manifest.v1+json")
     fresh = ImageLayoutStore(path=layout, tag="v1")
     assert reasons(fresh) == [
@@ -268,7 +272,7 @@ def test_a_layer_of_another_size(layout: Path, manifest: Manifest, bundle: Any) 
     value["layers"][0]["size"] += 1
     blob(layout, sha256_hex(bundle())).write_bytes(bundle())
     add(layout, json.dumps(value).encode(), subject.media_type)
-    assert reasons(ImageLayoutStore(path=layout, tag="v1")) == ["referrer-bundle-size"]
+    assert reasons(ImageLayoutStore(path=layout, tag="v1")) == ["layout-blob-size"]
 
 
 def test_other_referrers_are_no_bundles(layout: Path, manifest: Manifest) -> None:
@@ -284,10 +288,10 @@ def test_limits(layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> N
         store.put(bundle(number), name="")
     with monkeypatch.context() as patch:
         patch.setattr(naming, "MAX_FILES", 2)
-        assert refused(store) == "store-files"
-    with monkeypatch.context() as patch:
-        patch.setattr(naming, "MAX_TOTAL_BYTES", 2 * len(bundle()))
-        assert refused(store) == "store-size"
+        assert reasons(store) == ["read", "read", "store-left-out"]
+        with pytest.raises(FormatError) as caught:
+            store.put(bundle(7), name="")
+        assert caught.value.reason == "store-full"
     with monkeypatch.context() as patch:
         patch.setattr(naming, "MAX_FILE_BYTES", len(bundle()) - 1)
         assert reasons(store) == ["layout-size"] * 3
@@ -295,11 +299,201 @@ def test_limits(layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> N
             store.put(bundle(7), name="")
         assert caught.value.reason == "store-size"
     with monkeypatch.context() as patch:
-        patch.setattr("lamslsa.store.layout_files.MAX_INDEX_BYTES", (layout / "index.json").stat().st_size + 10)
+        patch.setattr("lamslsa.store.layout_index.MAX_BYTES", (layout / "index.json").stat().st_size + 10)
         with pytest.raises(FormatError) as caught:
             store.put(bundle(8), name="")
         assert caught.value.reason == "layout-index-full"
     assert len(list(store.bundles())) == 3
+
+
+def test_the_sum_is_limited(layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = [bundle(number, name="m" * 10_000) for number in range(4)]
+    store = ImageLayoutStore(path=layout, tag="v1")
+    for each in large[:3]:
+        store.put(each, name="")
+    monkeypatch.setattr(naming, "MAX_TOTAL_BYTES", 2 * len(large[0]))
+    assert reasons(store) == ["read", "read", "store-left-out"]
+    with pytest.raises(FormatError) as caught:
+        store.put(large[3], name="")
+    assert caught.value.reason == "store-full"
+    blob(layout, sha256_hex(large[0])).write_bytes(b"x" * len(large[0]))
+    assert reasons(store) == ["layout-blob-digest", "read", "store-left-out"], "what is read in vain counts"
+
+
+def test_manifests_are_read_within_limits_too(
+    layout: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        add(layout, bytes([number]) * 100_000, "application/vnd.oci.image.manifest.v1+json")
+    monkeypatch.setattr(naming, "MAX_TOTAL_BYTES", 500_000)
+    store = ImageLayoutStore(path=layout, pinned=manifest.sha256)
+    found = list(store.bundles())
+    assert len(found) == 6, "five that are none, and that the others were left out"
+    assert isinstance(found[-1].data, FormatError)
+    assert found[-1].data.reason == "store-left-out"
+    for item in found:
+        assert isinstance(item.data, FormatError)
+        assert (item.data.__traceback__, item.data.__cause__, item.data.__context__) == (None, None, None)
+    assert refused(ImageLayoutStore(path=layout)) == "store-left-out"
+
+
+def test_a_digest_is_opened_once_whatever_becomes_of_it(
+    layout: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(layout, b"not JSON", "application/vnd.oci.image.manifest.v1+json")
+    value = index(layout)
+    value["manifests"] += [value["manifests"][-1]] * 50
+    (layout / "index.json").write_text(json.dumps(value))
+    read: list[str] = []
+    blob_of = LayoutBlobs.blob
+
+    def counted(self: LayoutBlobs, sha256: str, *, limit: int) -> bytes:
+        read.append(sha256)
+        return blob_of(self, sha256, limit=limit)
+
+    monkeypatch.setattr(LayoutBlobs, "blob", counted)
+    assert ImageLayoutStore(path=layout).manifest() == manifest
+    assert read.count(sha256_hex(b"not JSON")) == 1
+
+
+def test_bad_entries_without_number_are_few_errors(layout: Path) -> None:
+    value = index(layout)
+    value["manifests"] += [1] * 1000 + [{}] * 1000
+    (layout / "index.json").write_text(json.dumps(value))
+    found = reasons(ImageLayoutStore(path=layout, tag="v1"))
+    assert found == ["descriptor-shape"] * 100 + ["index-bad-entries"]
+
+
+def test_a_long_predicate_type_does_not_fill_the_index(layout: Path, bundle: Any) -> None:
+    store = ImageLayoutStore(path=layout, tag="v1")
+    for number, length in enumerate((1024, 1025, 1_000_000)):
+        made = bundle(number, predicate_type="https://x.example/".ljust(length, "y"))
+        store.put(made, name="")
+    shown = ["dev.sigstore.bundle.predicateType" in entry["annotations"] for entry in index(layout)["manifests"][1:]]
+    assert shown == [True, False, False]
+    assert len(list(store.bundles())) == 3
+
+
+def test_many_bundles_write_the_index_a_few_times(layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed: list[int] = []
+    changing = LayoutIndex.changing
+
+    def counted(self: LayoutIndex) -> Any:
+        changed.append(1)
+        return changing(self)
+
+    monkeypatch.setattr(LayoutIndex, "changing", counted)
+    store = ImageLayoutStore(path=layout, tag="v1")
+    bundles = [StoredBundle(source=str(number), data=bundle(number % 300)) for number in range(301)]
+    done = attach(bundles, store)
+    assert (len(done.copied), done.present, done.failed) == (300, ("300",), ())
+    assert len(changed) == 2
+    assert len(list(store.bundles())) == 300
+
+
+def test_a_full_index_takes_what_fits(layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = len(json.dumps(make_referrer(SUBJECT, bundle(), created="2026-11-22T01:02:03Z").descriptor.wire()))
+    monkeypatch.setattr(
+        "lamslsa.store.layout_index.MAX_BYTES", (layout / "index.json").stat().st_size + 5 * entry + entry // 2
+    )
+    bundles = [StoredBundle(source=str(number), data=bundle(number)) for number in range(9)]
+    done = attach(bundles, ImageLayoutStore(path=layout, tag="v1"))
+    assert len(done.copied) == 5
+    assert {failed.error.reason for failed in done.failed} == {"layout-index-full"}
+
+
+def test_a_lock_that_somebody_keeps_is_not_waited_for_without_end(
+    layout: Path, bundle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lamslsa.store._descriptors.LOCK_PATIENCE_S", 0.01)
+    lock = os.open(layout / ".index.lock", os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with pytest.raises(UnavailableError) as caught:
+            ImageLayoutStore(path=layout, tag="v1").put(bundle(), name="")
+        assert caught.value.reason == "store-busy"
+    finally:
+        os.close(lock)
+    ImageLayoutStore(path=layout, tag="v1").put(bundle(), name="")
+
+
+def test_a_part_of_another_user_is_refused(
+    model: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ImageLayoutStore(path=tmp_path / "layout")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(FormatError) as caught:
+        store.receive(manifest, FolderStore(path=model))
+    assert caught.value.reason == "store-other-owner"
+
+
+def test_a_layout_that_another_process_is_making(model: Path, manifest: Manifest, tmp_path: Path) -> None:
+    path = tmp_path / "layout"
+    path.mkdir()
+    (path / ".index.lock").write_bytes(b"")
+    (path / ".oci-layout.0123.partial").write_bytes(b"{")
+    ImageLayoutStore(path=path).receive(manifest, FolderStore(path=model))
+    assert ImageLayoutStore(path=path).manifest() == manifest
+
+
+def test_a_lock_does_not_make_a_folder_a_layout(model: Path, manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / ".index.lock").write_bytes(b"")
+    with pytest.raises(FormatError) as caught:
+        ImageLayoutStore(path=tmp_path).receive(manifest, FolderStore(path=model))
+    assert caught.value.reason == "layout-missing"
+
+
+def test_a_file_is_no_layout(model: Path, manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    store = ImageLayoutStore(path=tmp_path / "file")
+    assert refused(store) == "layout-not-folder"
+    for attempt in (store.expect, lambda: store.receive(manifest, FolderStore(path=model))):
+        with pytest.raises(FormatError) as caught:
+            attempt()
+        assert caught.value.reason == "layout-not-folder"
+
+
+def test_a_tag_that_is_taken_meanwhile(model: Path, manifest: Manifest, tmp_path: Path) -> None:
+    path = tmp_path / "layout"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").write_bytes(b"x")
+    other = FolderStore(path=tmp_path / "other")
+
+    class Meanwhile(FolderStore):
+        __slots__ = ()
+
+        def read(self, file: FileEntry, *, offset: int = 0) -> Any:
+            if file == manifest.files[0]:
+                ImageLayoutStore(path=path, tag="v1").receive(other.manifest(), other)
+            return super().read(file, offset=offset)
+
+    with pytest.raises(FormatError) as caught:
+        ImageLayoutStore(path=path, tag="v1").receive(manifest, Meanwhile(path=model))
+    assert caught.value.reason == "layout-tag-taken"
+    assert ImageLayoutStore(path=path, tag="v1").manifest() == other.manifest()
+
+
+def test_a_part_that_another_process_has_completed_meanwhile(
+    model: Path, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ImageLayoutStore(path=tmp_path / "layout")
+    monkeypatch.setattr(
+        "lamslsa.store.layout_blobs._lock",
+        lambda _part, file: (tmp_path / "layout" / "ingest" / file.sha256).unlink(),
+    )
+    with pytest.raises(UnavailableError) as caught:
+        store.receive(manifest, FolderStore(path=model))
+    assert caught.value.reason == "store-busy"
+
+
+def test_a_small_blob_is_not_written_over(layout: Path, bundle: Any) -> None:
+    path = blob(layout, sha256_hex(bundle()))
+    path.write_bytes(b"x" * len(bundle()))
+    with pytest.raises(FormatError) as caught:
+        ImageLayoutStore(path=layout, tag="v1").put(bundle(), name="")
+    assert caught.value.reason == "layout-blob-digest"
+    assert path.read_bytes() == b"x" * len(bundle())
+    assert len(index(layout)["manifests"]) == 1
 
 
 def test_nothing_but_statements_is_attached(layout: Path) -> None:
@@ -312,7 +506,7 @@ def test_nothing_but_statements_is_attached(layout: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("index.json", b" " * 10_000_000, "layout-size"),
+        ("index.json", b" " * (MAX_BYTES + 1), "layout-size"),
         ("index.json", b'{"manifests":' + b"[" * 1000 + b"]" * 1000 + b"}", "json-depth"),
         ("index.json", b'{"manifests":{}}', "layout-index"),
         ("index.json", b"[]", "layout-index"),
@@ -328,7 +522,6 @@ def test_hostile_files(layout: Path, name: str, data: bytes | None, reason: str)
     if data is not None:
         (layout / name).write_bytes(data)
     assert refused(ImageLayoutStore(path=layout)) == reason
-    assert MAX_INDEX_BYTES < 10_000_000
 
 
 @pytest.mark.parametrize("name", ["blobs", "blobs/sha256"])

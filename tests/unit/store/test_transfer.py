@@ -62,9 +62,18 @@ def test_bundles_may_stay_behind(references: dict[str, str], model: Path, bundle
 
 def test_names_say_what_a_bundle_is_about(tmp_path: Path, bundle: Any) -> None:
     store = DirectoryStore(tmp_path)
-    attach([StoredBundle(source="a", data=bundle(name="Census")), StoredBundle(source="b", data=b"{}")], store)
-    names = sorted(path.name.rpartition("-")[0] for path in tmp_path.iterdir())
-    assert names == ["attestation", "evaluation-v1-of-census"]
+    attach([StoredBundle(source="a", data=bundle(name="Census"))], store)
+    assert [path.name.rpartition("-")[0] for path in tmp_path.iterdir()] == ["evaluation-v1-of-census"]
+
+
+@pytest.mark.parametrize("name", ["folder", "hub", "layout"])
+def test_what_holds_no_statement_is_refused_everywhere(references: dict[str, str], model: Path, name: str) -> None:
+    target = open_artifact_store(references[name])
+    copy(FolderStore(path=model), target)
+    done = attach([StoredBundle(source="a", data=b"{}")], target)
+    assert [failed.error.reason for failed in done.failed] == ["store-no-statement"]
+    assert done.failed[0].error.__traceback__ is None
+    assert list(target.bundles()) == []
 
 
 def test_lines_become_bundles_and_failures_are_told(model: Path, tmp_path: Path, bundle: Any) -> None:
