@@ -30,7 +30,7 @@ from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootModel
 from lamslsa.errors import VerificationError
 from lamslsa.sign.keyless._boundary import refusing, told
 
-__all__ = ["RootParts", "covers"]
+__all__ = ["RootParts", "covers", "no_timestamp"]
 
 
 class _LogKeyring(Keyring):
@@ -105,12 +105,12 @@ class RootParts(TrustedRoot):
             ValueError: the response has no timestamp.
         """
         if len(response.signed_data.signer_infos) != 1:
-            raise _no_timestamp(ValueError("another number of signers than one"))
+            raise no_timestamp(ValueError("another number of signers than one"))
         at: dt.datetime = response.tst_info.gen_time
-        refused = _no_timestamp(ValueError("no authority in the trusted root"))
+        refused = no_timestamp(ValueError("no authority in the trusted root"))
         for authority in self.get_timestamp_authorities():
             try:
-                with refusing(_no_timestamp):
+                with refusing(no_timestamp):
                     _verify_stamp(authority, response, signature, at)
             except VerificationError as err:
                 refused = err
@@ -142,7 +142,8 @@ def _verify_stamp(
         raise ValueError("a time outside the period that the trusted root gives")
 
 
-def _no_timestamp(err: BaseException) -> VerificationError:
+def no_timestamp(err: BaseException) -> VerificationError:
+    """That a timestamp counts for nothing, and why."""
     return VerificationError(
         f"expected a timestamp over the signature by an authority of the trusted root, got {told(err)}",
         reason="witness-timestamp",

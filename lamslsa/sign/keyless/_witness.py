@@ -33,7 +33,7 @@ from lamslsa.errors import LamslsaError, VerificationError
 from lamslsa.sign.dsse import pae
 from lamslsa.sign.interface import Envelope, SignedMessage, TrustedTime, Witnessed
 from lamslsa.sign.keyless._boundary import refusing, told
-from lamslsa.sign.keyless._parts import RootParts
+from lamslsa.sign.keyless._parts import RootParts, no_timestamp
 
 __all__ = ["witness"]
 
@@ -78,15 +78,8 @@ def witness(root: RootParts, bundle: Envelope | SignedMessage, public_pem: bytes
 
 
 def _stamped(root: RootParts, stamp: bytes, signature: bytes) -> TrustedTime:
-    with refusing(_no_timestamp):
+    with refusing(no_timestamp):
         return TrustedTime(at=root.stamped(decode_timestamp_response(stamp), signature), source="timestamp")
-
-
-def _no_timestamp(err: BaseException) -> VerificationError:
-    return VerificationError(
-        f"expected a timestamp over the signature by an authority of the trusted root, got {told(err)}",
-        reason="witness-timestamp",
-    )
 
 
 def _logged(
