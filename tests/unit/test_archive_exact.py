@@ -51,7 +51,7 @@ def test_bundles_come_in_the_order_of_their_names(whole: Archive) -> None:
 def test_files_are_what_everybody_may_read(whole: Archive) -> None:
     with zipfile.ZipFile(io.BytesIO(archive.write(whole))) as zipped:
         found = {(info.external_attr, info.compress_type, info.date_time) for info in zipped.infolist()}
-    assert found == {(0o644 << 16, zipfile.ZIP_DEFLATED, (1980, 1, 1, 0, 0, 0))}
+    assert found == {(0o100644 << 16, zipfile.ZIP_STORED, (1980, 1, 1, 0, 0, 0))}
 
 
 @pytest.mark.parametrize(
@@ -74,29 +74,13 @@ def test_as_much_as_there_may_be(
 
 
 def test_a_file_as_large_as_an_archive_may_be(whole: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compressed badly is larger than what is in it."""
+    """It is larger than what is in it."""
     data = archive.write(whole)
     assert len(data) > sum(sizes(data))
     monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", len(data))
     assert archive.read(data) == whole
     monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", len(data) - 1)
     assert refusal(data) == "archive-size"
-
-
-def test_contents_as_large_as_they_may_be(whole: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compressed well is smaller than what is in it."""
-    files = {"b.sigstore.json": b"{" + b" " * 9000 + b"}"}
-    long = Archive(**{name: getattr(whole, name) for name in _FIELDS} | {"bundles": files})
-    data = archive.write(long)
-    total = sum(sizes(data))
-    assert len(data) < total
-    monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", total)
-    assert archive.read(data) == long
-    monkeypatch.setattr(archive, "MAX_ARCHIVE_BYTES", total - 1)
-    assert refusal(data) == "archive-size"
-
-
-_FIELDS = ("at", "now", "model_name", "manifest", "bundles", "policy", "policy_files", "trusted_root", "collateral")
 
 
 def test_a_manifest_as_large_as_one_may_be(whole: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +104,4 @@ def test_a_file_that_is_shorter_than_it_says(whole: Archive) -> None:
     at = data.rindex(b"policy/policy.yaml") - 46
     assert data[at : at + 4] == b"PK\x01\x02"
     data[at + 24 : at + 28] = struct.pack("<I", len(whole.policy) + 5)
-    with pytest.raises(FormatError, match=f"expected {len(whole.policy) + 5} bytes in policy/policy.yaml") as caught:
-        archive.read(bytes(data))
-    assert caught.value.reason == "archive-zip"
+    assert refusal(bytes(data)) == "zip-spelling"
