@@ -33,7 +33,7 @@ def command(reference: str, bundles: tuple[str, ...], options: stores.StoreOptio
 
     is_folder = Path(reference).name == DEFAULT_FOLDER
     store = stores.open_bundles(reference, options) if is_folder else stores.open_model(reference, options)
-    attached = attach(_read(bundles), store)
+    attached = attach(_read(bundles), store, stores.counting(output))
     lines = [*(f"attached  {ui.plain(place)}" for place in attached.copied), *stores.attached_lines(attached)]
     output.result("\n".join(lines), stores.attached_document(attached))
     return stores.exit_code(attached)

@@ -10,7 +10,7 @@ import click
 
 from lamslsa import statement
 from lamslsa._cli import stores, ui
-from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.sign.interface import Envelope
 from lamslsa.store import DEFAULT_FOLDER, DirectoryStore, StoredBundle
 
@@ -29,6 +29,7 @@ class _Row:
     size: int
     source: str
     error: str = ""
+    exit_code: int = 0
 
 
 @click.command("list")
@@ -37,6 +38,8 @@ class _Row:
 @ui.options
 def command(reference: str, options: stores.StoreOptions, output: ui.Output) -> int:
     """List the bundles beside the artifact in STORE, or in a folder or file of bundles. Nothing is verified.
+
+    The exit code is 6 when a bundle could not be reached and may be there another time.
 
     \b
     Example:
@@ -53,10 +56,12 @@ def command(reference: str, options: stores.StoreOptions, output: ui.Output) -> 
         )
     rows = [row for found in store.bundles() for row in _rows(found)]
     output.result(_text(rows), {"verified": False, "bundles": [_document(row) for row in rows]})
-    return 0
+    return max(row.exit_code for row in rows) if rows else 0
 
 
 def _text(rows: list[_Row]) -> str:
+    if not rows:
+        return "no bundles"
     cells = [
         [
             ui.plain(row.predicate_type),
@@ -102,7 +107,14 @@ def _rows(found: StoredBundle) -> Iterator[_Row]:
 
 def _unreadable(source: str, err: LamslsaError) -> _Row:
     return _Row(
-        predicate_type="", subject="", digest="", signer="", size=0, source=source, error=f"[{err.reason}]: {err}"
+        predicate_type="",
+        subject="",
+        digest="",
+        signer="",
+        size=0,
+        source=source,
+        error=f"[{err.reason}]: {err}",
+        exit_code=err.exit_code if isinstance(err, UnavailableError) else 0,
     )
 
 

@@ -22,7 +22,8 @@ def command(
 ) -> int:
     """Put MODEL and the bundles beside it into the store DEST, and print the reference that names exactly this.
 
-    Its digest there is its identity. A push that was interrupted is repeated; what has arrived is not sent again.
+    Its digest there is its identity. A push that was interrupted is repeated; files that have arrived are not sent
+    again, one that arrived in part is sent from its start.
 
     \b
     Example:

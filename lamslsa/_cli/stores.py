@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -25,6 +25,7 @@ from lamslsa.store import (
     open_store,
 )
 from lamslsa.store.interface import Report
+from lamslsa.store.naming import REGISTRY
 from lamslsa.store.transfer import Attached, Copied, compare, copy
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "StoreOptions",
     "attached_document",
     "attached_lines",
+    "counting",
     "exit_code",
     "is_absent",
     "is_scheme",
@@ -49,7 +51,7 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=Store)
-_REGISTRY = "oci://"
+_TOLD_EVERY: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +139,7 @@ def _closed_at_the_end(store: S) -> S:
 
 
 def _registry_options(reference: str, options: StoreOptions) -> Options | None:
-    if not reference.startswith(_REGISTRY):
+    if not reference.startswith(REGISTRY):
         return None
     from lamslsa.store.oci import Options
 
@@ -182,9 +184,20 @@ def transfer(
         attestations=attestations,
         report=stage("copying"),
         hashing=stage("hashing"),
+        attaching=counting(output),
     )
     output.result("\n".join(_copied_lines(copied, attestations)), _copied_document(copied))
     return exit_code(copied.bundles)
+
+
+def counting(output: ui.Output) -> Callable[[int], None]:
+    """Says how many bundles are done, of many; how many there will be nobody knows before."""
+
+    def done(count: int) -> None:
+        if count % _TOLD_EVERY == 0:
+            output.note(f"  attestations: {count:,} done")
+
+    return done
 
 
 def exit_code(attached: Attached) -> int:

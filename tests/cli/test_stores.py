@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -16,10 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from lamslsa import statement
+from lamslsa._cli import stores
 from lamslsa._cli.main import main
 from lamslsa.artifact import hash_artifact
+from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.sign import KeySigner, generate
 from lamslsa.statement import Subject
+from lamslsa.store import DirectoryStore, StoredBundle
+from lamslsa.store.oci import OciStore
 from lamslsa.testing.registry import Registry
 
 Run = Any
@@ -187,3 +193,65 @@ def test_refusals(
     reasons = [failed["reason"] for failed in found.get("failed", [])]
     assert reason in [*reasons, found.get("error", {}).get("reason")]
     assert not (tmp_path / "out").exists()
+
+
+def test_list_of_nothing_and_of_what_cannot_be_reached(
+    model: Path, capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / ".attestations" / "a.sigstore.json").unlink()
+    assert main(["list", str(model)]) == 0
+    assert capsysbinary.readouterr().out == b"no bundles\n"
+
+    def broken(self: DirectoryStore) -> Iterator[StoredBundle]:
+        yield StoredBundle(source="a", data=FormatError("bad", reason="bad"))
+        yield StoredBundle(source="b", data=UnavailableError("gone", reason="gone"))
+
+    monkeypatch.setattr(DirectoryStore, "bundles", broken)
+    assert main(["list", str(model), "--quiet"]) == 6
+    assert b"[gone]" in capsysbinary.readouterr().out
+
+
+def test_what_holds_no_statement_is_not_attached_to_a_folder_either(
+    model: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    (tmp_path / "x.sigstore.json").write_bytes(b"{}")
+    assert main(["attach", str(model), str(tmp_path / "x.sigstore.json")]) == 3
+    assert b"[store-no-statement]" in capsysbinary.readouterr().out
+    assert len(list((model / ".attestations").iterdir())) == 1
+
+
+def test_many_bundles_are_counted(
+    model: Path, tmp_path: Path, signer: KeySigner, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "_TOLD_EVERY", 2)
+    for number in range(3):
+        (model / ".attestations" / f"{number}.sigstore.json").write_bytes(signer.sign(payload(str(number))))
+    assert main(["copy", str(model), str(tmp_path / "out")]) == 0
+    assert "attestations: 4 done" in capsys.readouterr().err
+    assert main(["copy", str(model), str(tmp_path / "quiet"), "--quiet"]) == 0
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_what_a_registry_store_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: bool
+) -> None:
+    closed: list[str] = []
+    close = OciStore.close
+
+    def counted(self: OciStore) -> None:
+        closed.append(self.reference)
+        close(self)
+
+    monkeypatch.setattr(OciStore, "close", counted)
+    monkeypatch.setenv("LAMSLSA_TEST_MARK", "here")
+    context = click.Context(click.Command("x"))
+    context.params["quiet"] = quiet
+    with context:
+        store = stores.open_model("oci://registry.example/m", stores.StoreOptions())
+        assert isinstance(store, OciStore)
+        store._options.notify("waiting")
+        assert store._options.environ["LAMSLSA_TEST_MARK"] == "here"
+        assert closed == []
+    assert closed == ["oci://registry.example/m"], "connections are closed when the command ends"
+    assert capsys.readouterr().err == ("" if quiet else "waiting\n")

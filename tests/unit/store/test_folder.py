@@ -330,3 +330,133 @@ def test_reading(model: Path, tmp_path: Path) -> None:
         with pytest.raises(FormatError) as caught:
             read(path)
         assert caught.value.reason == reason
+
+
+def test_a_folder_that_is_there_stays_the_folder_that_it_is(
+    model: Path, manifest: Manifest, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target.mkdir(parents=True, mode=0o750)
+    before = target.stat()
+    target.parent.chmod(0o755)
+    monkeypatch.chdir(target)
+    made = FolderStore(path=Path()).receive(manifest, FolderStore(path=model))
+    assert made == f".@sha256:{manifest.sha256}"
+    after = target.stat()
+    assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode)
+    assert tree(Path()) == tree(model)
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    assert FolderStore(path=Path()).manifest() == manifest
+
+
+@pytest.mark.parametrize("stop", range(1, 11))
+def test_a_folder_that_is_filled_in_place_is_complete_or_says_that_it_is_not(
+    model: Path, manifest: Manifest, target: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    target.mkdir(parents=True)
+    calls: list[str] = []
+
+    def interrupted(kind: str, real: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> None:
+            calls.append(kind)
+            if len(calls) == stop:
+                raise KeyboardInterrupt
+            real(*args, **kwargs)
+
+        return call
+
+    source = FolderStore(path=model)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", interrupted("link", os.link))
+        patch.setattr(os, "unlink", interrupted("unlink", os.unlink))
+        with pytest.raises(KeyboardInterrupt):
+            FolderStore(path=target).receive(manifest, source)
+    with pytest.raises(FormatError) as caught:
+        FolderStore(path=target).manifest()
+    assert caught.value.reason == "store-incomplete"
+    assert hash_artifact(target, "model") != manifest
+    FolderStore(path=target).receive(manifest, source)
+    assert tree(target) == tree(model)
+    assert not (target / ".lamslsa.partial").exists()
+
+
+def test_what_appears_in_a_folder_meanwhile_is_not_replaced(model: Path, manifest: Manifest, target: Path) -> None:
+    class Meanwhile(FolderStore):
+        __slots__ = ()
+
+        def read(self, file: FileEntry, *, offset: int = 0) -> Iterator[bytes]:
+            (target / "config.json").write_bytes(b"mine")
+            return super().read(file, offset=offset)
+
+    target.mkdir(parents=True)
+    assert refused(target, manifest, Meanwhile(path=model)) == "store-taken"
+    assert (target / "config.json").read_bytes() == b"mine"
+    assert refused(target, manifest, FolderStore(path=model)) == "store-taken"
+
+
+def test_a_folder_that_holds_more_than_what_began_to_arrive(model: Path, manifest: Manifest, target: Path) -> None:
+    (target / ".lamslsa.partial").mkdir(parents=True)
+    (target / "mine").write_bytes(b"mine")
+    assert refused(target, manifest, FolderStore(path=model)) == "store-taken"
+
+
+def test_an_artifact_that_takes_the_name_of_the_staging_folder(target: Path) -> None:
+    target.mkdir(parents=True)
+    manifest = Manifest.of("model", [FileEntry(path=".LAMSLSA.partial/a", sha256="0" * 64, size=0)])
+    assert refused(target, manifest, FolderStore(path=target)) == "store-staging-name"
+
+
+@pytest.mark.parametrize("path", ["sub/.git/config", "a/b/.GIT/HEAD", "a/.Git"])
+def test_no_repository_is_written(target: Path, path: str) -> None:
+    manifest = Manifest.of("model", [FileEntry(path=path, sha256="0" * 64, size=0)])
+    assert refused(target, manifest, FolderStore(path=target)) == "store-git-path"
+    assert not target.parent.exists()
+
+
+def test_a_staging_folder_of_another_user_is_refused(
+    model: Path, manifest: Manifest, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert refused(target, manifest, FolderStore(path=model)) == "store-other-owner"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("name", ["weights", "config.json"])
+def test_what_another_user_has_put_into_the_staging_folder_is_refused(
+    model: Path, manifest: Manifest, target: Path, name: str
+) -> None:
+    partial = target.with_name("target.partial")
+    (partial / "weights").mkdir(parents=True)
+    (partial / "config.json").write_bytes(b"{}")
+    os.chown(partial / name, 12345, 12345)
+    assert refused(target, manifest, FolderStore(path=model)) == "store-other-owner"
+
+
+def test_a_folder_that_cannot_get_its_name_is_told(
+    model: Path, manifest: Manifest, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(28, "no space")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(UnavailableError) as caught:
+        FolderStore(path=target).receive(manifest, FolderStore(path=model))
+    assert caught.value.reason == "store-write"
+    monkeypatch.undo()
+    FolderStore(path=target).receive(manifest, FolderStore(path=model))
+
+
+def test_a_link_in_place_of_the_bundles_is_not_read(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / "a.sigstore.json").write_bytes(b"secret")
+    (model / ".attestations").symlink_to(tmp_path / "private")
+    for path in (model, model / "README.md"):
+        with pytest.raises(FormatError) as caught:
+            list(FolderStore(path=path).bundles())
+        assert caught.value.reason == "store-attestations-link"
+
+
+def test_what_is_there_already_is_hashed_with_progress(model: Path, manifest: Manifest, target: Path) -> None:
+    FolderStore(path=target).receive(manifest, FolderStore(path=model))
+    seen: list[Any] = []
+    FolderStore(path=target).receive(manifest, FolderStore(path=model), seen.append)
+    assert seen[-1].bytes_done == sum(file.size for file in manifest.files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from lamslsa.artifact import FileEntry, hash_artifact, materialize
 from lamslsa.errors import FormatError
 from lamslsa.store import FolderStore, HubStore
+from lamslsa.store.transfer import copy
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 2304000\n"
 
@@ -169,3 +171,70 @@ def test_a_digest_pins(clone: Path) -> None:
     with pytest.raises(FormatError) as caught:
         store.receive(FolderStore(path=clone).manifest(), FolderStore(path=clone))
     assert caught.value.reason == "store-pinned"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (POINTER.replace(b"\n", b"\r\n"), "hub-lfs-pointer"),
+        (POINTER.replace(b"git-lfs.github", b"hawser.github"), "hub-lfs-pointer"),
+        (POINTER.replace(b"https://git-lfs.github.com/spec/v1", b"http://git-media.io/v/2"), "hub-lfs-pointer"),
+        (b"/annex/objects/SHA256E-s12--abc\n", "hub-annex-pointer"),
+        (b"/annex/objects/SHA256E-s12--abc", "hub-annex-pointer"),
+    ],
+)
+def test_other_pointers_are_not_the_file_either(clone: Path, data: bytes, reason: str) -> None:
+    (clone / "weights" / "other.bin").write_bytes(data)
+    assert refused(HubStore(path=clone)) == reason
+
+
+@pytest.mark.parametrize(
+    "data", [b"version https://git-lfs.github.com/spec/", b"version 1\n", b"see /annex/objects/\n"]
+)
+def test_what_only_looks_like_a_pointer(clone: Path, data: bytes) -> None:
+    (clone / "weights" / "other.bin").write_bytes(data)
+    HubStore(path=clone).manifest()
+
+
+@pytest.mark.parametrize("kind", ["clone", "snapshot"])
+def test_bundles_behind_a_link_are_not_read(
+    clone: Path, tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    root = clone if kind == "clone" else request.getfixturevalue("snapshot")
+    (tmp_path / "private").mkdir()
+    (root / ".attestations").symlink_to(tmp_path / "private")
+    with pytest.raises(FormatError) as caught:
+        list(HubStore(path=root).bundles())
+    assert caught.value.reason == "store-attestations-link"
+
+
+def test_a_clone_is_completed_wherever_it_was_interrupted(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "clone"
+    (clone / ".git").mkdir(parents=True)
+    source = FolderStore(path=model)
+    unlink = os.unlink
+
+    def once(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(os, "unlink", unlink)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "unlink", once)
+    with pytest.raises(KeyboardInterrupt):
+        HubStore(path=clone).receive(source.manifest(), source)
+    HubStore(path=clone).receive(source.manifest(), source)
+    assert HubStore(path=clone).manifest() == source.manifest()
+    assert not clone.with_name("clone.partial").exists()
+
+
+def test_what_cannot_be_written_is_said_before_anything_is_hashed(snapshot: Path, model: Path) -> None:
+    class Unread(FolderStore):
+        __slots__ = ()
+
+        def manifest(self, report: Any = None) -> Any:
+            raise AssertionError("hashed")
+
+    with pytest.raises(FormatError) as caught:
+        copy(Unread(path=model), HubStore(path=snapshot))
+    assert caught.value.reason == "hub-cache-read-only"

@@ -21,32 +21,54 @@ from lamslsa.store import (
     open_artifact_store,
     open_store,
 )
+from lamslsa.store.interface import ArtifactStore
+from lamslsa.store.oci import Options
 from lamslsa.store.transfer import attach, compare, copy
+from lamslsa.testing.registry import Registry
 
 
 @pytest.fixture
-def references(tmp_path: Path) -> dict[str, str]:
+def references(tmp_path: Path, registry: Registry) -> dict[str, str]:
     clone = tmp_path / "clone"
     (clone / ".git").mkdir(parents=True)
     return {
         "folder": str(tmp_path / "folder"),
         "hub": f"hub:{clone}",
         "layout": f"oci-layout:{tmp_path / 'layout'}:v1",
+        "registry": f"oci://{registry.url.removeprefix('http://')}/{tmp_path.name.lower().strip('_')}/model:v1",
     }
 
 
-@pytest.mark.parametrize("first", ["folder", "hub", "layout"])
-@pytest.mark.parametrize("second", ["folder", "hub", "layout"])
-def test_any_two_stores(references: dict[str, str], model: Path, bundle: Any, first: str, second: str) -> None:
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with Registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+PLAIN = Options(plain_http=True)
+
+
+def closing_store(request: pytest.FixtureRequest, reference: str) -> ArtifactStore:
+    store = open_artifact_store(reference, options=PLAIN)
+    if hasattr(store, "close"):
+        request.addfinalizer(store.close)
+    return store
+
+
+@pytest.mark.parametrize("first", ["folder", "hub", "layout", "registry"])
+@pytest.mark.parametrize("second", ["folder", "hub", "layout", "registry"])
+def test_any_two_stores(
+    references: dict[str, str], model: Path, bundle: Any, first: str, second: str, request: pytest.FixtureRequest
+) -> None:
     origin = FolderStore(path=model)
     for number in range(2):
         origin.put(bundle(number), name=str(number))
-    one, two = (open_artifact_store(references[name]) for name in (first, second))
+    one, two = (closing_store(request, references[name]) for name in (first, second))
     copied = copy(origin, one)
     assert copied.manifest == hash_artifact(model, "model")
     assert copied.reference.endswith(f"@sha256:{copied.manifest.sha256}")
     assert len(copied.bundles.copied) == 2
-    again = copy(open_artifact_store(copied.reference), two)
+    again = copy(closing_store(request, copied.reference), two)
     assert (len(again.bundles.copied), len(again.bundles.present)) == ((0, 2) if first == second else (2, 0))
     assert two.manifest() == copied.manifest
     assert {found.data for found in two.bundles()} == {bundle(0), bundle(1)}
@@ -160,3 +182,33 @@ def test_other_references_are_refused(reference: str, reason: str) -> None:
     with pytest.raises(FormatError) as caught:
         open_artifact_store(reference)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "127.0.0.1:5056/team/model:v1",
+        "ghcr.io/acme/x:v1",
+        "oci:./layout:v1",
+        "localhost:5000/m",
+        "model:v1",
+        f"ghcr.io/acme/x:v1@sha256:{'0' * 64}",
+    ],
+)
+def test_an_address_without_its_scheme_is_no_folder(
+    reference: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for opened in (open_artifact_store, open_store):
+        with pytest.raises(FormatError) as caught:
+            opened(reference)
+        assert caught.value.reason == "store-reference"
+        assert all(part in (caught.value.hint or "") for part in ("oci://", "oci-layout:", "./"))
+
+
+def test_paths_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here" / "a:b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    for path in ("./m:v1", "../m:v1", f"{tmp_path}/m:v1", "a:b"):
+        assert open_artifact_store(path) == FolderStore(path=Path(path))
+        assert open_store(path) == DirectoryStore(Path(path))
