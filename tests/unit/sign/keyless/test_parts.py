@@ -104,13 +104,23 @@ def test_a_root_names_each_of_its_logs(local_sigstore: LocalSigstore) -> None:
     assert refusal(root, Signing.of(local_sigstore).envelope(rekor=1)) == "trusted-root-unread"
 
 
-def test_an_id_that_the_root_gives_twice_names_no_log(local_sigstore: LocalSigstore) -> None:
+@pytest.mark.parametrize("rekor", [1, 2])
+def test_an_id_that_the_root_gives_twice_names_no_log(local_sigstore: LocalSigstore, rekor: Rekor) -> None:
+    """Whichever of the two comes first in the root."""
+
     def repeat(value: dict[str, Any]) -> None:
-        value["tlogs"][1]["logId"] = value["tlogs"][0]["logId"]
+        own = value["tlogs"][rekor - 1]["logId"]
+        for log in value["tlogs"]:
+            log["logId"] = own
 
     root, key = rooted(local_sigstore, repeat), Signing(local_sigstore)
-    assert not beside_a_key(root, key, key.envelope(rekor=1)).logged
-    assert refusal(root, Signing.of(local_sigstore).envelope(rekor=1, stamped=True)) == "signature-log"
+    assert not beside_a_key(root, key, key.envelope(rekor=rekor)).logged
+    assert refusal(root, Signing.of(local_sigstore).envelope(rekor=rekor, stamped=True)) == "signature-log"
+
+
+def test_a_log_of_the_future_counts_for_nothing_yet(local_sigstore: LocalSigstore) -> None:
+    root, key = rooted(local_sigstore, period_of_log(1, start=now() + DAY)), Signing(local_sigstore)
+    assert not beside_a_key(root, key, key.envelope(rekor=2)).logged
 
 
 def test_a_key_of_a_kind_that_nobody_knows_takes_no_other_with_it(local_sigstore: LocalSigstore) -> None:
