@@ -126,7 +126,10 @@ def test_tokens_that_expire_are_asked_for_again(client: Any, tmp_path: Path) -> 
         again = client.store(f"{REPOSITORY}:v2", environ=environ(registry))
         again.receive(source.manifest(), source)
         registry.expire_tokens()
-        assert b"".join(store.read(store.manifest().files[1])) is not None
+        registry.forget_requests()
+        file = store.manifest().files[1]
+        assert b"".join(store.read(file)) == client.files[file.path]
+        assert registry.count("GET", "/token") == 1
 
 
 def test_a_token_that_expires_amid_an_upload(client: Any, tmp_path: Path) -> None:
@@ -136,6 +139,8 @@ def test_a_token_that_expires_amid_an_upload(client: Any, tmp_path: Path) -> Non
         registry.faults.add(Fault("PATCH", "uploads", Meanwhile(registry.expire_tokens), after=1))
         store = client.pushed(environ=environ(registry))
         assert store.manifest() == client.kept(client.files).manifest()
+        assert [note for note in client.notes if "a login that had ended" in note]
+        assert client.pauses == [0.0]
 
 
 @pytest.mark.parametrize("auth", [Basic(accounts=ACCOUNTS), Bearer(accounts=ACCOUNTS)])
@@ -152,9 +157,11 @@ def test_denied_at_once(client: Any, tmp_path: Path, auth: Any, password: str) -
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_is_final(client: Any, registry: Registry, status: int) -> None:
-    registry.faults.add(Fault("GET", "manifests", Answer(status=403)))
-    assert refused(client.store().manifest).reason == "registry-denied"
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'}
+    registry.faults.add(Fault("GET", "manifests", Answer(status=status, headers=challenge), times=None))
+    assert refused(client.store(environ=environ(registry)).manifest).reason == "registry-denied"
     assert client.pauses == []
+    assert registry.count("GET", "manifests") == (2 if status == 401 else 1), "a login is tried once"
 
 
 def test_a_scheme_that_is_not_known(client: Any, registry: Registry) -> None:
