@@ -246,14 +246,17 @@ def test_many_writers(client: Any, registry: Registry, conditional: bool) -> Non
     registry.behaviour = Behaviour(referrers="none", conditional=conditional)
     client.pushed()
 
-    def write(writer: int) -> None:
+    def write(writer: int) -> set[bytes]:
         store = client.store(sleep=time.sleep)
-        for number in range(2):
-            store.put(client.bundle(writer * 100 + number), name="x")
+        bundles = [client.bundle(writer * 100 + number) for number in range(2)]
+        for bundle in bundles:
+            store.put(bundle, name="x")
+        return set(bundles)
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(write, range(6)))
-    assert len(read(client.store())) == 12
+        written = set().union(*pool.map(write, range(6)))
+    lost = written - set(read(client.store()))
+    assert (len(written), lost) == (12, set())
 
 
 @pytest.mark.parametrize("data", [b'{"mediaType":"%b","layers":[],"config":{}}' % MANIFEST.encode()])
