@@ -107,11 +107,11 @@ class Signing:
         query = TimestampRequestBuilder().data(signature).nonce(nonce=True).build().as_bytes()
         return base64_text(self.sigstore.tsa.stamp(query))
 
-    def stamp_at(self, signature: bytes, at: dt.datetime, *, signers: int = 1) -> str:
+    def stamp_at(self, signature: bytes, at: dt.datetime, *, signers: int = 1, carry: bool = True) -> str:
         """A timestamp over a signature, of another time or with other signers than the authority would give it."""
         authority = self.sigstore.tsa._authority
         info = timestamp_info(at, hashlib.sha256(signature).digest(), serial=7)
-        return base64_text(timestamp_response(info, authority.key, authority.certificate, signers=signers))
+        return base64_text(timestamp_response(info, authority.key, authority.certificate, signers=signers, carry=carry))
 
     @property
     def _pem(self) -> bytes:
