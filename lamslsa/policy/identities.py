@@ -110,7 +110,7 @@ class Identity:
         found = [*_refusals_of_credentials(signature, name=name)]
         witnessed = signature.witnessed
         why = f" ({witnessed.message})" if witnessed.message else ""
-        if self.require_timestamp and not any(time.source == "timestamp" for time in witnessed.times):
+        if self.require_timestamp and not witnessed.timestamped:
             found.append(
                 Refusal(
                     reason="signature-timestamp",

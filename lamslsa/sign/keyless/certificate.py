@@ -116,15 +116,15 @@ def _subject(extensions: list[x509.Extension[x509.ExtensionType]]) -> tuple[str,
     if len(names) != 1:
         raise FormatError(f"expected one subject alternative name, got {len(names)}", reason="certificate-san")
     match names[0]:
-        case x509.RFC822Name(value=value):
+        case x509.RFC822Name(value=value) if value and value.isprintable():
             return value, "email"
-        case x509.UniformResourceIdentifier(value=value) if value:
+        case x509.UniformResourceIdentifier(value=value) if value and value.isprintable():
             return value, "uri"
         case x509.OtherName(type_id=type_id, value=der) if type_id == _USER_NAME:
             return _utf8_string(der, "the subject alternative name"), "other"
         case name:
             raise FormatError(
-                f"expected an e-mail address, URI or user name as subject, got {type(name).__name__}",
+                f"expected an e-mail address, URI or user name in printable text as subject, got {type(name).__name__}",
                 reason="certificate-san",
             )
 
