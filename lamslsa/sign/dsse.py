@@ -2,13 +2,9 @@
 
 Rules:
 - The media type is v0.3 exactly; every other version is refused by name.
-- The verification material names the signer in exactly one way, ``publicKey``, ``certificate`` or
-  ``x509CertificateChain``; beside it only transparency log entries and timestamps may stand. Any other part is foreign
-  and refuses the bundle. A bundle with ``certificate`` (keyless) has exactly one log entry, others at most one.
+- What a signature is verified with is read by `lamslsa.sign._material`; foreign parts refuse the bundle.
 - Exactly one signature: with two, a reader could be shown one signer while another one is verified.
-- The key hint is base64(SHA-256(DER SubjectPublicKeyInfo)), as cosign has it, or hex(SHA-256(PEM)), as model_signing
-  has it; its first release wrote the PEM itself (``rawBytes``), of which only that digest is taken: a bundle never
-  brings the key that it is verified with. A signature's ``keyid`` is absent, null, empty or the hint.
+- A signature's ``keyid`` is absent, null, empty or the hint of the key.
 - Unknown fields inside the envelope are ignored, as DSSE asks of every consumer.
 - In ``*.intoto.jsonl`` each line stands alone: a bad line is a result of its own and never hides another one. Blank
   lines, and JSON values that do not say they are a Sigstore bundle, are unknown lines and ignored. A line that is not
@@ -23,12 +19,12 @@ b'DSSEv1 28 application/vnd.in-toto+json 2 {}'
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError
+from lamslsa.sign._material import as_object, as_text, parse_material, refuse_foreign
 from lamslsa.sign.interface import Envelope, Material, SignedMessage
 from lamslsa.statement import PAYLOAD_TYPE
 
@@ -58,15 +54,7 @@ SIGNATURE_SUFFIX: Final = ".sig"
 _FAMILY: Final = "application/vnd.dev.sigstore.bundle"
 _MAX_SIGNATURE_BYTES: Final = 1024
 _DIGEST_BYTES: Final = 32
-_MAX_KEY_BYTES: Final = 16 * 1024
-_MAX_CERTIFICATE_BYTES: Final = 32 * 1024
-_MAX_CERTIFICATES: Final = 8
-_MAX_TIMESTAMPS: Final = 4  # a bundle has one; each costs a verification
-_MAX_TIMESTAMP_BYTES: Final = 64 * 1024
-_HEX_HINT: Final = re.compile(r"[0-9a-f]{64}")
-_SIGNER_PARTS: Final = ("publicKey", "certificate", "x509CertificateChain")
 _BUNDLE_PARTS: Final = frozenset({"mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"})
-_MATERIAL_PARTS: Final = frozenset({*_SIGNER_PARTS, "tlogEntries", "timestampVerificationData"})
 
 
 class BundleResult(NamedTuple):
@@ -143,20 +131,20 @@ def parse_message_bundle(data: bytes) -> SignedMessage:
     bundle, material = _parse_frame(_codec.loads(data, max_bytes=MAX_BUNDLE_BYTES))
     if "dsseEnvelope" in bundle or "messageSignature" not in bundle:
         raise FormatError("expected a messageSignature, got none or an envelope", reason="bundle-shape")
-    message = _object(bundle["messageSignature"], "messageSignature")
+    message = as_object(bundle["messageSignature"], "messageSignature")
     stated = message.get("messageDigest")
     sha256 = None
     if stated is not None:
-        stated = _object(stated, "messageDigest")
+        stated = as_object(stated, "messageDigest")
         if stated.get("algorithm") != "SHA2_256":
             raise FormatError("expected a messageDigest of SHA2_256, got another", reason="bundle-shape")
-        text = _text(stated.get("digest"), "the digest of the message")
+        text = as_text(stated.get("digest"), "the digest of the message")
         sha256 = _codec.decode_base64(text, what="the digest of the message", max_bytes=_DIGEST_BYTES).hex()
         if len(sha256) != 2 * _DIGEST_BYTES:
             raise FormatError(
                 f"expected {_DIGEST_BYTES} bytes of digest, got {len(sha256) // 2}", reason="bundle-message-digest"
             )
-    signature = _text(message.get("signature"), "signature")
+    signature = as_text(message.get("signature"), "signature")
     return SignedMessage(
         sha256=sha256,
         signature=_codec.decode_base64(signature, what="signature", max_bytes=_MAX_SIGNATURE_BYTES),
@@ -223,81 +211,17 @@ def _parse_value(value: Any, raw: bytes) -> Envelope:
 
 
 def _parse_frame(value: Any) -> tuple[Mapping[str, Any], Material]:
-    bundle = _object(value, "a bundle")
+    bundle = as_object(value, "a bundle")
     if bundle.get("mediaType") != MEDIA_TYPE:
         raise FormatError(
             f"expected media type {MEDIA_TYPE}, got {bundle.get('mediaType')!r:.100}", reason="bundle-media-type"
         )
-    _refuse_foreign(bundle, _BUNDLE_PARTS, "the bundle")
-    return bundle, _parse_material(bundle.get("verificationMaterial"))
-
-
-def _parse_material(value: Any) -> Material:
-    material = _object(value, "verificationMaterial")
-    _refuse_foreign(material, _MATERIAL_PARTS, "verificationMaterial")
-    ways = [part for part in _SIGNER_PARTS if part in material]
-    if len(ways) != 1:
-        raise FormatError(
-            f"expected exactly one of {', '.join(_SIGNER_PARTS)}, got {', '.join(ways) or 'none'}",
-            reason="bundle-signer",
-        )
-    entries = _array(material.get("tlogEntries", []), "tlogEntries")
-    if len(entries) > 1 or ("certificate" in material and not entries):
-        raise FormatError(f"expected one log entry, got {len(entries)}", reason="bundle-log-entries")
-    return Material(
-        key_hint=_parse_hint(material["publicKey"]) if "publicKey" in material else "",
-        certificates=_parse_certificates(material),
-        log_entries=tuple(_object(entry, "a log entry") for entry in entries),
-        timestamps=_parse_timestamps(material.get("timestampVerificationData")),
-    )
-
-
-def _parse_hint(value: Any) -> str:
-    named = _object(value, "publicKey")
-    if "hint" not in named and "rawBytes" in named:
-        return _codec.sha256_hex(_bytes(named, "rawBytes", "publicKey", _MAX_KEY_BYTES))
-    hint = _text(named.get("hint"), "the hint of publicKey")
-    if _HEX_HINT.fullmatch(hint):
-        return hint
-    try:
-        size = len(_codec.decode_base64(hint, what="the hint of publicKey", max_bytes=_DIGEST_BYTES))
-    except FormatError:
-        size = -1
-    if size != _DIGEST_BYTES:
-        raise FormatError(
-            f"expected base64(SHA-256(public key)) as the hint of publicKey, got {hint[:80]!r}",
-            reason="bundle-key-hint",
-        )
-    return hint
-
-
-def _parse_certificates(material: Mapping[str, Any]) -> tuple[bytes, ...]:
-    if "certificate" in material:
-        chain: Sequence[Any] = [material["certificate"]]
-    elif "x509CertificateChain" in material:
-        chain = _array(_object(material["x509CertificateChain"], "a chain").get("certificates"), "certificates")
-        if not 1 <= len(chain) <= _MAX_CERTIFICATES:
-            raise FormatError(
-                f"expected 1 to {_MAX_CERTIFICATES} certificates, got {len(chain)}", reason="bundle-certificates"
-            )
-    else:
-        return ()
-    return tuple(_bytes(item, "rawBytes", "a certificate", _MAX_CERTIFICATE_BYTES) for item in chain)
-
-
-def _parse_timestamps(value: Any) -> tuple[bytes, ...]:
-    if value is None:
-        return ()
-    stamps = _array(_object(value, "timestampVerificationData").get("rfc3161Timestamps", []), "rfc3161Timestamps")
-    if len(stamps) > _MAX_TIMESTAMPS:
-        raise FormatError(
-            f"expected at most {_MAX_TIMESTAMPS} timestamps, got {len(stamps)}", reason="bundle-timestamps"
-        )
-    return tuple(_bytes(item, "signedTimestamp", "a timestamp", _MAX_TIMESTAMP_BYTES) for item in stamps)
+    refuse_foreign(bundle, _BUNDLE_PARTS, "the bundle")
+    return bundle, parse_material(bundle.get("verificationMaterial"))
 
 
 def _parse_envelope(value: Any, material: Material, raw: bytes) -> Envelope:
-    envelope = _object(value, "dsseEnvelope")
+    envelope = as_object(value, "dsseEnvelope")
     if envelope.get("payloadType") != PAYLOAD_TYPE:
         raise FormatError(
             f"expected payloadType {PAYLOAD_TYPE}, got {envelope.get('payloadType')!r:.100}",
@@ -307,8 +231,8 @@ def _parse_envelope(value: Any, material: Material, raw: bytes) -> Envelope:
     if not isinstance(signatures, list) or len(signatures) != 1:
         got = len(signatures) if isinstance(signatures, list) else "none"
         raise FormatError(f"expected exactly one signature, got {got}", reason="envelope-signatures")
-    signature = _object(signatures[0], "a signature")
-    keyid = "" if signature.get("keyid") is None else _text(signature["keyid"], "keyid")
+    signature = as_object(signatures[0], "a signature")
+    keyid = "" if signature.get("keyid") is None else as_text(signature["keyid"], "keyid")
     if keyid and keyid != material.key_hint:
         raise FormatError(
             f"expected keyid {material.key_hint or 'empty'}, the hint of publicKey, got {keyid[:80]!r}",
@@ -316,42 +240,12 @@ def _parse_envelope(value: Any, material: Material, raw: bytes) -> Envelope:
         )
     return Envelope(
         payload=_codec.decode_base64(
-            _text(envelope.get("payload"), "payload"), what="payload", max_bytes=MAX_BUNDLE_BYTES
+            as_text(envelope.get("payload"), "payload"), what="payload", max_bytes=MAX_BUNDLE_BYTES
         ),
         payload_type=PAYLOAD_TYPE,
-        signature=_codec.decode_base64(_text(signature.get("sig"), "sig"), what="sig", max_bytes=_MAX_SIGNATURE_BYTES),
+        signature=_codec.decode_base64(
+            as_text(signature.get("sig"), "sig"), what="sig", max_bytes=_MAX_SIGNATURE_BYTES
+        ),
         material=material,
         raw=raw,
     )
-
-
-def _refuse_foreign(value: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    for part in value:
-        if part not in known:
-            raise FormatError(f"expected no foreign part in {where}, got {part[:80]!r}", reason="bundle-foreign-part")
-
-
-def _object(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FormatError(f"expected an object as {what}, got {_kind(value)}", reason="bundle-shape")
-    return value
-
-
-def _array(value: Any, what: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise FormatError(f"expected an array as {what}, got {_kind(value)}", reason="bundle-shape")
-    return value
-
-
-def _bytes(value: Any, name: str, what: str, limit: int) -> bytes:
-    return _codec.decode_base64(_text(_object(value, what).get(name), name), what=what, max_bytes=limit)
-
-
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise FormatError(f"expected a string as {what}, got {_kind(value)}", reason="bundle-shape")
-    return value
-
-
-def _kind(value: Any) -> str:
-    return "nothing" if value is None else f"another type ({type(value).__name__})"
