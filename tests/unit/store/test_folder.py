@@ -460,3 +460,26 @@ def test_what_is_there_already_is_hashed_with_progress(model: Path, manifest: Ma
     seen: list[Any] = []
     FolderStore(path=target).receive(manifest, FolderStore(path=model), seen.append)
     assert seen[-1].bytes_done == sum(file.size for file in manifest.files)
+
+
+def test_a_part_that_starts_anew_keeps_nothing_of_what_it_was(model: Path, manifest: Manifest, target: Path) -> None:
+    part = target.with_name("target.partial") / LARGE
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * (model / LARGE).stat().st_size)
+    source = Source(model, broken=0)
+    source.broken.append(1000)  # type: ignore[attr-defined]
+    with pytest.raises(UnavailableError):
+        FolderStore(path=target).receive(manifest, source)
+    assert part.read_bytes() == (model / LARGE).read_bytes()[:1000]
+    with pytest.raises(FormatError):
+        FolderStore(path=target).receive(manifest, Source(model, replaced=b"y" * (model / LARGE).stat().st_size))
+    assert part.read_bytes() == b""
+
+
+def test_bytes_that_were_of_no_use_are_not_counted(model: Path, manifest: Manifest, target: Path) -> None:
+    part = target.with_name("target.partial") / LARGE
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * 1000)
+    seen: list[Any] = []
+    FolderStore(path=target).receive(manifest, FolderStore(path=model), seen.append)
+    assert seen[-1].bytes_done == seen[-1].bytes_total

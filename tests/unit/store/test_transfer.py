@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,10 @@ from lamslsa.store import (
 )
 from lamslsa.store.interface import ArtifactStore
 from lamslsa.store.oci import Options
+from lamslsa.store.referrer import artifact_descriptor, make_referrer
 from lamslsa.store.transfer import attach, compare, copy
 from lamslsa.testing.registry import Registry
+from lamslsa.verify import TrustMaterial, verify_bundles
 
 
 @pytest.fixture
@@ -212,3 +216,30 @@ def test_paths_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for path in ("./m:v1", "../m:v1", f"{tmp_path}/m:v1", "a:b"):
         assert open_artifact_store(path) == FolderStore(path=Path(path))
         assert open_store(path) == DirectoryStore(Path(path))
+
+
+def test_thousands_of_bundles_are_pulled_and_read(
+    references: dict[str, str],
+    registry: Registry,
+    model: Path,
+    bundle: Any,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    pushed = copy(FolderStore(path=model), closing_store(request, references["registry"]))
+    repository = references["registry"].removeprefix("oci://").partition("/")[2].removesuffix(":v1")
+    subject = artifact_descriptor(pushed.manifest)
+    for number in range(4200):
+        made = make_referrer(subject, bundle(number), created="2026-11-22T00:00:00Z")
+        registry.contents.add_blob(repository, bundle(number))
+        registry.contents.add_manifest(repository, made.manifest, made.descriptor.media_type)
+    registry.contents.add_blob(repository, b"{}")
+    pulled = copy(closing_store(request, pushed.reference), open_artifact_store(references["folder"]))
+    assert (len(pulled.bundles.copied), pulled.bundles.failed) == (4200, ())
+    found = tuple(open_artifact_store(references["folder"]).bundles())
+    assert {item.data for item in found} == {bundle(number) for number in range(4200)}
+    now = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
+    verified = verify_bundles(found, TrustMaterial(identities={}, at=now, now=now))
+    assert len(verified.set_aside) == 4200, "each is looked at; nobody is trusted here"
+    assert {aside.reason for aside in verified.set_aside} == {"signature-key"}
