@@ -53,6 +53,10 @@ class KeylessDemo(Demo):
     def prepare(self) -> None:
         """Everything that the other demo prepares, and three identities in place of three keys."""
         super().prepare()
+        self.identify()
+
+    def identify(self) -> None:
+        """Put identities in the place of the keys in the policy, and forget the private ones."""
         self.config.write_text(self.sigstore.trust_config_json(rekor=2), encoding="utf-8")
         (self.folder / "trusted-root.json").write_text(self.sigstore.trusted_root_json(), encoding="utf-8")
         text = self.policy.read_text(encoding="utf-8")
@@ -93,15 +97,18 @@ class KeylessDemo(Demo):
 
     def publish(self, run: str, role: str, *, store: Path | None = None, show: bool = True) -> None:
         """Sign a run as a role and attach it to the model in the registry."""
-        self._publish(run, role, store or self.reference, show=show)
+        self.publish_together([run], role, store=store, show=show)
 
-    def _publish(self, run: str, role: str, store: Path | str, *, ref: str = REF, show: bool = True) -> None:
+    def publish_together(
+        self, runs: Sequence[str], role: str, *, store: Path | None = None, ref: str = REF, show: bool = True
+    ) -> None:
+        """Sign several runs under one certificate."""
         token = f"@{self.token(role, ref=ref)}"
         signed: list[str | Path] = ["--keyless", "--trust-config", self.config, "--identity-token", token, "--yes"]
         witnessed = ["--require-timestamp", "--require-log"]
-        self.run(
-            *("publish", self.runs / run, *signed, *witnessed, "--to", store, "--plain-http", "--quiet"), show=show
-        )
+        folders = [self.runs / run for run in runs]
+        place: list[str | Path] = ["--to", store or self.reference, "--plain-http"]
+        self.run("publish", *folders, *signed, *witnessed, *place, "--quiet", show=show)
 
     def verify(self, model: str | Path, *, expect: int = ACCEPTED) -> dict[str, Any]:
         """The verdict as JSON."""
@@ -132,20 +139,20 @@ class KeylessDemo(Demo):
         say(f"  refused ({fraud.exit_code}) {fraud.title}")
         say(f"      [{fraud.reason}]: {message}")
 
-    def _replace(self, store: Path, run: str, role: str, *, ref: str = REF) -> None:
-        """Take a run out of the victim's attestations and publish it again as somebody else."""
+    def _replace(self, store: Path, run: str, role: str, *, ref: str = REF, evidence: bool = True) -> None:
+        """Take a run out of the victim's attestations, its evidence too or not, and publish it as somebody else."""
         statements = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (self.runs / run).glob("0*.json")}
         for bundle in store.iterdir():
             named = {subject["digest"]["sha256"] for subject in payload(bundle)["subject"]}
-            if statements & {digest_of(bundle), *named}:
+            if statements & {digest_of(bundle), *(named if evidence else ())}:
                 bundle.unlink()
-        self._publish(run, role, store, ref=ref, show=False)
+        self.publish_together([run], role, store=store, ref=ref, show=False)
 
     def _other_branch(self, store: Path) -> None:
         self._replace(store, "training", "trainer", ref="refs/heads/attack")
 
     def _other_signer(self, store: Path) -> None:
-        self._replace(store, "evaluation", "trainer")
+        self._replace(store, "evaluation", "trainer", evidence=False)
 
 
 def edit(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -176,8 +183,8 @@ def swap_log_entries(store: Path) -> None:
         path.write_text(json.dumps(bundle), encoding="utf-8")
 
 
-def walk(demo: KeylessDemo) -> None:
-    """Measured, pushed, signed by three identities, verified from a few kilobytes."""
+def measure(demo: KeylessDemo) -> None:
+    """Runs and a model, measured and not yet signed."""
     with step("Identities, a simulated platform, a policy"):
         demo.prepare()
     with step("1. Datasheets, training, evaluation"):
@@ -185,16 +192,38 @@ def walk(demo: KeylessDemo) -> None:
         demo.attest_dataset("census-test", demo.test, f"census-train={demo.train}")
         demo.train_twice()
         demo.evaluate("evaluation", demo.test)
+
+
+def share(demo: KeylessDemo) -> None:
+    """Pushed, and signed by three identities."""
     with step("2. Push the model; its digest there is its identity"):
         demo.push()
     with step("3. Publish: three identities, a certificate each, beside the model"):
-        for run, role in (
-            ("census-train", "data-owner"),
-            ("census-test", "data-owner"),
-            ("training", "trainer"),
-            ("evaluation", "auditor"),
-        ):
-            demo.publish(run, role)
+        demo.publish_together(["census-train", "census-test"], "data-owner")
+        demo.publish("training", "trainer")
+        demo.publish("evaluation", "auditor")
+
+
+def judge(demo: KeylessDemo) -> Path:
+    """Verified from a few kilobytes, frauds refused, exported: the archive."""
+    with step("4. Verify in the registry: no byte of the model is read"):
+        demo.registry.forget_requests()
+        say(demo.run("verify", demo.reference, "--policy", demo.policy, "--plain-http"))
+        say(f"  {sum(request.sent for request in demo.registry.requests):,} bytes came out of the registry")
+    with step("5. Pull it, and try five frauds"):
+        demo.run("pull", demo.reference, demo.folder / "pulled", "--plain-http", "--quiet")
+        for fraud in demo.frauds():
+            demo.refuse_fraud(fraud)
+    archive = demo.folder / "audit.zip"
+    with step("6. Export for an auditor"):
+        demo.run("export", demo.reference, "--policy", demo.policy, "--plain-http", "--to", archive, "--quiet")
+    return archive
+
+
+def audit(demo: KeylessDemo, archive: Path) -> None:
+    """Verified with nothing but the archive."""
+    with step("7. The auditor, without registry and Sigstore"):
+        say(demo.run("verify", archive))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -211,20 +240,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         demo = KeylessDemo(
             folder, job=chosen.job, data=chosen.data or folder / "data", sigstore=sigstore, registry=registry
         )
-        walk(demo)
-        with step("4. Verify in the registry: no byte of the model is read"):
-            registry.forget_requests()
-            say(demo.run("verify", demo.reference, "--policy", demo.policy, "--plain-http"))
-            say(f"  {sum(request.sent for request in registry.requests):,} bytes came out of the registry")
-        with step("5. Pull it, and try five frauds"):
-            demo.run("pull", demo.reference, folder / "pulled", "--plain-http", "--quiet")
-            for fraud in demo.frauds():
-                demo.refuse_fraud(fraud)
-        archive = folder / "audit.zip"
-        with step("6. Export for an auditor"):
-            demo.run("export", demo.reference, "--policy", demo.policy, "--plain-http", "--to", archive, "--quiet")
-    with step("7. The auditor, without registry and Sigstore"):
-        say(demo.run("verify", archive))
+        measure(demo)
+        share(demo)
+        archive = judge(demo)
+    audit(demo, archive)
     say(f"\nEverything came out as it must, in {time.monotonic() - began:.0f} s.")
 
 
