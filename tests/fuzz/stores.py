@@ -206,7 +206,9 @@ def _answers(data: bytes) -> object:
             finally:
                 Scripted.asking = False
 
-        def _urlopen(self, method: str, url: str, headers: Mapping[str, str], body: Any, length: int) -> Any:
+        def _urlopen(
+            self, method: str, url: str, headers: Mapping[str, str], body: Any, length: int, **options: Any
+        ) -> Any:
             host = urlsplit(url).hostname
             require(urlsplit(url).scheme == "https", f"asked at {url[:100]}")
             told = "Authorization" in headers
