@@ -159,6 +159,25 @@ def test_what_dates_a_quote_for_one_says_nothing_for_another(
         assert accepted or {rule.reason for rule in found.rules if rule.reason} == {"evidence-missing"}
 
 
+def test_who_signs_in_anothers_place_is_refused_for_that(
+    load: Callable[[str], Policy], policy_text: str, sealed: Sealed, entries: dict[str, Entry]
+) -> None:
+    """With evidence that he dated for himself: it is authentic, and he is somebody else."""
+    policy = load(policy_text)
+    entries["evaluation"] = dataclasses.replace(entries["evaluation"], signers=frozenset({"trainer"}))
+    items = [
+        dataclasses.replace(
+            item, evidence=tuple(dataclasses.replace(quote, dated_by="trainer") for quote in item.evidence)
+        )
+        if item.statement.payload == entries["evaluation"].payload
+        else item
+        for item in sealed(entries.values())
+    ]
+    verification = Verification(trust=policy.trust_material(at=AT, now=AT), attestations=tuple(items), set_aside=())
+    found = appraise(policy, model=MODEL, model_name="m", verification=verification, at=AT)
+    assert (found.exit_code, {rule.reason for rule in found.rules if rule.reason}) == (5, {"signer-other"})
+
+
 class TestDatasets:
     """The files of a dataset are those of a qualifying datasheet, if they make up its digest."""
 
