@@ -1,8 +1,8 @@
 """How the command line speaks; every subcommand goes through here.
 
 - stdout carries the result and nothing else; progress, notes and errors go to stderr.
-- ``--format json`` prints one JSON document, refusals and errors included; ``--quiet`` silences stderr but for errors, and for a
-  timestamp that was wanted and missed.
+- ``--format json`` prints one JSON document, refusals and errors included; ``--quiet`` silences stderr but for errors,
+  and for a timestamp that was wanted and missed.
 - Colour only on a terminal, and never under NO_COLOR (https://no-color.org) or TERM=dumb; no meaning hangs on colour.
 - Text from attestations is hostile: control and bidirectional characters are shown escaped.
 """

@@ -185,7 +185,7 @@ class Qualifier:
                 for evidence in sorted(item.evidence, key=lambda evidence: evidence.statement)
                 # verify attached it for covering the statement; what everything rests on is looked at once more
                 if item.statement.sha256 in evidence.covers
-                # what dates a quote for one identity says nothing to a rule about another, whose signature is missed then
+                # what dates a quote for one identity says nothing to a rule about another, if that one has signed
                 and (evidence.dated_by in (None, witness.signed_by) or witness.signed_by not in item.signers)
             ]
             self._backing[key] = min(options, key=lambda option: len(option.refusals), default=None)
