@@ -195,3 +195,28 @@ def test_a_body_without_a_length_that_drips(head: bytes) -> None:
             error = refused(lambda: list(store.read(FileEntry(path="a", sha256="0" * 64, size=10**6))))
         assert (error.reason, "no more of it in time" in str(error)) == ("registry-interrupted", True)
         store.close()
+
+
+def test_a_manifest_without_a_length_that_drips() -> None:
+    """What was read until the connection was shut down is not taken for all of it."""
+    with dripping(b"") as host:
+        notes: list[str] = []
+        options = Options(plain_http=True, attempt_timeout=0.2, sleep=lambda _: None, notify=notes.append)
+        store = OciStore(f"oci://{host}/m:v", options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("lamslsa.store.oci.transport._SLOWEST", 10**9)
+            assert refused(store.manifest).reason == "registry-connection"
+        assert "no whole answer in time" in notes[0]
+        store.close()
+
+
+def test_a_link_that_is_far_away_is_not_followed(client: Any, registry: Registry) -> None:
+    store = client.pushed()
+    store.put(client.bundle(), name="x")
+    far = "</x>; rel=prev, " * 600 + f"</v2/{REPOSITORY}/referrers/next>; rel=next"
+    registry.forget_requests()
+    registry.faults.add(
+        Fault("GET", "referrers", Answer(status=200, body=EMPTY, headers={"Content-Type": INDEX, "Link": far}))
+    )
+    assert list(store.bundles()) == []
+    assert registry.count("GET", "referrers") == 1

@@ -6,12 +6,14 @@ import datetime as dt
 import hashlib
 import os
 import signal
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import urllib3
 
 from lamslsa import _attempts, _codec
 from lamslsa._attempts import MAX_ATTEMPTS, PROGRESS
@@ -262,3 +264,20 @@ def test_bundles_after_another_artifact_has_come_are_attached_to_that_one(client
     store.receive(other.manifest(), other)
     store.put(client.bundle(2), name="x")
     assert [each.data for each in client.store().bundles()] == [client.bundle(2)]
+
+
+def test_an_upload_that_gets_on_by_a_byte_at_a_time(client: Any, registry: Registry) -> None:
+    registry.faults.add(Fault("PATCH", "uploads", Answer(status=500), times=None))
+    for number in range(1, 20):
+        registry.faults.add(Fault("GET", "uploads", Answer(status=204, headers={"Range": f"0-{number}"})))
+    source = client.kept({"model.safetensors": client.files["model.safetensors"]})
+    assert refused(lambda: client.store().receive(source.manifest(), source)).reason == "registry-connection"
+    assert registry.count("PATCH", "uploads") == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("cause", [ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ssl.SSLError])
+def test_tls_that_breaks_is_tried_again_and_tls_that_is_wrong_is_not(client: Any, cause: type[ssl.SSLError]) -> None:
+    transport = client.store()._transport
+    expected = UnavailableError if cause is ssl.SSLError else _attempts.TryAgainError
+    with pytest.raises(expected), Deadline(60) as deadline, transport._translated(deadline):
+        raise urllib3.exceptions.SSLError(cause("broken"))

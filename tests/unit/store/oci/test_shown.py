@@ -259,3 +259,12 @@ def test_proxies_that_are_none(proxy: str) -> None:
 def test_locations_that_readers_differ_about(client: Any, registry: Registry, location: str) -> None:
     store = client.pushed()
     assert refused(lambda: store._transport.follow(registry.url, location)).reason == "registry-redirect"
+
+
+@pytest.mark.parametrize("entry", [f'{{"{PART}', f'{{"auths":{{"registry.example":{{"auth":"{PART}!"}}}}}}'])
+def test_no_trace_shows_the_file(tmp_path: Path, entry: str) -> None:
+    """What the parser said of it is not told with the error."""
+    (tmp_path / "config.json").write_text(entry)
+    reference = Reference.parse("oci://registry.example/m")
+    error = refused(lambda: find_credential(reference, {"DOCKER_CONFIG": str(tmp_path)}))
+    assert (error.reason, error.__cause__, error.__suppress_context__) == ("registry-credentials", None, True)
