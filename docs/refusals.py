@@ -69,7 +69,7 @@ AREAS: dict[str, Area] = {
         title="Reference values and roots",
         modules=("reference.py", "corim.py", "_corim_profiles.py", "launch.py", "sgx/sigstruct.py", "roots.py"),
     ),
-    "bundles": Area(title="Bundles and keys", folder="sign", modules=("dsse.py", "key.py", "blob.py")),
+    "bundles": Area(title="Bundles and keys", folder="sign", modules=("_material.py", "dsse.py", "key.py", "blob.py")),
     "certificate-chains": Area(
         title="Certificates of an organisation's own", folder="sign", modules=("certificate_chain.py",)
     ),
