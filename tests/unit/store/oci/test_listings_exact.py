@@ -157,7 +157,7 @@ def test_a_tag_whose_list_is_none(client: Any, registry: Registry, listed: Any) 
 
 
 @contextmanager
-def dripping(head: bytes) -> Iterator[str]:
+def dripping(head: bytes, *, every: float = 0.02) -> Iterator[str]:
     """A server that answers a request, and drips the next answer on the same connection."""
     done = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -171,7 +171,8 @@ def dripping(head: bytes) -> Iterator[str]:
                         connection.sendall(head)
                         connection.recv(65536)
                     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-                    while not done.wait(0.02):
+                    connection.sendall(b"x")
+                    while not done.wait(every):
                         connection.sendall(b"x")
 
         thread = threading.Thread(target=serve)
@@ -199,7 +200,7 @@ def test_a_body_without_a_length_that_drips(head: bytes) -> None:
 
 def test_a_manifest_without_a_length_that_drips() -> None:
     """What was read until the connection was shut down is not taken for all of it."""
-    with dripping(b"") as host:
+    with dripping(b"", every=60) as host:
         notes: list[str] = []
         options = Options(plain_http=True, attempt_timeout=0.2, sleep=lambda _: None, notify=notes.append)
         store = OciStore(f"oci://{host}/m:v", options)
