@@ -5,6 +5,7 @@ same list.
 
 Rules:
 - Packages are lamslsa and what its measurers require, by the RECORD of each; nothing else of an environment gets in.
+  What only publishers and verifiers require stays out, with all that it requires.
 - What is no input of a running program is left out: byte code (derived, and different each time), headers, stubs and
   static libraries, tests, and of the standard library the parts for developers, desktops and networks.
 - The C library and its dynamic linker are Gramine's own, and are not listed here.
@@ -32,6 +33,8 @@ __all__ = ["Files", "Interpreter", "gather", "read_code"]
 
 _PACKAGE: Final = "lamslsa"
 _EXTRAS: Final = ("dataset", "tabular")
+_HOST_ONLY: Final = frozenset({"sigstore", "urllib3"})
+"""Clients of services. Nothing that runs in an enclave imports them; an import contract holds that."""
 _ASK: Final = (
     "import json, sys, sysconfig; base = {'base': sys.base_prefix, 'platbase': sys.base_prefix}; "
     "print(json.dumps({'executable': sys._base_executable, 'stdlib': sysconfig.get_path('stdlib', vars=base), "
@@ -197,13 +200,13 @@ def _files(distribution: importlib.metadata.Distribution, folder: Path) -> Itera
 def _closure(folder: Path) -> list[importlib.metadata.Distribution]:
     """Ourselves with what our measurers require; a requirement of a requirement that is not installed is left out."""
     installed = {_normal(item.metadata["Name"]): item for item in importlib.metadata.distributions(path=[str(folder)])}
-    wanted = list(_requirements(_known(installed, _PACKAGE), _EXTRAS))
+    wanted = [name for name in _requirements(_known(installed, _PACKAGE), _EXTRAS) if name not in _HOST_ONLY]
     found = {_PACKAGE, *wanted}
     for name in wanted:
         _known(installed, name)
     while wanted:
         for name in _requirements(installed[wanted.pop()], ()):
-            if name in installed and name not in found:
+            if name in installed and name not in found and name not in _HOST_ONLY:
                 found.add(name)
                 wanted.append(name)
     return [installed[name] for name in sorted(found)]

@@ -88,7 +88,9 @@ def test_an_identity_publishes_a_run_and_says_what_becomes_public(
 def test_publishing_again_asks_and_signs_nothing(
     lamslsa: Any, faulty_sigstore: LocalSigstore, words: list[str | Path], tmp_path: Path
 ) -> None:
+    """The token of a person says whom the certificate would name, so that none has to be asked for."""
     options = [*words, *keyless(tmp_path), "--yes", "--format", "json"]
+    (tmp_path / "token").write_text(faulty_sigstore.token(email="me@example.com"))
     assert lamslsa(*options, **AMBIENT).returncode == 0
     faulty_sigstore.faults.fail("fulcio", 500)
     done = lamslsa(*options, **AMBIENT)
