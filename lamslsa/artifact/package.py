@@ -12,7 +12,11 @@ from typing import Final
 from lamslsa import _codec
 from lamslsa.artifact.manifest import FileEntry, Manifest
 
-__all__ = ["package_files", "package_manifest"]
+__all__ = ["HOST_ONLY", "package_files", "package_manifest"]
+
+HOST_ONLY: Final = frozenset({"sigstore", "urllib3"})
+"""Requirements of publishers and verifiers: clients of services, which nothing that measures imports. An import
+contract holds that; so they are no part of an enclave, nor of what surrounds a computation."""
 
 _BYTE_CODE_FOLDER: Final = "__pycache__"
 _BYTE_CODE: Final = ".pyc"

@@ -81,7 +81,7 @@ def _identities(card: Card) -> Markup:
     facts = (
         Fact(name="Model", value=f"sha256:{card.model.digest}"),
         Fact(name="Policy", value=f"sha256:{card.policy.digest} {card.policy.name}"),
-        Fact(name="Policy with its files", value=f"sha256:{card.policy_closure}"),
+        Fact(name="with files", value=f"sha256:{card.policy_closure}"),
         Fact(name="As of", value=card.at),
     )
     return fact_list(facts, kind="facts identities")

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from lamslsa.artifact.package import package_files
+from lamslsa.artifact.package import HOST_ONLY, package_files
 from lamslsa.enclave.manifest import LIBRARIES, PACKAGES, PYTHON
 from lamslsa.enclave.programs import run_program
 from lamslsa.enclave.template import Mount, TrustedFile
@@ -33,8 +33,6 @@ __all__ = ["Files", "Interpreter", "gather", "read_code"]
 
 _PACKAGE: Final = "lamslsa"
 _EXTRAS: Final = ("dataset", "tabular")
-_HOST_ONLY: Final = frozenset({"sigstore", "urllib3"})
-"""Clients of services. Nothing that runs in an enclave imports them; an import contract holds that."""
 _ASK: Final = (
     "import json, sys, sysconfig; base = {'base': sys.base_prefix, 'platbase': sys.base_prefix}; "
     "print(json.dumps({'executable': sys._base_executable, 'stdlib': sysconfig.get_path('stdlib', vars=base), "
@@ -200,13 +198,13 @@ def _files(distribution: importlib.metadata.Distribution, folder: Path) -> Itera
 def _closure(folder: Path) -> list[importlib.metadata.Distribution]:
     """Ourselves with what our measurers require; a requirement of a requirement that is not installed is left out."""
     installed = {_normal(item.metadata["Name"]): item for item in importlib.metadata.distributions(path=[str(folder)])}
-    wanted = [name for name in _requirements(_known(installed, _PACKAGE), _EXTRAS) if name not in _HOST_ONLY]
+    wanted = [name for name in _requirements(_known(installed, _PACKAGE), _EXTRAS) if name not in HOST_ONLY]
     found = {_PACKAGE, *wanted}
     for name in wanted:
         _known(installed, name)
     while wanted:
         for name in _requirements(installed[wanted.pop()], ()):
-            if name in installed and name not in found and name not in _HOST_ONLY:
+            if name in installed and name not in found and name not in HOST_ONLY:
                 found.add(name)
                 wanted.append(name)
     return [installed[name] for name in sorted(found)]

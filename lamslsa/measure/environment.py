@@ -3,6 +3,7 @@
 Rules:
 - Packages are the closure of the distributions named by the measurer over their declared requirements: optional extras
   left out, a requirement that is not installed left out, environment markers not evaluated (so rather one too many).
+  The clients of services, which an enclave does without, are left out too (`lamslsa.artifact.package.HOST_ONLY`).
 - A package is named by purl and identified by the SHA-256 of its RECORD. For lamslsa itself each entry of RECORD is
   compared with the file on disk, and no module may lie beside them; an editable installation has no such record and is
   identified by the digest of its files, and says so.
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from lamslsa import _codec
-from lamslsa.artifact.package import package_files, package_manifest
+from lamslsa.artifact.package import HOST_ONLY, package_files, package_manifest
 from lamslsa.errors import UnavailableError, VerificationError
 from lamslsa.predicates._common import Digest, Environment, ResourceDescriptor
 
@@ -160,7 +161,12 @@ def _closure(roots: Sequence[str]) -> list[importlib.metadata.Distribution]:
     while open_:
         for requirement in found[open_.pop()].requires or []:
             match = _REQUIREMENT.match(requirement)
-            if match is None or _EXTRA.search(requirement) or _normal(match[1]) in found:
+            if (
+                match is None
+                or _EXTRA.search(requirement)
+                or _normal(match[1]) in found
+                or _normal(match[1]) in HOST_ONLY
+            ):
                 continue
             try:
                 found[_normal(match[1])] = importlib.metadata.distribution(match[1])

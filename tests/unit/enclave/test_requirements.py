@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from lamslsa.enclave.files import _HOST_ONLY
+from lamslsa.artifact.package import HOST_ONLY
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -48,7 +48,7 @@ def test_each_package_stands_there_once() -> None:
     assert len(pinned()) == len(LINES) > 0
 
 
-IN_ENCLAVES = [item for item in required("tabular") if item.name not in _HOST_ONLY]
+IN_ENCLAVES = [item for item in required("tabular") if item.name not in HOST_ONLY]
 
 
 @pytest.mark.parametrize("requirement", IN_ENCLAVES, ids=str)
@@ -64,5 +64,5 @@ def test_what_make_and_ci_install_is_the_same() -> None:
 
 
 def test_the_tools_of_other_extras_are_not_there() -> None:
-    assert pinned().keys().isdisjoint({"lamslsa", "pytest", "signxml", "nvidia-ml-py", "requests", *_HOST_ONLY})
-    assert {item.name for item in required()} >= _HOST_ONLY, "what is left out is required elsewhere"
+    assert pinned().keys().isdisjoint({"lamslsa", "pytest", "signxml", "nvidia-ml-py", "requests", *HOST_ONLY})
+    assert {item.name for item in required()} >= HOST_ONLY, "what is left out is required elsewhere"

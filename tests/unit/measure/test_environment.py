@@ -23,6 +23,12 @@ from lamslsa.measure.evaluation.tabular import _PACKAGES
 PACKAGE = Path(lamslsa.__file__).parent
 
 
+def test_clients_of_services_surround_no_computation() -> None:
+    names = {package.name for package in environment(["lamslsa"], variables={}).packages}
+    assert {"lamslsa", "cryptography"} <= names
+    assert names.isdisjoint({"sigstore", "urllib3", "requests", "pydantic", "tuf"})
+
+
 def test_packages_are_the_closure_of_what_was_named() -> None:
     found = environment(["lamslsa", "duckdb"], variables={})
     names = [package.name for package in found.packages]
