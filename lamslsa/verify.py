@@ -311,19 +311,20 @@ def _join(signed: dict[str, _Signed], source: str, outcome: Envelope | LamslsaEr
 
 
 def _verify_signature(source: str, envelope: Envelope, trust: TrustMaterial) -> list[VerifiedSignature]:
-    signatures: list[VerifiedSignature] = []
+    found: dict[str, Signature] = {}
     errors: dict[str, LamslsaError] = {}
     for name, identity in trust.identities.items():
         try:
-            signature = identity.verify(envelope)
+            found[name] = identity.verify(envelope)
         except (FormatError, VerificationError) as err:
             errors[name] = err
-        else:
-            bundle = _codec.sha256_hex(envelope.raw)
-            signatures.append(VerifiedSignature(identity=name, signature=signature, source=source, bundle=bundle))
-    if not signatures:
+    if not found:
         _refuse_nobody(errors)
-    return signatures
+    bundle = _codec.sha256_hex(envelope.raw)
+    return [
+        VerifiedSignature(identity=name, signature=signature, source=source, bundle=bundle)
+        for name, signature in found.items()
+    ]
 
 
 def _refuse_nobody(errors: Mapping[str, LamslsaError]) -> NoReturn:

@@ -35,7 +35,6 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 _MAX_PASSPHRASE_BYTES: Final = 4096
-_MAX_ROOT_BYTES: Final = 1024 * 1024
 _MAX_NAME: Final = 1024
 # PEM, PEM in base64, and a JWT, whose header is a JSON object in base64url.
 _SECRET: Final = re.compile(
@@ -90,7 +89,9 @@ def read_trusted_root(path: Path, *, what: str = "trusted root") -> bytes:
         FormatError: as `read_capped`.
         OSError: it cannot be read.
     """
-    return read_capped(path, what=what, limit=_MAX_ROOT_BYTES)
+    from lamslsa.sign.keyless.root import MAX_ROOT_BYTES
+
+    return read_capped(path, what=what, limit=MAX_ROOT_BYTES)
 
 
 def read_passphrase(path: Path | None) -> bytes | None:

@@ -27,7 +27,6 @@ __all__ = ["IdentityReader", "load_trusted_root"]
 
 _WAYS: Final = ("key", "keyless", "credentials")
 _MAX_CREDENTIALS: Final = 16
-_MAX_ROOT_BYTES: Final = 1024 * 1024
 _MAX_TEXT: Final = 512
 _TERMS: Final = {
     "identity": "identity",
@@ -144,9 +143,9 @@ def load_trusted_root(node: Node, files: Files) -> SigstoreRoot:
     Raises:
         FormatError: with line and column.
     """
-    from lamslsa.sign.keyless import SigstoreRoot
+    from lamslsa.sign.keyless.root import MAX_ROOT_BYTES, SigstoreRoot
 
-    return files.load(node, SigstoreRoot.load, what="a Sigstore trusted root", limit=_MAX_ROOT_BYTES)
+    return files.load(node, SigstoreRoot.load, what="a Sigstore trusted root", limit=MAX_ROOT_BYTES)
 
 
 def _url(repository: str | None) -> str | None:

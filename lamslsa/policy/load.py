@@ -101,10 +101,11 @@ def load_policy(
     training = reader.training(root.take("training").mapping())
     require = reader.rules(root.take("require"), ingredients)
     root.finish()
+    sha256 = _codec.sha256_hex(data)
     policy = Policy(
         name=name,
-        sha256=_codec.sha256_hex(data),
-        closure=_codec.sha256_hex(_codec.canonical({"policy": _codec.sha256_hex(data), "files": seen})),
+        sha256=sha256,
+        closure=_codec.sha256_hex(_codec.canonical({"policy": sha256, "files": seen})),
         expires=None if expires is None else _values.time(expires),
         identities=identities,
         platforms=platforms,

@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from lamslsa import _codec
+from lamslsa._bundle_names import BUNDLE_SUFFIX, LINES_SUFFIX, SIGNATURE_SUFFIX
 from lamslsa.errors import FormatError
 from lamslsa.sign._material import as_object, as_text, parse_material, refuse_foreign
 from lamslsa.sign.interface import Envelope, Material, SignedMessage
@@ -46,10 +47,6 @@ __all__ = [
 MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 MAX_BUNDLE_BYTES: Final = 16 * 1024 * 1024
 MAX_LINES: Final = 4096
-BUNDLE_SUFFIX: Final = ".sigstore.json"
-LINES_SUFFIX: Final = ".intoto.jsonl"
-SIGNATURE_SUFFIX: Final = ".sig"
-"""Of a bundle that OpenSSF model signing wrote."""
 
 _FAMILY: Final = "application/vnd.dev.sigstore.bundle"
 _MAX_SIGNATURE_BYTES: Final = 1024

@@ -37,6 +37,7 @@ from lamslsa.store.referrer import (
     Descriptor,
     Referrer,
     artifact_descriptor,
+    creation_time,
     make_referrer,
     parse_entries,
     source_of,
@@ -192,8 +193,7 @@ class ImageLayoutStore:
     ) -> Kept | LamslsaError:
         try:
             naming.refuse_large(bundle)
-            created = self.clock().astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            made = make_referrer(subject, bundle, created=created)
+            made = make_referrer(subject, bundle, created=creation_time(self.clock()))
             if made.bundle.sha256 in held:
                 return Kept(place=self._source(held[made.bundle.sha256]), new=False)
             if not room.spend(len(bundle)):

@@ -17,6 +17,7 @@ import re
 from typing import Final
 
 from lamslsa import _codec
+from lamslsa._bundle_names import BUNDLE_SUFFIX, LINES_SUFFIX, SIGNATURE_SUFFIX
 from lamslsa.errors import FormatError
 
 __all__ = [
@@ -37,11 +38,7 @@ __all__ = [
 
 REGISTRY: Final = "oci://"
 DEFAULT_FOLDER: Final = ".attestations"
-BUNDLE_SUFFIX: Final = ".sigstore.json"
-LINES_SUFFIX: Final = ".intoto.jsonl"
 PART_SUFFIX: Final = ".part"
-SIGNATURE_SUFFIX: Final = ".sig"
-"""Of a bundle that OpenSSF model signing wrote, read where the user names the very file."""
 MAX_FILES: Final = 16_384
 MAX_FILE_BYTES: Final = 16 * 1024 * 1024
 MAX_TOTAL_BYTES: Final = 256 * 1024 * 1024

@@ -19,6 +19,7 @@ and https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referr
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,6 +43,7 @@ __all__ = [
     "MadeReferrer",
     "Referrer",
     "artifact_descriptor",
+    "creation_time",
     "fallback_tag",
     "make_referrer",
     "parse_descriptor",
@@ -149,13 +151,22 @@ def source_of(reference: str, sha256: str) -> str:
     return f"{reference}@sha256:{sha256}/bundle.sigstore.json"
 
 
+def creation_time(at: dt.datetime) -> str:
+    """A time as a referrer says when it was made: RFC 3339 in UTC, to the second.
+
+    Args:
+        at: timezone-aware.
+    """
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def make_referrer(subject: Descriptor, bundle: bytes, *, created: str) -> MadeReferrer:
     """The manifest that attaches a bundle to an artifact.
 
     Args:
         subject: the artifact's manifest.
         bundle: with an in-toto statement in it, which has the predicate type that tools show.
-        created: RFC 3339, UTC.
+        created: of `creation_time`.
 
     Raises:
         FormatError: the bytes hold no in-toto statement in a Sigstore bundle.

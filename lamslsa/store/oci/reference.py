@@ -24,10 +24,10 @@ from typing import Final
 
 from lamslsa._http import HOST, authority
 from lamslsa.errors import FormatError
+from lamslsa.store.naming import REGISTRY
 
-__all__ = ["SCHEME", "Reference", "is_loopback"]
+__all__ = ["Reference", "is_loopback"]
 
-SCHEME: Final = "oci://"
 _PART: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _PATTERN: Final = re.compile(
     rf"oci://(?P<host>{HOST}(?::[0-9]{{1,5}})?)"
@@ -82,7 +82,7 @@ class Reference:
     @property
     def place(self) -> str:
         """The repository as a reference, without tag and digest."""
-        return f"{SCHEME}{self.host}/{self.repository}"
+        return f"{REGISTRY}{self.host}/{self.repository}"
 
     def at(self, digest: str) -> Reference:
         """The same with a digest."""

@@ -15,7 +15,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
 import re
 import threading
 from collections.abc import Iterator
@@ -35,12 +34,11 @@ from lamslsa.store.oci.reference import Reference
 from lamslsa.store.oci.referrers import Referrers
 from lamslsa.store.oci.transport import Transport
 from lamslsa.store.oci.upload import Feed, Upload
-from lamslsa.store.referrer import artifact_descriptor, make_referrer
+from lamslsa.store.referrer import artifact_descriptor, creation_time, make_referrer
 
 __all__ = ["OciStore"]
 
 _RESERVED_TAG: Final = re.compile(r"sha(256|512)-[0-9a-f]{64,}.*")
-_CREATED_FORMAT: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class OciStore:
@@ -212,14 +210,9 @@ class OciStore:
             FormatError: not a bundle with a statement, larger than a reader takes, or there is no artifact.
             UnavailableError: the registry cannot be reached, refuses, or lost the bundle to another writer.
         """
-        if len(bundle) > naming.MAX_FILE_BYTES:
-            raise FormatError(
-                f"expected a bundle of at most {naming.MAX_FILE_BYTES} bytes, got {len(bundle)}", reason="store-size"
-            )
+        naming.refuse_large(bundle)
         subject = artifact_descriptor(self.manifest())
-        made = make_referrer(
-            subject, bundle, created=self._options.clock().astimezone(dt.UTC).strftime(_CREATED_FORMAT)
-        )
+        made = make_referrer(subject, bundle, created=creation_time(self._options.clock()))
         with self._lock:
             if self._attacher is None:
                 self._attacher = Attacher(

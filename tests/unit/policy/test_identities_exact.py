@@ -15,11 +15,11 @@ from lamslsa import model_signature, verify
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.errors import FormatError
 from lamslsa.policy import Policy, RuleResult, appraise, load_policy
-from lamslsa.policy import _identities as reading
 from lamslsa.policy.identities import Credential, Identity
 from lamslsa.sign import KeySigner, generate, parse_bundle
 from lamslsa.sign.interface import Envelope, Signature, TrustedTime, Witnessed
 from lamslsa.sign.keyless import KeylessVerifier, SigstoreRoot
+from lamslsa.sign.keyless.root import MAX_ROOT_BYTES
 from lamslsa.statement import parse
 from lamslsa.testing import chain
 from lamslsa.verify import Verification, VerifiedModelSignature, VerifiedSignature
@@ -181,7 +181,7 @@ def test_a_trusted_root_is_larger_than_a_key(policy_text: str, vectors: Path) ->
 
     text = owned(policy_text, "{key: data-owner.pub, trustedRoot: root.json}")
     load_policy(text.encode(), source="policy.yaml", directory=base, read=read)
-    assert limits["root.json"] == reading._MAX_ROOT_BYTES == 1024 * 1024 > limits["data-owner.pub"]
+    assert limits["root.json"] == MAX_ROOT_BYTES == 1024 * 1024 > limits["data-owner.pub"]
 
 
 # signatures of whole artifacts
