@@ -30,7 +30,6 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from lamslsa.attest import attest_training
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
@@ -38,6 +37,7 @@ from lamslsa.measure import Job, load_job
 from lamslsa.measure.interface import silent
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import KeySigner, generate
+from lamslsa.testing.measuring import attest_training, tabular_training
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU_LIMIT, SIGN_LIMIT_MS, RUNS = 1.02, 5.0, 5
@@ -45,14 +45,14 @@ CPU_LIMIT, SIGN_LIMIT_MS, RUNS = 1.02, 5.0, 5
 
 def plain_training(path: Path, job: Job, model_out: Path) -> None:
     """The same training, nothing attested."""
-    training = job.require_training()
-    columns = [column.name for column in training.dataset.schema.columns]
-    numbers = {column.name for column in training.dataset.schema.columns if column.type != "string"}
+    training = tabular_training(job)
+    columns = [column.name for column in training.dataset.table.columns]
+    numbers = {column.name for column in training.dataset.table.columns if column.type != "string"}
     table = duckdb.connect(config={"threads": 1}).execute(
         "select * from read_csv(?, header=false, delim=',', all_varchar=true, auto_detect=false, columns=?)",
         [str(path), dict.fromkeys(columns, "VARCHAR")],
     )
-    raw = table.fetchnumpy()
+    raw: dict[str, Any] = table.fetchnumpy()
     values = {name: [None if v.strip() == "?" else v.strip() for v in raw[name].tolist()] for name in columns}
     inputs: list[Any] = []
     for name in columns:

@@ -1,9 +1,8 @@
 """Inside the TEE: measure, make statements, have the TEE vouch for their bytes.
 
-This module and what it imports are the trusted computing base. There is a function per kind of measurement and no way
-to have given bytes quoted: that would be a signing oracle, and fresh evidence needs a fresh measurement. What leaves is
-bytes; nothing later serialises them again. Every function takes ``memory``, where the verified bytes are kept while
-they are used: an enclave build has its own (`lamslsa.artifact.memory`).
+This module and what it imports are the trusted computing base. What is quoted are the statements of plans that were run
+in here, and there is no way to have given bytes quoted: that would be a signing oracle, and fresh evidence needs a
+fresh measurement. What leaves is bytes; nothing later serialises them again.
 """
 
 from __future__ import annotations
@@ -11,67 +10,100 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from lamslsa import _codec
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
 from lamslsa.artifact.memory import SEALED, Memory
+from lamslsa.errors import FormatError
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.measure import (
-    Job,
-    OwnTraining,
-    Progress,
-    Trained,
-    measure_dataset,
-    measure_evaluation,
-    measure_own_training,
-    measure_training,
-)
+from lamslsa.measure import Context, Given, Input, Output, OwnTraining, Plan, Progress, measure_own_training
+from lamslsa.measure.interface import Payload, refuse_roles
 from lamslsa.predicates.emit import verify_descriptors
 
-__all__ = ["attest_dataset", "attest_evaluation", "attest_own_training", "attest_training"]
+__all__ = ["Made", "Planned", "attest", "attest_own_training"]
+
+T = TypeVar("T")
 
 
-def attest_dataset(
-    path: Path,
-    *,
-    name: str,
-    job: Job,
-    others: Mapping[str, Path],
-    attester: Attester,
-    progress: Progress,
-    nonce: Nonce,
-    memory: Memory = SEALED,
-) -> Run:
-    """Measure a dataset: its datasheet, and its overlap with ``others``, by the names they have in the job.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan, and where each of its inputs lies.
+
+    Attributes:
+        paths: role to path.
+    """
+
+    plan: Plan
+    paths: Mapping[str, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What measurements made beside their statements, in memory: to be written before the run is.
+
+    Attributes:
+        outputs: artifacts by the names that the job gives them.
+        private: files for whoever ordered the measurement alone.
+    """
+
+    outputs: Mapping[str, Output]
+    private: Mapping[str, bytes]
+
+
+def attest(
+    planned: Sequence[Planned], *, attester: Attester, nonce: Nonce, context: Context | None = None
+) -> tuple[Run, Made]:
+    """Run plans on verified bytes, and have the TEE vouch for all of their statements with one quote.
 
     Raises:
-        FormatError: a dataset or the job is not usable.
-        UnavailableError: the TEE does not answer.
+        FormatError: an input is not usable, or a role is missing or unknown.
+        UnavailableError: the TEE does not answer, or a package or device is missing.
     """
+    surroundings = context or Context()
+    statements: list[Payload] = []
+    outputs: dict[str, Output] = {}
+    private: dict[str, bytes] = {}
     with ExitStack() as stack:
-        subject = _read(stack, path, "dataset", progress, memory)
-        compared = {other: _read(stack, where, "dataset", progress, memory) for other, where in others.items()}
-        payload = measure_dataset(subject, name=name, job=job, others=compared, progress=progress)
-    return _quote([("dataset", payload)], attester, nonce)
+        inputs = _Inputs(stack, surroundings)
+        for item in planned:
+            outcome = item.plan.measure(inputs.of(item), surroundings)
+            statements += outcome.statements
+            _merge(outputs, outcome.outputs)
+            _merge(private, outcome.private)
+    return _quote(statements, attester, nonce), Made(outputs=outputs, private=private)
 
 
-def attest_training(
-    path: Path, *, job: Job, attester: Attester, progress: Progress, nonce: Nonce, memory: Memory = SEALED
-) -> tuple[Run, Trained]:
-    """Train a model on the dataset at ``path``; the model comes back in memory, to be written before the run is.
+class _Inputs:
+    """Reads each artifact once, however many plans name it."""
 
-    Raises:
-        FormatError: the dataset or the job is not usable.
-        UnavailableError: the TEE does not answer.
-    """
-    with ExitStack() as stack:
-        dataset = _read(stack, path, "dataset", progress, memory)
-        trained = measure_training(dataset, job=job, progress=progress)
-    return _quote([("provenance", trained.payload)], attester, nonce), trained
+    def __init__(self, stack: ExitStack, context: Context) -> None:
+        self._stack = stack
+        self._context = context
+        self._read: dict[tuple[Path, Kind], VerifiedArtifact] = {}
+
+    def of(self, planned: Planned) -> dict[str, Given]:
+        refuse_roles(planned.plan, planned.paths)
+        wanted = {item.role: item for item in planned.plan.inputs}
+        return {role: self._given(wanted[role], path) for role, path in planned.paths.items()}
+
+    def _given(self, wanted: Input, path: Path) -> Given:
+        key = (path, wanted.kind)
+        if key not in self._read:
+            self._read[key] = _read(self._stack, path, wanted.kind, self._context.progress, self._context.memory)
+        return Given(artifact=self._read[key], name=wanted.name or path.resolve().name)
+
+
+def _merge(into: dict[str, T], more: Mapping[str, T]) -> None:
+    for name, value in more.items():
+        if name in into:
+            raise FormatError(f"expected outputs of different names, got {name!a:.80} twice", reason="attest-output")
+        into[name] = value
 
 
 def attest_own_training(
@@ -83,7 +115,7 @@ def attest_own_training(
     progress: Progress,
     nonce: Nonce,
     memory: Memory = SEALED,
-) -> tuple[Run, Trained]:
+) -> tuple[Run, Made]:
     """Train with the user's own code on the dataset at ``path``.
 
     Only where that code is part of what the TEE measures, and where a reference value lets the measurement vouch for
@@ -95,32 +127,8 @@ def attest_own_training(
     """
     with ExitStack() as stack:
         dataset = _read(stack, path, "dataset", progress, memory)
-        trained = measure_own_training(dataset, code=code, job=job)
-    return _quote([("provenance", trained.payload)], attester, nonce), trained
-
-
-def attest_evaluation(
-    model: Path,
-    *,
-    dataset: Path,
-    job: Job,
-    attester: Attester,
-    progress: Progress,
-    nonce: Nonce,
-    memory: Memory = SEALED,
-) -> Run:
-    """Measure a model on a dataset.
-
-    Raises:
-        FormatError: the model, the dataset or the job is not usable.
-        UnavailableError: the TEE does not answer.
-    """
-    with ExitStack() as stack:
-        subject = _read(stack, model, "model", progress, memory)
-        data = _read(stack, dataset, "dataset", progress, memory)
-        name = model.resolve().name
-        payload = measure_evaluation(subject, data, name=name, job=job, progress=progress)
-    return _quote([("evaluation", payload)], attester, nonce)
+        outcome = measure_own_training(dataset, code=code, job=job)
+    return _quote(outcome.statements, attester, nonce), Made(outputs=outcome.outputs, private={})
 
 
 def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress, memory: Memory) -> VerifiedArtifact:
@@ -131,18 +139,18 @@ def _reading(path: Path, progress: Progress) -> Callable[[ReadProgress], None]:
     return lambda at: progress(f"reading {path.name} (bytes)", at.bytes_done, at.bytes_total)
 
 
-def _quote(statements: Sequence[tuple[str, bytes]], attester: Attester, nonce: Nonce) -> Run:
+def _quote(statements: Sequence[Payload], attester: Attester, nonce: Nonce) -> Run:
     """One quote for all statements of this run; the only place where report data is made."""
-    for _, payload in statements:
-        verify_descriptors(payload)
-    digests = [_codec.sha256_hex(payload) for _, payload in statements]
+    for item in statements:
+        verify_descriptors(item.data)
+    digests = [_codec.sha256_hex(item.data) for item in statements]
     devices = attester.device_evidence(binding.device_nonce(nonce.value, statements=digests))
     answers = [_codec.sha256_hex(device.data) for device in devices]
     evidence = attester.quote(binding.report_data(nonce.value, device_evidence=answers, statements=digests))
     return Run(
         statements=tuple(
-            NamedPayload(name=f"{number:02d}-{predicate}", payload=payload)
-            for number, (predicate, payload) in enumerate(statements, start=1)
+            NamedPayload(name=f"{number:02d}-{item.label}", payload=item.data)
+            for number, item in enumerate(statements, start=1)
         ),
         nonce=nonce,
         evidence=evidence,

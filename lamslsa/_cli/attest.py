@@ -23,7 +23,7 @@ from lamslsa.evidence.collateral import parse as parse_collateral
 from lamslsa.evidence.detect import choose_auto
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run, staged_run
-from lamslsa.measure.job import Job, load_job
+from lamslsa.measure import Context, Job, load_job
 from lamslsa.publish import with_collateral
 
 if TYPE_CHECKING:
@@ -250,7 +250,8 @@ def dataset(
       lamslsa attest dataset adult.test --name census-test --dataset census-train=adult.data \\
           --config census.yaml --tee simulated --out build/census-test
     """
-    from lamslsa.attest import attest_dataset
+    from lamslsa.attest import Planned, attest
+    from lamslsa.measure.dataset.tabular import COMPARED
 
     named = unique(others, "--dataset")
     setup = prepare()
@@ -258,15 +259,9 @@ def dataset(
     if setup.attester is None:
         with setup.inside(output, kind="dataset", inputs={"dataset": path}, name=name, others=named) as finished:
             return setup.write(finished.run, output)
-    run = attest_dataset(
-        path,
-        name=name,
-        job=setup.job,
-        others=named,
-        attester=setup.attester,
-        progress=line,
-        nonce=setup.nonce,
-    )
+    compared = {f"{COMPARED}{other}": where for other, where in named.items()}
+    planned = Planned(plan=setup.job.sheet(name), paths={"dataset": path, **compared})
+    run, _ = attest([planned], attester=setup.attester, nonce=setup.nonce, context=Context(progress=line))
     return setup.write(run, output)
 
 
@@ -300,7 +295,7 @@ def training(
     named = unique(datasets, "--dataset")
     if set(named) != {"train"}:
         raise click.UsageError(f"expected --dataset train=PATH, got {', '.join(sorted(named))}")
-    from lamslsa.attest import attest_training
+    from lamslsa.attest import Planned, attest
 
     refuse_existing(model_out)
     setup = prepare()
@@ -310,10 +305,11 @@ def training(
     if setup.attester is None:
         with setup.inside(output, kind="training", inputs={"dataset": named["train"]}) as finished:
             return setup.write(finished.run, output, model=lambda: finished.write_model(model_out))
-    run, trained = attest_training(
-        named["train"], job=setup.job, attester=setup.attester, progress=output.progress(), nonce=setup.nonce
-    )
-    return setup.write(run, output, model=lambda: trained.write(model_out))
+    planned = Planned(plan=setup.job.require_training(), paths=named)
+    context = Context(progress=output.progress())
+    run, made = attest([planned], attester=setup.attester, nonce=setup.nonce, context=context)
+    (model,) = made.outputs.values()
+    return setup.write(run, output, model=lambda: model.write(model_out))
 
 
 @command.command("evaluation")
@@ -333,14 +329,16 @@ def evaluation(
       lamslsa attest evaluation ./model --dataset adult.test --config census.yaml \\
           --tee simulated --out build/evaluation
     """
-    from lamslsa.attest import attest_evaluation
+    from lamslsa.attest import Planned, attest
 
     setup = prepare()
     line = output.progress()
     if setup.attester is None:
         with setup.inside(output, kind="evaluation", inputs={"dataset": dataset, "model": model}) as finished:
             return setup.write(finished.run, output)
-    run = attest_evaluation(
-        model, dataset=dataset, job=setup.job, attester=setup.attester, progress=line, nonce=setup.nonce
-    )
+    planned = [
+        Planned(plan=plan, paths={"model": model, "dataset": dataset})
+        for plan in setup.job.require_evaluations().values()
+    ]
+    run, _ = attest(planned, attester=setup.attester, nonce=setup.nonce, context=Context(progress=line))
     return setup.write(run, output)

@@ -19,13 +19,15 @@ from typing import Final
 from lamslsa import _codec
 from lamslsa._files import write_file
 from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
-from lamslsa.attest import attest_dataset, attest_evaluation, attest_own_training, attest_training
+from lamslsa.attest import Made, Planned, attest, attest_own_training
 from lamslsa.enclave.job import BEACON, CODE, CONFIG, ERROR, GUESTS, JOB, MODEL, PLATFORM, RUN, SCRATCH, Job
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
 from lamslsa.evidence.run import Run, write_run
-from lamslsa.measure import load_job, load_own_training
+from lamslsa.measure import Context, load_job, load_own_training
+from lamslsa.measure import Job as MeasurementJob
+from lamslsa.measure.dataset.tabular import COMPARED
 
 __all__ = ["Measure", "Outcome", "main", "measure", "train_own"]
 
@@ -77,34 +79,26 @@ def measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonc
         FormatError: configuration or inputs are not usable.
         UnavailableError: the TEE does not answer.
     """
-    declared = load_job(config, source=CONFIG.name)
-    dataset = root / job.place("dataset")
-    progress, memory = _Lines(), _memory(root, job)
-    if job.kind == "evaluation":
-        model = root / job.place("model")
-        run = attest_evaluation(
-            model, dataset=dataset, job=declared, attester=attester, progress=progress, nonce=nonce, memory=memory
-        )
-        return run, None
-    if job.kind == "training":
-        run, trained = attest_training(
-            dataset, job=declared, attester=attester, progress=progress, nonce=nonce, memory=memory
-        )
-        return run, trained.files
-    if job.name is None:
-        raise TypeError("expected a job about a dataset to name it: Job sees to that")
-    others = {name: root / place for name, place in job.other_places().items()}
-    run = attest_dataset(
-        dataset,
-        name=job.name,
-        job=declared,
-        others=others,
-        attester=attester,
-        progress=progress,
-        nonce=nonce,
-        memory=memory,
-    )
-    return run, None
+    context = Context(progress=_Lines(), memory=_memory(root, job))
+    planned = _planned(root, job, load_job(config, source=CONFIG.name))
+    run, made = attest(planned, attester=attester, nonce=nonce, context=context)
+    return run, _only_model(made)
+
+
+def _planned(root: Path, job: Job, declared: MeasurementJob) -> list[Planned]:
+    paths = {role: root / job.place(role) for role in job.inputs}
+    match job.kind:
+        case "dataset":
+            others = {f"{COMPARED}{name}": root / place for name, place in job.other_places().items()}
+            return [Planned(plan=declared.sheet(job.name or ""), paths={**paths, **others})]
+        case "training":
+            return [Planned(plan=declared.require_training(), paths={"train": paths["dataset"]})]
+        case "evaluation":
+            return [Planned(plan=plan, paths=paths) for plan in declared.require_evaluations().values()]
+
+
+def _only_model(made: Made) -> Mapping[str, bytes] | None:
+    return next((output.files for output in made.outputs.values()), None)
 
 
 def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
@@ -120,7 +114,7 @@ def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: No
             reason="enclave-job",
             hint="take the build measure",
         )
-    run, trained = attest_own_training(
+    run, made = attest_own_training(
         root / job.place("dataset"),
         code=root / CODE,
         job=load_own_training(config, source=CONFIG.name),
@@ -129,7 +123,7 @@ def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: No
         nonce=nonce,
         memory=_memory(root, job),
     )
-    return run, trained.files
+    return run, _only_model(made)
 
 
 def _memory(root: Path, job: Job) -> Memory:

@@ -1,21 +1,20 @@
-"""Measurers: code that computes properties of datasets, trainings and models from verified bytes."""
+"""Measurers: code that computes properties of datasets, trainings, models and inferences from verified bytes."""
 
-from lamslsa.measure.dataset.tabular import measure_dataset
-from lamslsa.measure.evaluation.tabular import measure_evaluation
-from lamslsa.measure.interface import Progress
+from lamslsa.measure.interface import Context, Given, Input, Outcome, Output, Plan, Progress
 from lamslsa.measure.job import Job, load_job
 from lamslsa.measure.training.own import OwnTraining, load_own_training, measure_own_training
-from lamslsa.measure.training.tabular import Trained, measure_training
 
 __all__ = [
+    "Context",
+    "Given",
+    "Input",
     "Job",
+    "Outcome",
+    "Output",
     "OwnTraining",
+    "Plan",
     "Progress",
-    "Trained",
     "load_job",
     "load_own_training",
-    "measure_dataset",
-    "measure_evaluation",
     "measure_own_training",
-    "measure_training",
 ]

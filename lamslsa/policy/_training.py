@@ -114,7 +114,7 @@ def _observed(policy: Policy, item: Training) -> str:
         for terms in policy.training.parameters
         if terms.name in configuration
     ]
-    return ", ".join([str(item.provenance.build_definition.external_parameters.trainer), *values])
+    return ", ".join([str(item.provenance.build_definition.external_parameters.code), *values])
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,9 @@ from lamslsa.predicates._common import (
     Digest,
     Environment,
     File,
+    Kind,
     Measurer,
+    Name,
     WireModel,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "Interval",
     "Metric",
     "ModelDescription",
+    "Reference",
     "Seed",
     "derive_seed",
 ]
@@ -72,6 +75,7 @@ class Metric(WireModel, frozen=True, kw_only=True):
         value: finite; absent where the metric is undefined, and then ``undefined`` says why.
         samples: rows that the value was computed over.
         groups: columns whose groups are compared (demographic parity, equalised odds), in the order declared.
+        parameters: what tells metrics of one name apart: a false positive rate, the size of a perturbation, a class.
         slice: the rows that the value is about, column to group; absent means all rows.
     """
 
@@ -82,6 +86,7 @@ class Metric(WireModel, frozen=True, kw_only=True):
     undefined: str | None = None
     groups: tuple[str, ...] = ()
     slice: dict[str, str] | None = None
+    parameters: dict[str, str | int | float | bool] | None = None
 
 
 class Seed(WireModel, frozen=True, kw_only=True):
@@ -89,6 +94,21 @@ class Seed(WireModel, frozen=True, kw_only=True):
 
     derivation: Literal["sha256(model||dataset||configuration)"]
     value: Digest
+
+
+class Reference(WireModel, frozen=True, kw_only=True):
+    """A further input of an evaluation: a baseline model, the data that the model was trained on.
+
+    Attributes:
+        role: what it was used as.
+        schema_digest: how a dataset was read.
+    """
+
+    role: str
+    kind: Kind
+    name: Name
+    digest: Digest
+    schema_digest: Digest | None = None
 
 
 class ModelDescription(WireModel, frozen=True, kw_only=True):
@@ -105,6 +125,7 @@ class Evaluation(WireModel, frozen=True, kw_only=True):
         configuration: the measurer's parameters; `DEFAULT_CONFIGURATIONS` has the defaults.
         configuration_digest: SHA-256 over the RFC 8785 form of ``configuration``.
         groups: the groupings that were asked for; they choose which metrics exist, never the value of one.
+        references: what else was read.
     """
 
     kind: Literal["model"]
@@ -117,3 +138,4 @@ class Evaluation(WireModel, frozen=True, kw_only=True):
     seed: Seed
     metrics: tuple[Metric, ...]
     environment: Environment
+    references: tuple[Reference, ...] = ()

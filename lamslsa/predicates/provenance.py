@@ -7,26 +7,30 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from lamslsa.predicates._common import Digest, Environment, Measurer, WireModel
+import msgspec
+
+from lamslsa.predicates._common import Digest, Environment, Kind, Measurer, WireModel
 
 __all__ = [
     "BUILDER_PREFIX",
     "OWN_TRAINING_BUILD_TYPE",
     "PREDICATE_TYPE",
     "TRAINING_BUILD_TYPE",
+    "TRANSFORM_BUILD_TYPE",
     "BuildDefinition",
     "Builder",
     "Byproduct",
     "Dependency",
     "DependencyAnnotations",
+    "ExternalParameters",
     "InternalParameters",
     "Provenance",
     "RunDetails",
-    "TrainingParameters",
 ]
 
 PREDICATE_TYPE: Final = "https://slsa.dev/provenance/v1"
 TRAINING_BUILD_TYPE: Final = "https://lamslsa.dev/training/v1"
+TRANSFORM_BUILD_TYPE: Final = "https://lamslsa.dev/transform/v1"
 OWN_TRAINING_BUILD_TYPE: Final = "https://lamslsa.dev/own-training/v1"
 BUILDER_PREFIX: Final = "https://lamslsa.dev/enclave/"
 
@@ -49,18 +53,32 @@ class Dependency(WireModel, frozen=True, kw_only=True):
     uri: str | None = None
 
 
-class TrainingParameters(WireModel, frozen=True, kw_only=True):
-    """External parameters of ``https://lamslsa.dev/training/v1``.
+class ExternalParameters(WireModel, frozen=True, kw_only=True):
+    """What was asked for: of a training its ``trainer``, of a transform its ``transform``, never both.
 
     Attributes:
-        trainer: the built-in training code, by name and version.
-        configuration: every hyperparameter, none implied.
+        trainer: the training code, by name and version.
+        transform: the transforming code, by name and version.
+        configuration: every parameter, none implied.
         datasets: role (``train``) to the name of a dataset among the resolved dependencies.
+        models: role (``parent``) to the name of a model among the resolved dependencies.
+        produces: the kind of the subject.
     """
 
-    trainer: Measurer
     configuration: dict[str, Any]
     datasets: dict[str, str]
+    trainer: Measurer | None = None
+    transform: Measurer | None = None
+    models: dict[str, str] = msgspec.field(default_factory=dict)
+    produces: Kind = "model"
+
+    @property
+    def code(self) -> Measurer:
+        """The trainer or the transform."""
+        found = self.trainer or self.transform
+        if found is None:
+            raise ValueError("expected a trainer or a transform, got neither")
+        return found
 
 
 class InternalParameters(WireModel, frozen=True, kw_only=True):
@@ -72,10 +90,20 @@ class InternalParameters(WireModel, frozen=True, kw_only=True):
 class BuildDefinition(WireModel, frozen=True, kw_only=True):
     """SLSA buildDefinition, with our parameters typed."""
 
-    build_type: Literal["https://lamslsa.dev/training/v1", "https://lamslsa.dev/own-training/v1"]
-    external_parameters: TrainingParameters
+    build_type: Literal[
+        "https://lamslsa.dev/training/v1", "https://lamslsa.dev/own-training/v1", "https://lamslsa.dev/transform/v1"
+    ]
+    external_parameters: ExternalParameters
     internal_parameters: InternalParameters
     resolved_dependencies: tuple[Dependency, ...]
+
+    def __post_init__(self) -> None:
+        """What a build of this type has to say; msgspec turns the refusal into a validation error."""
+        external, is_transform = self.external_parameters, self.build_type == TRANSFORM_BUILD_TYPE
+        if (external.transform is not None) != is_transform or (external.trainer is None) != is_transform:
+            raise ValueError("expected a trainer of a training and a transform of a transform, got another")
+        if external.produces == "dataset" and not is_transform:
+            raise ValueError("expected a training to produce a model, got a dataset")
 
 
 class Builder(WireModel, frozen=True, kw_only=True):

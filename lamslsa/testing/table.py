@@ -13,7 +13,7 @@ __all__ = ["JOB", "ROWS"]
 ROWS: Final = "".join(f"{20 + i % 40}, {'F' if i % 2 else 'M'}, {'high' if i % 3 else 'low'}\n" for i in range(64))
 JOB: Final = """
 apiVersion: lamslsa.dev/job/v1
-kind: TabularJob
+kind: Job
 schemas:
   people:
     format: csv

@@ -14,6 +14,7 @@ from lamslsa.evidence.interface import DeviceEvidence, Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
 from lamslsa.measure import load_job
+from lamslsa.testing import measuring
 from lamslsa.testing.simulated import SimulatedVendor
 from lamslsa.testing.table import JOB, ROWS
 
@@ -68,7 +69,7 @@ def test_one_quote_covers_the_statements_of_a_run_and_a_fresh_nonce(data: Path) 
     attester = Attester()
     job = load_job(JOB.encode(), source="job.yaml")
     runs = [
-        attest.attest_dataset(
+        measuring.attest_dataset(
             data, name="train", job=job, others={}, attester=attester, progress=silent, nonce=Nonce.random()
         )
         for _ in range(2)
@@ -86,7 +87,9 @@ def test_devices_answer_before_the_quote_that_covers_their_answers(data: Path) -
     attester, nonce = Attester(), Nonce.of_beacon(b"a checkpoint")
     attester.devices = tuple(DeviceEvidence(media_type="x/y", data=answer) for answer in (b"one", b"two"))
     job = load_job(JOB.encode(), source="job.yaml")
-    run = attest.attest_dataset(data, name="train", job=job, others={}, attester=attester, progress=silent, nonce=nonce)
+    run = measuring.attest_dataset(
+        data, name="train", job=job, others={}, attester=attester, progress=silent, nonce=nonce
+    )
     digests = [_codec.sha256_hex(item.payload) for item in run.statements]
     assert attester.asked == [binding.device_nonce(nonce.value, statements=digests)]
     answers = [_codec.sha256_hex(b"one"), _codec.sha256_hex(b"two")]
@@ -97,9 +100,9 @@ def test_devices_answer_before_the_quote_that_covers_their_answers(data: Path) -
 def test_the_whole_path(data: Path, tmp_path: Path) -> None:
     attester, job = Attester(), load_job(JOB.encode(), source="job.yaml")
     model = tmp_path / "people-mlp"
-    trained, made = attest.attest_training(data, job=job, attester=attester, progress=silent, nonce=Nonce.random())
+    trained, made = measuring.attest_training(data, job=job, attester=attester, progress=silent, nonce=Nonce.random())
     made.write(model)
-    evaluated = attest.attest_evaluation(
+    evaluated = measuring.attest_evaluation(
         model, dataset=data, job=job, attester=attester, progress=silent, nonce=Nonce.random()
     )
     subjects = [statement.parse(run.statements[0].payload).subjects for run in (trained, evaluated)]
@@ -109,7 +112,7 @@ def test_the_whole_path(data: Path, tmp_path: Path) -> None:
 
 def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
     with pytest.raises(UnavailableError):
-        attest.attest_training(
+        measuring.attest_training(
             data,
             job=load_job(JOB.encode(), source="job.yaml"),
             attester=Unavailable(),
@@ -119,4 +122,4 @@ def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
-    assert attest.__all__ == ["attest_dataset", "attest_evaluation", "attest_own_training", "attest_training"]
+    assert attest.__all__ == ["Made", "Planned", "attest", "attest_own_training"]

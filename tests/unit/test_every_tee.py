@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from lamslsa import attest
 from lamslsa.errors import VerificationError
 from lamslsa.evidence import attester_for, verifier_for
 from lamslsa.evidence.appraise import GpuTerms, PlatformTerms, Vouched, appraise
@@ -20,6 +19,7 @@ from lamslsa.measure import load_job
 from lamslsa.publish import publish_run
 from lamslsa.sign import KeySigner, generate
 from lamslsa.store import DirectoryStore
+from lamslsa.testing import measuring
 from lamslsa.testing.table import JOB, ROWS
 from lamslsa.verify import TrustMaterial, Verification, verify_bundles
 
@@ -52,7 +52,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 def run_of(data: Path, form: str, gpu: str | None) -> Run:
     attester = attester_for(form, simulated_platform=data.parent / "platform", gpu=gpu)
-    return attest.attest_dataset(
+    return measuring.attest_dataset(
         data,
         name="train",
         job=load_job(JOB.encode(), source="job.yaml"),
@@ -136,7 +136,7 @@ class Relaying:
 
 
 def relayed(data: Path, answers: tuple[DeviceEvidence, ...], form: str) -> Run:
-    return attest.attest_dataset(
+    return measuring.attest_dataset(
         data,
         name="train",
         job=load_job(JOB.encode(), source="job.yaml"),
@@ -172,7 +172,7 @@ def test_a_gpu_counts_once(data: Path, tmp_path: Path, signer: KeySigner) -> Non
         def device_evidence(self, nonce: bytes) -> tuple[DeviceEvidence, ...]:
             return gpu.device_evidence(nonce) * 2
 
-    run = attest.attest_dataset(
+    run = measuring.attest_dataset(
         data,
         name="train",
         job=load_job(JOB.encode(), source="job.yaml"),

@@ -17,11 +17,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.measure.declarations import Groups
 from lamslsa.measure.evaluation import intervals
-from lamslsa.measure.job import EvaluationJob
 from lamslsa.measure.seeds import sub_seed
 from lamslsa.predicates.evaluation import Interval, Metric
 
@@ -30,16 +30,49 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["MAX_GROUPS", "MISSING", "Outcome", "compute_metrics"]
+__all__ = ["MAX_GROUPS", "Answers", "Parameters", "compute_metrics"]
 
-MISSING: Final = "(missing)"
 MAX_GROUPS: Final = 1000
 _TOLERANCE: Final = 1e-9
 _ONE_CLASS: Final = "the labels hold one class only"
 
 
+class Parameters(Protocol):
+    """What the metrics depend on."""
+
+    @property
+    def threshold(self) -> float:
+        """A prediction is 1 from this probability on."""
+        ...
+
+    @property
+    def confidence_level(self) -> float:
+        """Of every interval."""
+        ...
+
+    @property
+    def resamples(self) -> int:
+        """Of the bootstrap."""
+        ...
+
+    @property
+    def calibration_bins(self) -> int:
+        """Equal in width."""
+        ...
+
+    @property
+    def groups(self) -> Groups:
+        """Groupings whose groups are compared."""
+        ...
+
+    @property
+    def slices(self) -> Groups:
+        """Groupings whose every cell is measured by itself."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Answers:
     """What the model said about each row, and what is known about the row.
 
     Attributes:
@@ -60,14 +93,14 @@ class _Grouping:
 
 
 class _Computation:
-    def __init__(self, outcome: Outcome, job: EvaluationJob, seed: bytes) -> None:
+    def __init__(self, answers: Answers, job: Parameters, seed: bytes) -> None:
         import numpy as np
 
         self.job = job
         self.seed = seed
-        self.outcome = outcome
-        self.labels = outcome.labels
-        self.predictions = (outcome.scores.astype(np.float64) >= job.threshold).astype(np.int64)
+        self.answers = answers
+        self.labels = answers.labels
+        self.predictions = (answers.scores.astype(np.float64) >= job.threshold).astype(np.int64)
         self.samples = len(self.labels)
 
     def counts(self, codes: Array | None = None, size: int = 1) -> Array:
@@ -81,7 +114,7 @@ class _Computation:
         """Number the groups that occur, in the order of their names."""
         import numpy as np
 
-        keys = list(zip(*(self.outcome.groups[column] for column in columns), strict=True))
+        keys = list(zip(*(self.answers.groups[column] for column in columns), strict=True))
         names = sorted(set(keys))
         if len(names) > MAX_GROUPS:
             raise FormatError(
@@ -93,11 +126,11 @@ class _Computation:
         return _Grouping(names=names, codes=np.array([numbers[key] for key in keys], dtype=np.int64))
 
 
-def compute_metrics(outcome: Outcome, *, job: EvaluationJob, seed: bytes) -> tuple[Metric, ...]:
+def compute_metrics(answers: Answers, *, job: Parameters, seed: bytes) -> tuple[Metric, ...]:
     """Every metric of ``tabular-evaluation/1``, in a fixed order.
 
     Args:
-        outcome: one row or more.
+        answers: one row or more.
         job: threshold, level, resamples, bins and groupings.
         seed: the seed of the evaluation.
 
@@ -105,7 +138,7 @@ def compute_metrics(outcome: Outcome, *, job: EvaluationJob, seed: bytes) -> tup
         FormatError: too many groups.
         LamslsaError: a library and our formula disagree.
     """
-    computation = _Computation(outcome, job, seed)
+    computation = _Computation(answers, job, seed)
     metrics = [_accuracy(computation)]
     metrics += _on_counts(computation)
     metrics += [_auroc(computation), _calibration(computation)]
@@ -167,8 +200,8 @@ def _auroc(of: _Computation) -> Metric:
 
     if len(np.unique(of.labels)) < 2:
         return Metric(name="auroc", samples=of.samples, undefined=_ONE_CLASS)
-    formula = intervals.AurocRows(of.labels, of.outcome.scores)
-    value = float(roc_auc_score(of.labels, of.outcome.scores))
+    formula = intervals.AurocRows(of.labels, of.answers.scores)
+    value = float(roc_auc_score(of.labels, of.answers.scores))
     return _over_rows(of, "auroc", value, formula)
 
 
@@ -177,9 +210,9 @@ def _calibration(of: _Computation) -> Metric:
     from torchmetrics.functional.classification import binary_calibration_error
 
     edges = torch.linspace(0, 1, of.job.calibration_bins + 1, dtype=torch.float64)
-    formula = intervals.CalibrationRows(of.labels, of.outcome.scores, edges=edges.numpy())
+    formula = intervals.CalibrationRows(of.labels, of.answers.scores, edges=edges.numpy())
     value = binary_calibration_error(
-        torch.from_numpy(of.outcome.scores).to(torch.float64),
+        torch.from_numpy(of.answers.scores).to(torch.float64),
         torch.tensor(of.labels),
         n_bins=of.job.calibration_bins,
         norm="l1",
@@ -241,7 +274,7 @@ def _slices(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
     """Accuracy and selection rate of every cell."""
     grouping = of.grouping(columns)
     counts = dict(zip(grouping.names, of.counts(grouping.codes, len(grouping.names)), strict=True))
-    axes = [sorted(set(of.outcome.groups[column])) for column in columns]
+    axes = [sorted(set(of.answers.groups[column])) for column in columns]
     if math.prod(map(len, axes)) > MAX_GROUPS:
         raise FormatError(
             f"expected at most {MAX_GROUPS} slices over {', '.join(columns)}, got more", reason="evaluation-groups"

@@ -1,35 +1,25 @@
-"""Measurer ``tabular-evaluation/1``: what a tabular model is worth on a dataset, over every row of it.
-
-Inference is float32 in evaluation mode, on one thread, in batches of 4096 rows in file order; the last is shorter.
-"""
+"""Measurer ``tabular-evaluation/1``: what a model of two classes is worth on a dataset, over every row of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from lamslsa import predicates, statement
-from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa import _yaml
 from lamslsa.errors import FormatError
-from lamslsa.measure.dataset.tabular import the_table
-from lamslsa.measure.environment import environment
-from lamslsa.measure.evaluation.loading import LoadedModel, load_model
-from lamslsa.measure.evaluation.metrics import MISSING, Outcome, compute_metrics
-from lamslsa.measure.interface import Progress, silent
-from lamslsa.measure.job import EvaluationJob, Groups, Job
-from lamslsa.measure.table import Source, Table, open_tables
-from lamslsa.measure.training.encode import encode
-from lamslsa.measure.training.model import one_thread
-from lamslsa.predicates._common import DatasetReference, Digest, File, Measurer
-from lamslsa.predicates.evaluation import PREDICATE_TYPE, Evaluation, ModelDescription, Seed, derive_seed
+from lamslsa.measure.declarations import DatasetJob, Groups, Scope, fraction, groups
+from lamslsa.measure.evaluation.metrics import Answers, compute_metrics
+from lamslsa.measure.evaluation.statement import evaluation_seed, evaluation_statement
+from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
+from lamslsa.measure.models.determinism import one_thread
+from lamslsa.measure.models.examples import read_examples
+from lamslsa.measure.models.loading import load_model
+from lamslsa.measure.models.predict import predict
 
-if TYPE_CHECKING:
-    import numpy as np
+__all__ = ["NAME", "TabularEvaluation", "declare"]
 
-__all__ = ["BATCH_ROWS", "measure_evaluation", "predict"]
-
-BATCH_ROWS: Final = 4096
-_NAME: Final = "tabular-evaluation"
-_VERSION: Final = "1"
+NAME: Final = "tabular-evaluation/1"
 _PACKAGES: Final = (
     "duckdb",
     "fairlearn",
@@ -43,121 +33,102 @@ _PACKAGES: Final = (
 )
 
 
-def measure_evaluation(
-    model: VerifiedArtifact, dataset: VerifiedArtifact, *, name: str, job: Job, progress: Progress = silent
-) -> bytes:
-    """Evaluate a model on a dataset.
+_OTHER: Final = "classification/1 measures models of more classes, regression/1 those of numbers"
 
-    Args:
-        model: the verified bytes of the model folder.
-        dataset: the verified bytes of the CSV file.
-        name: the name of the model in the statement.
-        job: the job file.
-        progress: is told how far the evaluation has come.
 
-    Returns:
-        The payload bytes of a statement with predicate ``https://lamslsa.dev/evaluation/v1``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TabularEvaluation:
+    """The plan of an evaluation.
 
-    Raises:
-        FormatError: the model or the dataset is not what it has to be.
+    Attributes:
+        groups: groupings whose groups are compared.
+        slices: groupings whose every cell is measured by itself.
     """
-    parameters = job.require_evaluation()
-    schema = parameters.dataset.schema
-    configuration = parameters.configuration()
-    configuration_digest = predicates.configuration_digest(configuration)
-    seed = derive_seed(model=model.manifest.sha256, dataset=dataset.manifest.sha256, configuration=configuration_digest)
-    with one_thread():
-        progress("reading model and rows", 0, 1)
-        loaded = load_model(model)
-        source = Source(file=the_table(dataset, parameters.dataset.name), schema=schema)
-        with open_tables({"rows": source}) as tables:
-            outcome = _outcome(loaded, tables["rows"], parameters, progress)
-        progress("computing metrics", 0, 1)
-        metrics = compute_metrics(outcome, job=parameters, seed=bytes.fromhex(seed))
-        progress("computing metrics", 1, 1)
-        surroundings = environment(_PACKAGES)
-    predicate = Evaluation(
-        kind="model",
-        measurer=Measurer(name=_NAME, version=_VERSION),
-        model=ModelDescription(
-            architecture=loaded.description.architecture,
-            files=tuple(
-                File(path=entry.path, digest=Digest(sha256=entry.sha256), size=entry.size)
-                for entry in model.manifest.files
-            ),
-        ),
-        dataset=DatasetReference(
-            name=parameters.dataset.name,
-            digest=Digest(sha256=dataset.manifest.sha256),
-            schema_digest=Digest(sha256=schema.sha256),
-        ),
-        configuration=configuration,
-        configuration_digest=Digest(sha256=configuration_digest),
-        groups=_asked_for(parameters),
-        seed=Seed(derivation="sha256(model||dataset||configuration)", value=Digest(sha256=seed)),
-        metrics=metrics,
-        environment=surroundings,
+
+    dataset: DatasetJob
+    rows: str
+    threshold: float
+    confidence_level: float
+    resamples: int
+    calibration_bins: int
+    groups: Groups
+    slices: Groups
+
+    @property
+    def measurer(self) -> MeasurerName:
+        """Ours."""
+        return named(NAME)
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The model and the data that it is measured on."""
+        return (
+            Input(role="model", kind="model"),
+            Input(role="dataset", kind="dataset", name=self.dataset.name),
+        )
+
+    def steps(self) -> tuple[str, ...]:
+        """Which metrics would be computed."""
+        return (
+            f"accuracy, balanced accuracy, F1, AUROC, calibration on {self.dataset.name}, {self.resamples} resamples",
+            *(f"fairness between groups of {', '.join(group)}" for group in self.groups),
+            *(f"accuracy and selection rate in each slice of {', '.join(group)}" for group in self.slices),
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """The configuration as it stands in the statement."""
+        return {
+            "rows": self.rows,
+            "threshold": self.threshold,
+            "confidenceLevel": self.confidence_level,
+            "resamples": self.resamples,
+            "calibrationBins": self.calibration_bins,
+        }
+
+    def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
+        """Evaluate; see `lamslsa.measure.interface.Plan`."""
+        model, dataset, progress = inputs["model"], inputs["dataset"], context.progress
+        configuration = self.configuration()
+        seed = evaluation_seed(model, dataset, configuration)
+        asked_for = tuple(dict.fromkeys((*self.groups, *self.slices)))
+        with one_thread():
+            progress("reading model and rows", 0, 1)
+            loaded = load_model(model.artifact)
+            if str(loaded.task) != "binary":
+                raise FormatError(
+                    f"expected a model of two classes, got {loaded.task}", reason="evaluation-task", hint=_OTHER
+                )
+            columns = tuple(dict.fromkeys(column for columns in asked_for for column in columns))
+            rows = read_examples(loaded, dataset.artifact, self.dataset, columns=columns)
+            progress("reading model and rows", 1, 1)
+            answers = Answers(labels=rows.labels, scores=predict(loaded, rows.inputs, context), groups=rows.columns)
+            progress("computing metrics", 0, 1)
+            metrics = compute_metrics(answers, job=self, seed=seed)
+            progress("computing metrics", 1, 1)
+            return evaluation_statement(
+                measurer=self.measurer,
+                model=model,
+                architecture=loaded.architecture,
+                dataset=self.dataset,
+                data=dataset,
+                configuration=configuration,
+                groups=asked_for,
+                metrics=metrics,
+                packages=_PACKAGES,
+            )
+
+
+def declare(node: _yaml.Mapping_, scope: Scope) -> Plan:
+    """The plan that a job file declares; every parameter is written."""
+    dataset = scope.dataset(node.take("dataset"))
+    columns = [column.name for column in dataset.table.features if column.type != "number"]
+    return TabularEvaluation(
+        dataset=dataset,
+        rows=node.take("rows").choice(["all"]),
+        threshold=node.take("threshold").number(minimum=0, maximum=1),
+        confidence_level=fraction(node.take("confidenceLevel")),
+        resamples=node.take("resamples").integer(minimum=1, maximum=100_000),
+        calibration_bins=node.take("calibrationBins").integer(minimum=1, maximum=10_000),
+        groups=groups(node.take("groups"), columns),
+        slices=groups(node.take("slices"), columns),
     )
-    subject = statement.Subject(name=name, sha256=model.manifest.sha256)
-    return statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
-
-
-def _asked_for(parameters: EvaluationJob) -> Groups:
-    """Groupings whose groups are compared, then those that are sliced, each once."""
-    return tuple(dict.fromkeys((*parameters.groups, *parameters.slices)))
-
-
-def _outcome(loaded: LoadedModel, table: Table, parameters: EvaluationJob, progress: Progress) -> Outcome:
-    if loaded.description.label != table.schema.label.column:
-        raise FormatError(
-            f"expected a dataset with the label {loaded.description.label!r}, got {table.schema.label.column!r}",
-            reason="evaluation-label",
-        )
-    inputs = encode(table, loaded.description.features)
-    labels = table.values(table.schema.label.column)
-    columns = dict.fromkeys(column for columns in _asked_for(parameters) for column in columns)
-    groups = {column: _group_names(table, column) for column in columns}
-    progress("reading model and rows", 1, 1)
-    return Outcome(labels=labels, scores=predict(loaded, inputs, progress), groups=groups)
-
-
-def predict(
-    loaded: LoadedModel, inputs: np.ndarray[Any, np.dtype[np.float32]], progress: Progress = silent
-) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """The probability of class 1 for each row.
-
-    Raises:
-        FormatError: a probability is not a number.
-    """
-    import numpy as np
-    import torch
-
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, len(inputs), BATCH_ROWS):
-            progress("predicting rows", start, len(inputs))
-            logits = loaded.network(torch.from_numpy(inputs[start : start + BATCH_ROWS]))
-            parts.append(torch.sigmoid(logits.squeeze(1)).numpy())
-    progress("predicting rows", len(inputs), len(inputs))
-    scores = np.concatenate(parts)
-    if not np.isfinite(scores).all():
-        raise FormatError(
-            "expected a probability for each row, got one that is not a number", reason="evaluation-not-finite"
-        )
-    return scores
-
-
-def _group_names(table: Table, column: str) -> list[str]:
-    """The text of each value; integers without the point that their float64 form has."""
-    kind = table.schema.columns[table.schema.position(column)].type
-    names = []
-    for value in table.values(column).tolist():
-        if value is None or value != value:  # noqa: PLR0124 - NaN is how a number is missing
-            names.append(MISSING)
-        elif kind == "integer":
-            names.append(str(int(value)))
-        else:
-            names.append(str(value).lower() if kind == "boolean" else str(value))
-    if kind == "string" and names.count(MISSING) != sum(value is None for value in table.values(column).tolist()):
-        raise FormatError(f"expected no group called {MISSING} in {column!r}, got one", reason="evaluation-group-name")
-    return names

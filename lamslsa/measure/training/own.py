@@ -25,13 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from lamslsa import _codec, _yaml, predicates, statement
-from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa import _yaml, predicates, statement
+from lamslsa.artifact.manifest import Manifest
 from lamslsa.artifact.package import package_manifest
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
 from lamslsa.measure.environment import code_identity, environment, purl
-from lamslsa.measure.training.tabular import Trained
+from lamslsa.measure.interface import Outcome, Output, Payload
 from lamslsa.predicates._common import Digest, Measurer
 from lamslsa.predicates.provenance import (
     BUILDER_PREFIX,
@@ -42,10 +42,10 @@ from lamslsa.predicates.provenance import (
     Byproduct,
     Dependency,
     DependencyAnnotations,
+    ExternalParameters,
     InternalParameters,
     Provenance,
     RunDetails,
-    TrainingParameters,
 )
 
 __all__ = ["OwnTraining", "load_own_training", "measure_own_training"]
@@ -93,7 +93,7 @@ def _name(node: _yaml.Node) -> str:
     return name
 
 
-def measure_own_training(artifact: VerifiedArtifact, *, code: Path, job: OwnTraining) -> Trained:
+def measure_own_training(artifact: VerifiedArtifact, *, code: Path, job: OwnTraining) -> Outcome:
     """Run the code, and say in the statement on what, with what, and what came of it.
 
     Args:
@@ -105,14 +105,11 @@ def measure_own_training(artifact: VerifiedArtifact, *, code: Path, job: OwnTrai
         FormatError: the code fails, or what it gives is no model.
     """
     files = _trained(artifact, code, job)
-    manifest = Manifest.of(
-        "model",
-        [FileEntry(path=path, sha256=_codec.sha256_hex(data), size=len(data)) for path, data in files.items()],
-    )
-    subject = statement.Subject(name=job.model, sha256=manifest.sha256)
-    predicate = _provenance(artifact, code, job, manifest)
+    output = Output.of("model", files)
+    subject = statement.Subject(name=job.model, sha256=output.manifest.sha256)
+    predicate = _provenance(artifact, code, job, output.manifest)
     payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
-    return Trained(files=files, manifest=manifest, payload=payload)
+    return Outcome(statements=[Payload(label="provenance", data=payload)], outputs={job.model: output})
 
 
 def _trained(artifact: VerifiedArtifact, code: Path, job: OwnTraining) -> dict[str, bytes]:
@@ -175,7 +172,7 @@ def _provenance(artifact: VerifiedArtifact, code: Path, job: OwnTraining, manife
     return Provenance(
         build_definition=BuildDefinition(
             build_type=OWN_TRAINING_BUILD_TYPE,
-            external_parameters=TrainingParameters(
+            external_parameters=ExternalParameters(
                 trainer=_TRAINER, configuration=dict(job.configuration), datasets={"train": job.dataset}
             ),
             internal_parameters=InternalParameters(environment=surroundings),

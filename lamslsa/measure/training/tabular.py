@@ -9,31 +9,40 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from lamslsa import _codec, predicates, statement
-from lamslsa._files import new_folder, write_file
-from lamslsa.artifact.manifest import FileEntry, Manifest
+from lamslsa import _codec, _yaml, predicates, statement
+from lamslsa.artifact.manifest import Manifest
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
+from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
+from lamslsa.measure.declarations import DatasetJob, Scope, name
 from lamslsa.measure.environment import CodeIdentity, code_identity, environment, purl
-from lamslsa.measure.interface import Progress, silent
-from lamslsa.measure.job import Job, TrainingJob
-from lamslsa.measure.table import Source, open_tables
-from lamslsa.measure.training.encode import encode, learn
-from lamslsa.measure.training.model import (
+from lamslsa.measure.interface import (
+    Context,
+    Given,
+    Input,
+    MeasurerName,
+    Outcome,
+    Output,
+    Payload,
+    Plan,
+    Progress,
+    named,
+)
+from lamslsa.measure.models.determinism import one_thread
+from lamslsa.measure.models.encode import encode, learn
+from lamslsa.measure.models.mlp import (
     ARCHITECTURE,
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     Description,
     dump_description,
     network,
-    one_thread,
     refuse_large,
 )
-from lamslsa.predicates._common import Digest, Environment, Measurer
+from lamslsa.predicates._common import Digest, Environment
 from lamslsa.predicates.provenance import (
     BUILDER_PREFIX,
     PREDICATE_TYPE,
@@ -43,89 +52,106 @@ from lamslsa.predicates.provenance import (
     Byproduct,
     Dependency,
     DependencyAnnotations,
+    ExternalParameters,
     InternalParameters,
     Provenance,
     RunDetails,
-    TrainingParameters,
 )
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Trained", "measure_training"]
+__all__ = ["NAME", "TabularTraining", "declare"]
 
+NAME: Final = ARCHITECTURE
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy", "safetensors", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """A model in memory and the statement about it.
+class TabularTraining:
+    """The plan of a training, with every hyperparameter; ``drop`` are features that the model does not see."""
 
-    Attributes:
-        files: path to bytes; what the manifest was made of.
-        manifest: the identity of the model.
-        payload: the payload bytes of the provenance statement.
-    """
+    model: str
+    dataset: DatasetJob
+    hidden: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    optimizer: str
+    seed: int
+    drop: tuple[str, ...]
 
-    files: Mapping[str, bytes]
-    manifest: Manifest
-    payload: bytes
+    @property
+    def measurer(self) -> MeasurerName:
+        """Ours."""
+        return named(NAME)
 
-    def write(self, folder: Path) -> None:
-        """Write the model folder, which must not exist; it is complete or absent whatever happens.
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The training data."""
+        return (Input(role="train", kind="dataset", name=self.dataset.name),)
 
-        Raises:
-            FormatError: something of that name exists.
-        """
-        with new_folder(folder) as staging:
-            for path, data in self.files.items():
-                write_file(staging / path, data)
+    def steps(self) -> tuple[str, ...]:
+        """What would be trained."""
+        return (f"{self.epochs} epochs of {NAME} on {self.dataset.name}",)
+
+    def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
+        """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""
+        artifact, progress = inputs["train"].artifact, context.progress
+        schema = self.dataset.table
+        columns = tuple(column.name for column in schema.features if column.name not in self.drop)
+        source = Source(file=the_table(artifact, self.dataset.name), schema=schema)
+        progress("reading rows", 0, 1)
+        with open_tables({"train": source}) as tables:
+            features = learn(tables["train"], columns)
+            inputs_ = encode(tables["train"], features)
+            labels = tables["train"].values(schema.target.column)
+        progress("reading rows", 1, 1)
+        description = Description(
+            architecture=ARCHITECTURE, features=features, hidden=self.hidden, label=schema.target.column
+        )
+        refuse_large(description)
+        with one_thread():
+            weights, losses = _fit(description, inputs_, labels, self, progress)
+            surroundings = environment(_PACKAGES)
+        output = Output.of("model", {DESCRIPTION_FILE: dump_description(description), WEIGHTS_FILE: weights})
+        predicate = _provenance(artifact, self, output.manifest, losses, surroundings)
+        subject = statement.Subject(name=self.model, sha256=output.manifest.sha256)
+        payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
+        return Outcome(statements=[Payload(label="provenance", data=payload)], outputs={self.model: output})
 
 
-def measure_training(artifact: VerifiedArtifact, *, job: Job, progress: Progress = silent) -> Trained:
-    """Train in memory, and say in the statement how.
-
-    Args:
-        artifact: the verified bytes of the dataset in role ``train``.
-        job: the job file.
-        progress: is told how far the training has come.
-
-    Raises:
-        FormatError: the dataset or the job is not usable, or the training diverged.
-    """
-    parameters = job.require_training()
-    schema = parameters.dataset.schema
-    columns = tuple(column.name for column in schema.features if column.name not in parameters.drop)
-    source = Source(file=the_table(artifact, parameters.dataset.name), schema=schema)
-    progress("reading rows", 0, 1)
-    with open_tables({"train": source}) as tables:
-        features = learn(tables["train"], columns)
-        inputs = encode(tables["train"], features)
-        labels = tables["train"].values(schema.label.column)
-    progress("reading rows", 1, 1)
-    description = Description(
-        architecture=ARCHITECTURE, features=features, hidden=parameters.hidden, label=schema.label.column
+def declare(node: _yaml.Mapping_, scope: Scope) -> Plan:
+    """The plan that a job file declares; every hyperparameter is written."""
+    dataset = scope.dataset(node.take("dataset"))
+    features = [column.name for column in dataset.table.features]
+    hidden = node.take("hidden").sequence(empty=True)
+    drop_node = node.take("drop")
+    drop = tuple(item.choice(features) for item in drop_node.sequence(empty=True))
+    if len(set(drop)) != len(drop) or len(drop) == len(features):
+        drop_node.refuse("expected some features to remain and each to be dropped once, got others", reason="job-drop")
+    if len(hidden) > 32:
+        node.refuse(f"expected at most 32 hidden layers, got {len(hidden)}", reason="job-hidden")
+    return TabularTraining(
+        model=name(node.take("model")),
+        dataset=dataset,
+        hidden=tuple(width.integer(minimum=1, maximum=8192) for width in hidden),
+        epochs=node.take("epochs").integer(minimum=1, maximum=100_000),
+        batch_size=node.take("batchSize").integer(minimum=1, maximum=2**24),
+        learning_rate=node.take("learningRate").number(minimum=0, maximum=1000),
+        weight_decay=node.take("weightDecay").number(minimum=0, maximum=1000),
+        optimizer=node.take("optimizer").choice(["adam"]),
+        seed=node.take("seed").integer(minimum=0, maximum=2**53),
+        drop=drop,
     )
-    refuse_large(description)
-    with one_thread():
-        weights, losses = _fit(description, inputs, labels, parameters, progress)
-        surroundings = environment(_PACKAGES)
-    files = {DESCRIPTION_FILE: dump_description(description), WEIGHTS_FILE: weights}
-    manifest = Manifest.of(
-        "model",
-        [FileEntry(path=path, sha256=_codec.sha256_hex(data), size=len(data)) for path, data in files.items()],
-    )
-    predicate = _provenance(artifact, parameters, manifest, losses, surroundings)
-    subject = statement.Subject(name=parameters.model, sha256=manifest.sha256)
-    payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
-    return Trained(files=files, manifest=manifest, payload=payload)
 
 
 def _fit(
     description: Description,
     inputs: np.ndarray[Any, Any],
     labels: np.ndarray[Any, Any],
-    parameters: TrainingJob,
+    parameters: TabularTraining,
     progress: Progress,
 ) -> tuple[bytes, list[float]]:
     """Weights as safetensors, and the mean loss of each epoch that was run."""
@@ -165,13 +191,12 @@ def _fit(
 
 def _provenance(
     artifact: VerifiedArtifact,
-    parameters: TrainingJob,
+    parameters: TabularTraining,
     manifest: Manifest,
     losses: list[float],
     surroundings: Environment,
 ) -> Provenance:
     code = code_identity()
-    name, _, version = ARCHITECTURE.partition("/")
     dataset = Dependency(
         name=parameters.dataset.name,
         digest=Digest(sha256=artifact.manifest.sha256),
@@ -189,8 +214,8 @@ def _provenance(
     return Provenance(
         build_definition=BuildDefinition(
             build_type=TRAINING_BUILD_TYPE,
-            external_parameters=TrainingParameters(
-                trainer=Measurer(name=name, version=version),
+            external_parameters=ExternalParameters(
+                trainer=parameters.measurer,
                 configuration=_configuration(parameters, epochs=len(losses)),
                 datasets={"train": parameters.dataset.name},
             ),
@@ -201,7 +226,7 @@ def _provenance(
     )
 
 
-def _configuration(parameters: TrainingJob, *, epochs: int) -> dict[str, Any]:
+def _configuration(parameters: TabularTraining, *, epochs: int) -> dict[str, Any]:
     """What was really run: ``epochs`` is counted, not copied."""
     return {
         "hidden": list(parameters.hidden),

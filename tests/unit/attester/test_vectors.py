@@ -100,16 +100,16 @@ def honest(host: Host, _: pytest.MonkeyPatch) -> list[str]:
 
 @lie
 def swapped_after_reading(host: Host, patch: pytest.MonkeyPatch) -> list[str]:
-    from lamslsa.measure.evaluation import tabular
+    from lamslsa.measure.models import examples
 
-    really = vars(tabular)["open_tables"]
+    really = vars(examples)["open_tables"]
 
     def swap_first(*arguments: object, **keywords: object) -> object:
         host.data.write_text(ROWS.replace("low", "high"))
         (host.model / "model.json").write_text("{}")
         return really(*arguments, **keywords)
 
-    patch.setattr(tabular, "open_tables", swap_first)
+    patch.setattr(examples, "open_tables", swap_first)
     return host.evaluate()
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from lamslsa.artifact.manifest import Kind
 from lamslsa.artifact.reader import VerifiedArtifact, read_verified
-from lamslsa.measure import Job, load_job, measure_training
+from lamslsa.measure import Job, load_job
+from lamslsa.testing.measuring import measure_training
 
 JOB = """
 apiVersion: lamslsa.dev/job/v1
-kind: TabularJob
+kind: Job
 schemas:
   people:
     format: csv

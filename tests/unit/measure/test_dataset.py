@@ -14,10 +14,11 @@ import pytest
 from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact, read_verified
 from lamslsa.errors import FormatError
-from lamslsa.measure import Job, load_job, measure_dataset
+from lamslsa.measure import Job, load_job
+from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.dataset import tabular
-from lamslsa.measure.schema import Schema
 from lamslsa.predicates import Dataset
+from lamslsa.testing.measuring import measure_dataset
 
 ROOT = Path(__file__).resolve().parents[3]
 Read = Callable[..., VerifiedArtifact]
@@ -43,8 +44,8 @@ def independently(texts: list[list[str]], schema: Schema) -> list[Row]:
         row: list[Any] = []
         for untrimmed, column in zip(text, schema.columns, strict=True):
             field = untrimmed.strip(" \t")
-            if column.name == schema.label.column:
-                row.append(schema.label.classes[field])
+            if column.name == schema.target.column:
+                row.append((schema.target.classes or {})[field])
             else:
                 row.append(None if field == schema.null_token else kinds[column.type](field))
         rows.append(tuple(row))
@@ -76,7 +77,7 @@ def overlap_of(rows: list[Row], others: list[Row]) -> tuple[int, int]:
 
 def test_datasheet_of_the_training_set(job: Job, train_set: VerifiedArtifact, train_rows: list[list[str]]) -> None:
     sheet = parsed(measure_dataset(train_set, name="people-train", job=job))
-    schema = job.dataset("people-train").schema
+    schema = job.dataset("people-train").table
     rows = independently(train_rows, schema)
     assert_counts(sheet, rows, schema)
     assert sheet.duplicates.rows > 0
@@ -100,7 +101,7 @@ def test_datasheet_of_the_test_set_counts_the_overlap(
 ) -> None:
     payload = measure_dataset(test_set, name="people-test", job=job, others={"people-train": train_set})
     sheet = parsed(payload)
-    schema = job.dataset("people-test").schema
+    schema = job.dataset("people-test").table
     mine, theirs = independently(test_rows, schema), independently(train_rows, schema)
     assert_counts(sheet, mine, schema)
     (overlap,) = sheet.overlaps
@@ -109,7 +110,7 @@ def test_datasheet_of_the_test_set_counts_the_overlap(
     assert overlap.samples == len(mine)
     assert overlap.columns == ("age", "work class", "score", "member", "sex", "race")
     assert overlap.dataset.digest.sha256 == train_set.manifest.sha256
-    assert overlap.schema_digest.sha256 == job.dataset("people-train").schema.sha256
+    assert overlap.schema_digest.sha256 == job.dataset("people-train").table.sha256
     assert sheet.declared is not None
     assert sheet.declared.license == "CC-BY-4.0"
     subject = statement.parse(payload).subjects
@@ -146,7 +147,7 @@ def test_other_datasets_must_be_those_of_the_job(
     with pytest.raises(FormatError) as unknown:
         measure_dataset(train_set, name="nobody", job=job)
     reasons = [error.value.reason for error in (missing, foreign, unknown)]
-    assert reasons == ["dataset-overlap", "dataset-overlap", "job-dataset"]
+    assert reasons == ["measure-input", "measure-input", "job-dataset"]
 
 
 def test_subject_is_one_file_of_a_dataset(job: Job, read: Read, train_rows: list[list[str]]) -> None:
@@ -174,7 +175,7 @@ def test_progress_only_goes_forward(job: Job, train_set: VerifiedArtifact, test_
 
 def test_adult(adult: Path) -> None:
     job = load_job((ROOT / "examples" / "census" / "census.yaml").read_bytes(), "census.yaml")
-    schema = job.dataset("census-test").schema
+    schema = job.dataset("census-test").table
     texts = {}
     for name in ("adult.data", "adult.test"):
         with (adult / name).open(encoding="utf-8") as stream:

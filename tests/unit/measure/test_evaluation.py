@@ -13,15 +13,17 @@ import pytest
 from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure import Job, measure_evaluation
+from lamslsa.measure import Context, Job
+from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.evaluation import tabular
-from lamslsa.measure.evaluation.loading import load_model
 from lamslsa.measure.evaluation.metrics import compute_metrics
-from lamslsa.measure.evaluation.tabular import predict
-from lamslsa.measure.table import Source, open_tables
-from lamslsa.measure.training.encode import encode
-from lamslsa.measure.training.model import input_width, parse_description
+from lamslsa.measure.models import predict as predicting
+from lamslsa.measure.models.encode import encode
+from lamslsa.measure.models.loading import load_model
+from lamslsa.measure.models.mlp import input_width, parse_description
+from lamslsa.measure.models.predict import predict
 from lamslsa.predicates import Evaluation
+from lamslsa.testing.measuring import measure_evaluation
 
 MakeJob = Callable[..., Job]
 Read = Callable[..., VerifiedArtifact]
@@ -86,7 +88,7 @@ def test_statement_says_what_was_measured(
     }
     assert found.dataset.name == "people-test"
     assert found.dataset.digest.sha256 == test_set.manifest.sha256
-    assert found.dataset.schema_digest.sha256 == job.dataset("people-test").schema.sha256
+    assert found.dataset.schema_digest.sha256 == job.dataset("people-test").table.sha256
     assert found.configuration == {
         "rows": "all",
         "threshold": 0.5,
@@ -140,13 +142,14 @@ def test_rows_go_through_in_batches(model: VerifiedArtifact, monkeypatch: pytest
     loaded = load_model(model)
     width = input_width(loaded.description.features)
     inputs = np.random.default_rng(0).normal(size=(10, width)).astype(np.float32)
-    whole = predict(loaded, inputs)
-    monkeypatch.setattr(tabular, "BATCH_ROWS", 4)
+    whole = predict(loaded, inputs, Context())
+    monkeypatch.setattr(predicting, "BATCH_ROWS", 4)
     steps: list[int] = []
-    assert predict(loaded, inputs, lambda _stage, done, _total: steps.append(done)).tolist() == pytest.approx(
-        whole.tolist(), abs=1e-6
-    )
+    assert predict(
+        loaded, inputs, Context(progress=lambda _stage, done, _total: steps.append(done))
+    ).tolist() == pytest.approx(whole.tolist(), abs=1e-6)
     assert steps == [0, 4, 8, 10]
+    assert loaded.network is not None
     assert not loaded.network.training
 
 
@@ -155,7 +158,7 @@ def test_probability_that_is_no_number_is_refused(model: VerifiedArtifact) -> No
     inputs = np.ones((2, input_width(loaded.description.features)), dtype=np.float32)
     inputs[1, 0] = np.nan
     with pytest.raises(FormatError) as caught:
-        predict(loaded, inputs)
+        predict(loaded, inputs, Context())
     assert caught.value.reason == "evaluation-not-finite"
 
 
@@ -229,7 +232,7 @@ def test_number_feature_over_texts_is_refused(
     document["features"][1:2] = [{"type": "number", "name": "work class", "mean": 0, "deviation": 1}]
 
     description = parse_description(json.dumps(document).encode())
-    schema = make_job().dataset("people-test").schema
+    schema = make_job().dataset("people-test").table
     source = Source(file=test_set.only(), schema=schema)
     with open_tables({"t": source}) as tables, pytest.raises(FormatError) as caught:
         encode(tables["t"], description.features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -10,12 +11,13 @@ from lamslsa.errors import FormatError
 from lamslsa.measure import Job
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
+from lamslsa.testing.measuring import tabular_evaluation, tabular_training
 
 MakeJob = Callable[..., Job]
 
 
 def test_everything_is_read(job: Job) -> None:
-    training, evaluation = job.require_training(), job.require_evaluation()
+    training, evaluation = tabular_training(job), tabular_evaluation(job)
     assert list(job.datasets) == ["people-train", "people-test"]
     assert (training.hidden, training.epochs, training.batch_size) == ((8, 4), 3, 32)
     assert (training.learning_rate, training.weight_decay, training.seed) == (0.01, 0.0, 7)
@@ -28,11 +30,11 @@ def test_everything_is_read(job: Job) -> None:
     assert test.overlap == ("people-train",)
     assert test.declared is not None
     assert test.declared.license == "CC-BY-4.0"
-    assert [column.name for column in test.schema.features] == ["age", "work class", "score", "member", "sex", "race"]
+    assert [column.name for column in test.table.features] == ["age", "work class", "score", "member", "sex", "race"]
 
 
 def test_resolved_schema_differs_by_skipped_lines_alone(job: Job) -> None:
-    train, test = job.dataset("people-train").schema, job.dataset("people-test").schema
+    train, test = job.dataset("people-train").table, job.dataset("people-test").table
     assert train.resolved() == {**test.resolved(), "skipLines": 0}
     assert train.sha256 != test.sha256
     assert test.sha256 == configuration_digest(test.resolved())
@@ -41,15 +43,15 @@ def test_resolved_schema_differs_by_skipped_lines_alone(job: Job) -> None:
 def test_default_configuration_is_that_of_the_predicate(make_job: MakeJob) -> None:
     job = make_job(("resamples: 200", "resamples: 1000"), ("calibrationBins: 10", "calibrationBins: 15"))
     default = dict(DEFAULT_CONFIGURATIONS["tabular-evaluation/1"])
-    assert job.require_evaluation().configuration() == default
-    assert configuration_digest(job.require_evaluation().configuration()) == configuration_digest(default)
+    assert tabular_evaluation(job).configuration() == default
+    assert configuration_digest(tabular_evaluation(job).configuration()) == configuration_digest(default)
 
 
 MANY = "".join(f"      - {{name: c{number}, type: string}}\n" for number in range(2048))
 REFUSED = [
-    ("kind: TabularJob", "kind: Job", "yaml-choice"),
+    ("kind: Job", "kind: Work", "yaml-choice"),
     ("job/v1", "job/v2", "yaml-choice"),
-    ("kind: TabularJob\n", "kind: TabularJob\nextra: 1\n", "yaml-unknown-key"),
+    ("kind: Job\n", "kind: Job\nextra: 1\n", "yaml-unknown-key"),
     ("    format: csv\n", "    format: csv\n    encoding: utf-8\n", "yaml-unknown-key"),
     ("    trim: true\n", "", "yaml-missing-key"),
     ('    nullToken: "?"\n', "", "yaml-missing-key"),
@@ -71,7 +73,8 @@ REFUSED = [
     ("[[member], [sex, race]]", f"[{', '.join(['[sex]'] * 65)}]", "job-groups"),
     ("column: income", "column: wage", "yaml-choice"),
     ("column: income", "column: age", "job-label"),
-    ('"<=50K": 0', '"<=50K": 2', "yaml-range"),
+    ('"<=50K": 0', '"<=50K": 3', "job-label"),
+    ('"<=50K": 0', '"<=50K": 10000', "yaml-range"),
     ('">50K": 1, ">50K.": 1', '">50K": 0, ">50K.": 0', "job-label"),
     ('"<=50K": 0', '"<=50K\\n": 0', "job-text"),
     ("{schema: people, skipLines: 0", "{schema: person, skipLines: 0", "yaml-choice"),
@@ -157,13 +160,13 @@ datasets:
 
 
 def test_sections_that_are_absent_are_refused_when_asked_for(make_job: MakeJob) -> None:
-    job = make_job(("training: {", "training: {"), ("kind: TabularJob", "kind: TabularJob"))
+    job = make_job()
     with pytest.raises(FormatError) as caught:
         job.dataset("nobody")
     assert caught.value.reason == "job-dataset"
-    short = Job(source="s", datasets=job.datasets, training=None, evaluation=None)
+    short = replace(job, training=None, evaluations={}, source="s")
     with pytest.raises(FormatError) as no_training:
         short.require_training()
     with pytest.raises(FormatError) as no_evaluation:
-        short.require_evaluation()
+        short.require_evaluations()
     assert (no_training.value.reason, no_evaluation.value.reason) == ("job-training", "job-evaluation")

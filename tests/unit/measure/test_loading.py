@@ -12,8 +12,8 @@ import pytest
 
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure.evaluation import loading
-from lamslsa.measure.evaluation.loading import load_model
+from lamslsa.measure.models import loading
+from lamslsa.measure.models.loading import load_model
 
 Read = Callable[..., VerifiedArtifact]
 
@@ -38,6 +38,7 @@ def refusal(read: Read, files: dict[str, bytes]) -> str:
 def test_model_is_loaded_for_evaluation(read: Read, model_files: dict[str, bytes]) -> None:
     documentation = {"README.md": b"#", "LICENSE": b"", "docs/notes.txt": b"", "NOTICE.txt": b""}
     loaded = load_model(read({**model_files, **documentation}, "model"))
+    assert loaded.network is not None
     assert not loaded.network.training
     assert loaded.description.hidden == (8, 4)
     assert all(not parameter.is_meta for parameter in loaded.network.parameters())

@@ -12,21 +12,22 @@ import pytest
 from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.measure import Job
 from lamslsa.measure.evaluation import intervals, metrics
-from lamslsa.measure.evaluation.metrics import Outcome, compute_metrics
-from lamslsa.measure.job import EvaluationJob
+from lamslsa.measure.evaluation.metrics import Answers, compute_metrics
+from lamslsa.measure.evaluation.tabular import TabularEvaluation
 from lamslsa.predicates.evaluation import Metric
+from lamslsa.testing.measuring import tabular_evaluation
 
 SEED = bytes(range(32))
 MakeJob = Callable[..., Job]
 Key = tuple[str, tuple[str, ...], tuple[str, ...]]
 
 
-def drawn(count: int, seed: int = 0) -> Outcome:
+def drawn(count: int, seed: int = 0) -> Answers:
     random = np.random.default_rng(seed)
     labels = random.integers(0, 2, count)
     scores = np.clip(random.normal(0.35 + 0.3 * labels, 0.25), 0, 1).astype(np.float32)
     scores[: count // 10] = np.float32(0.5)
-    return Outcome(
+    return Answers(
         labels=labels.astype(np.int64),
         scores=scores,
         groups={
@@ -36,9 +37,9 @@ def drawn(count: int, seed: int = 0) -> Outcome:
     )
 
 
-def outcome(labels: list[int], scores: list[float], sex: list[str], race: list[str] | None = None) -> Outcome:
+def outcome(labels: list[int], scores: list[float], sex: list[str], race: list[str] | None = None) -> Answers:
     groups = {"sex": sex, "race": race or ["x"] * len(sex)}
-    return Outcome(labels=np.array(labels, np.int64), scores=np.array(scores, np.float32), groups=groups)
+    return Answers(labels=np.array(labels, np.int64), scores=np.array(scores, np.float32), groups=groups)
 
 
 def by_key(found: tuple[Metric, ...]) -> dict[Key, Metric]:
@@ -48,11 +49,11 @@ def by_key(found: tuple[Metric, ...]) -> dict[Key, Metric]:
 
 
 @pytest.fixture
-def parameters(job: Job) -> EvaluationJob:
-    return job.require_evaluation()
+def parameters(job: Job) -> TabularEvaluation:
+    return tabular_evaluation(job)
 
 
-def plain_values(of: Outcome, threshold: float, bins: int) -> dict[Key, float]:
+def plain_values(of: Answers, threshold: float, bins: int) -> dict[Key, float]:
     """Every value in plain Python, from the definitions."""
     rows = list(zip(of.labels.tolist(), of.scores.tolist(), of.groups["sex"], of.groups["race"], strict=True))
     facts = [(label, int(score >= threshold), sex, race) for label, score, sex, race in rows]
@@ -103,7 +104,7 @@ def plain_values(of: Outcome, threshold: float, bins: int) -> dict[Key, float]:
 def test_values_are_those_of_the_definitions(make_job: MakeJob, threshold: float) -> None:
     job = make_job(("threshold: 0.5", f"threshold: {threshold}"), ("resamples: 200", "resamples: 2"))
     of = drawn(400)
-    found = by_key(compute_metrics(of, job=job.require_evaluation(), seed=SEED))
+    found = by_key(compute_metrics(of, job=tabular_evaluation(job), seed=SEED))
     expected = plain_values(of, threshold, bins=10)
     assert found.keys() == expected.keys()
     for key, value in expected.items():
@@ -111,7 +112,7 @@ def test_values_are_those_of_the_definitions(make_job: MakeJob, threshold: float
         assert found[key].undefined is None
 
 
-def test_samples_and_methods(parameters: EvaluationJob) -> None:
+def test_samples_and_methods(parameters: TabularEvaluation) -> None:
     of = drawn(400)
     for (name, _, cell), metric in by_key(compute_metrics(of, job=parameters, seed=SEED)).items():
         pairs = list(zip(of.groups["sex"], of.groups["race"], strict=True))
@@ -137,7 +138,7 @@ def test_wilson_is_the_textbook_formula(successes: int, samples: int) -> None:
     assert upper == pytest.approx(min(1, centre + half), abs=1e-12)
 
 
-def test_bootstrap_of_counts_is_that_of_rows(parameters: EvaluationJob) -> None:
+def test_bootstrap_of_counts_is_that_of_rows(parameters: TabularEvaluation) -> None:
     """Resampling rows and scoring each resample with the libraries gives the same interval, up to chance."""
     from fairlearn.metrics import demographic_parity_difference
     from sklearn.metrics import balanced_accuracy_score, f1_score
@@ -184,15 +185,15 @@ def test_bootstrap_of_rows_uses_the_rows_it_draws() -> None:
 
 def test_values_do_not_depend_on_what_else_was_asked_for(make_job: MakeJob) -> None:
     of = drawn(300)
-    everything = by_key(compute_metrics(of, job=make_job().require_evaluation(), seed=SEED))
+    everything = by_key(compute_metrics(of, job=tabular_evaluation(make_job()), seed=SEED))
     other = make_job(("groups: [[sex], [race]], slices: [[sex, race]]", "groups: [[race], [race, sex]], slices: []"))
-    fewer = by_key(compute_metrics(of, job=other.require_evaluation(), seed=SEED))
+    fewer = by_key(compute_metrics(of, job=tabular_evaluation(other), seed=SEED))
     shared = everything.keys() & fewer.keys()
     assert len(shared) == 7
     assert all(everything[key] == fewer[key] for key in shared)
 
 
-def test_intervals_follow_the_seed(parameters: EvaluationJob) -> None:
+def test_intervals_follow_the_seed(parameters: TabularEvaluation) -> None:
     of = drawn(300)
     one, again = (by_key(compute_metrics(of, job=parameters, seed=SEED)) for _ in range(2))
     other = by_key(compute_metrics(of, job=parameters, seed=bytes(32)))
@@ -202,7 +203,7 @@ def test_intervals_follow_the_seed(parameters: EvaluationJob) -> None:
         assert (metric.interval == other[key].interval) == (key[0] in ("accuracy", "selection_rate"))
 
 
-def test_one_class_has_no_balanced_accuracy_nor_auroc(parameters: EvaluationJob) -> None:
+def test_one_class_has_no_balanced_accuracy_nor_auroc(parameters: TabularEvaluation) -> None:
     found = by_key(compute_metrics(outcome([1, 1], [0.9, 0.2], ["a", "b"]), job=parameters, seed=SEED))
     for key in (("balanced_accuracy", (), ()), ("auroc", (), ()), ("equalized_odds_difference", ("sex",), ())):
         assert found[key].value is None
@@ -213,12 +214,12 @@ def test_one_class_has_no_balanced_accuracy_nor_auroc(parameters: EvaluationJob)
     assert found["demographic_parity_difference", ("sex",), ()].value == 1.0
 
 
-def test_f1_of_nothing_is_undefined(parameters: EvaluationJob) -> None:
+def test_f1_of_nothing_is_undefined(parameters: TabularEvaluation) -> None:
     found = by_key(compute_metrics(outcome([0, 0], [0.1, 0.2], ["a", "b"]), job=parameters, seed=SEED))
     assert found["f1", (), ()] == Metric(name="f1", samples=2, undefined="no row is of class 1 or predicted as such")
 
 
-def test_one_group_has_no_difference(parameters: EvaluationJob) -> None:
+def test_one_group_has_no_difference(parameters: TabularEvaluation) -> None:
     found = by_key(
         compute_metrics(outcome([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], list("aabb")), job=parameters, seed=SEED)
     )
@@ -228,14 +229,14 @@ def test_one_group_has_no_difference(parameters: EvaluationJob) -> None:
         assert found[name, ("sex",), ()].value is not None
 
 
-def test_group_without_positives_has_no_equalized_odds(parameters: EvaluationJob) -> None:
+def test_group_without_positives_has_no_equalized_odds(parameters: TabularEvaluation) -> None:
     labels, scores = [0, 1, 0, 0], [0.1, 0.9, 0.2, 0.8]
     found = by_key(compute_metrics(outcome(labels, scores, list("aabb")), job=parameters, seed=SEED))
     metric = found["equalized_odds_difference", ("sex",), ()]
     assert (metric.value, metric.undefined) == (None, "the labels of the group b hold one class only")
 
 
-def test_slice_without_rows_is_undefined(parameters: EvaluationJob) -> None:
+def test_slice_without_rows_is_undefined(parameters: TabularEvaluation) -> None:
     of = outcome([0, 1, 1], [0.1, 0.9, 0.2], ["m", "m", "f"], ["w", "b", "w"])
     found = by_key(compute_metrics(of, job=parameters, seed=SEED))
     for name in ("accuracy", "selection_rate"):
@@ -245,7 +246,7 @@ def test_slice_without_rows_is_undefined(parameters: EvaluationJob) -> None:
         assert found[name, (), ("f", "w")].samples == 1
 
 
-def test_interval_is_left_out_when_a_resample_has_no_value(parameters: EvaluationJob) -> None:
+def test_interval_is_left_out_when_a_resample_has_no_value(parameters: TabularEvaluation) -> None:
     of = outcome([0, 1, 1, 0, 1], [0.1, 0.9, 0.2, 0.8, 0.7], list("aabba"))
     found = by_key(compute_metrics(of, job=parameters, seed=SEED))
     for key in (("balanced_accuracy", (), ()), ("auroc", (), ()), ("demographic_parity_difference", ("sex",), ())):
@@ -253,7 +254,7 @@ def test_interval_is_left_out_when_a_resample_has_no_value(parameters: Evaluatio
         assert found[key].interval is None
 
 
-def test_prediction_is_one_at_the_threshold(parameters: EvaluationJob) -> None:
+def test_prediction_is_one_at_the_threshold(parameters: TabularEvaluation) -> None:
     found = by_key(compute_metrics(outcome([1, 0], [0.5, 0.499999], ["a", "b"]), job=parameters, seed=SEED))
     assert found["accuracy", (), ()].value == 1.0
 
@@ -263,12 +264,12 @@ def test_prediction_is_one_at_the_threshold(parameters: EvaluationJob) -> None:
 def test_probabilities_on_the_edges_of_bins(make_job: MakeJob, scores: list[float], bins: int) -> None:
     job = make_job(("calibrationBins: 10", f"calibrationBins: {bins}"))
     of = outcome([0, 1, 0, 1], scores, list("abab"))
-    found = by_key(compute_metrics(of, job=job.require_evaluation(), seed=SEED))
+    found = by_key(compute_metrics(of, job=tabular_evaluation(job), seed=SEED))
     assert found["expected_calibration_error", (), ()].value is not None
 
 
 def test_too_many_groups_are_refused(
-    make_job: MakeJob, parameters: EvaluationJob, monkeypatch: pytest.MonkeyPatch
+    make_job: MakeJob, parameters: TabularEvaluation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "MAX_GROUPS", 2)
     with pytest.raises(FormatError) as groups:
@@ -276,7 +277,7 @@ def test_too_many_groups_are_refused(
     only_slices = make_job(("groups: [[sex], [race]], slices", "groups: [], slices"))
     of = outcome([0, 1], [0.1, 0.9], ["a", "b"], ["c", "d"])
     with pytest.raises(FormatError) as cells:
-        compute_metrics(of, job=only_slices.require_evaluation(), seed=SEED)
+        compute_metrics(of, job=tabular_evaluation(only_slices), seed=SEED)
     assert groups.value.reason == cells.value.reason == "evaluation-groups"
 
 
@@ -290,7 +291,7 @@ def test_too_many_groups_are_refused(
     ],
 )
 def test_two_computations_that_disagree_are_not_reported(
-    parameters: EvaluationJob, monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[[Any], Any]
+    parameters: TabularEvaluation, monkeypatch: pytest.MonkeyPatch, name: str, broken: Callable[[Any], Any]
 ) -> None:
     monkeypatch.setattr(intervals, name, broken)
     with pytest.raises(LamslsaError) as caught:
@@ -301,7 +302,7 @@ def test_two_computations_that_disagree_are_not_reported(
 
 @pytest.mark.parametrize("name", ["AurocRows", "CalibrationRows"])
 def test_row_formulas_that_disagree_are_not_reported(
-    parameters: EvaluationJob, monkeypatch: pytest.MonkeyPatch, name: str
+    parameters: TabularEvaluation, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(getattr(intervals, name), "__call__", lambda *_: 0.0)
     with pytest.raises(LamslsaError) as caught:

@@ -37,7 +37,7 @@ def test_a_job() -> None:
     ("old", "new", "reason"),
     [
         ("v1", "v2", "yaml-choice"),
-        ("OwnTraining", "TabularJob", "yaml-choice"),
+        ("OwnTraining", "Job", "yaml-choice"),
         ("model: mine\n", "", "yaml-missing-key"),
         ("dataset: theirs", "more: 1\ndataset: theirs", "yaml-unknown-key"),
         ("{rate: 0.5, layers: [1, 2]}", "[]", "yaml-type"),
@@ -53,18 +53,19 @@ def test_another_job_is_refused(old: str, new: str, reason: str) -> None:
 
 @pytest.mark.slow
 def test_the_statement_says_what_the_code_was(tmp_path: Path) -> None:
-    trained = _train(
+    outcome = _train(
         tmp_path, "def train(files, configuration):\n    return {'w': files['data.csv'] * configuration['layers'][1]}\n"
     )
+    (trained,) = outcome.outputs.values()
     assert trained.files == {"w": b"1,2\n1,2\n"}
-    assert b'"training-code"' in trained.payload
-    before = trained.payload
+    assert b'"training-code"' in outcome.statements[0].data
+    before = outcome.statements[0].data
     again = _train(
         tmp_path,
         "def train(files, configuration):\n    return {'w': files['data.csv'] * configuration['layers'][1]} \n",
     )
-    assert again.manifest == trained.manifest
-    assert again.payload != before, "other code, other statement"
+    assert again.outputs["mine"].manifest == trained.manifest
+    assert again.statements[0].data != before, "other code, other statement"
 
 
 @pytest.mark.parametrize(

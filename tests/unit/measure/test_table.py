@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from lamslsa.artifact.reader import read_verified
 from lamslsa.errors import FormatError
-from lamslsa.measure import lines, table
-from lamslsa.measure.schema import Column, Label, Schema
-from lamslsa.measure.table import Source, Table, open_tables
+from lamslsa.measure.data import lines, table
+from lamslsa.measure.data.schema import Column, Label, Schema
+from lamslsa.measure.data.table import Source, Table, open_tables
 
 SCHEMA = Schema(
     delimiter=",",

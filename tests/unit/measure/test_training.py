@@ -19,13 +19,15 @@ from lamslsa import predicates, statement
 from lamslsa.artifact import hash_artifact
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure import Job, measure_training
+from lamslsa.measure import Job
+from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.environment import code_identity
-from lamslsa.measure.table import Source, open_tables
-from lamslsa.measure.training import encode as encoding
-from lamslsa.measure.training.encode import encode, learn
-from lamslsa.measure.training.model import CategoryFeature, NumberFeature, one_thread, parse_description, refuse_large
+from lamslsa.measure.models import encode as encoding
+from lamslsa.measure.models.determinism import one_thread
+from lamslsa.measure.models.encode import encode, learn
+from lamslsa.measure.models.mlp import CategoryFeature, NumberFeature, parse_description, refuse_large
 from lamslsa.predicates import Provenance
+from lamslsa.testing.measuring import measure_training
 
 MakeJob = Callable[..., Job]
 Read = Callable[..., VerifiedArtifact]
@@ -34,7 +36,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from lamslsa.artifact.reader import read_verified
-from lamslsa.measure import load_job, measure_training
+from lamslsa.measure import load_job
+from lamslsa.testing.measuring import measure_training
 data, job, out = map(Path, sys.argv[1:])
 with read_verified(data, "dataset") as artifact:
     trained = measure_training(artifact, job=load_job(job.read_bytes(), "job.yaml"))
@@ -90,7 +93,7 @@ def test_statement_says_what_was_run(tmp_path: Path, job: Job, train_set: Verifi
     assert (dataset.name, dataset.annotations.kind, dataset.annotations.role) == ("people-train", "dataset", "train")
     assert dataset.digest.sha256 == train_set.manifest.sha256
     assert dataset.annotations.schema_digest is not None
-    assert dataset.annotations.schema_digest.sha256 == job.dataset("people-train").schema.sha256
+    assert dataset.annotations.schema_digest.sha256 == job.dataset("people-train").table.sha256
     assert (code.name, code.annotations.kind) == ("lamslsa", "code")
     assert code.digest.sha256 == code_identity().sha256
     assert {package.annotations.kind for package in packages} == {"package"}
@@ -167,7 +170,7 @@ def test_one_thread_is_put_back_after_an_error() -> None:
 def test_features_are_learned_from_the_values_that_are_there(
     job: Job, train_set: VerifiedArtifact, train_rows: list[list[str]]
 ) -> None:
-    schema = job.dataset("people-train").schema
+    schema = job.dataset("people-train").table
     names = ("age", "work class", "score", "member")
     with open_tables({"t": Source(file=train_set.only(), schema=schema)}) as tables:
         age, work, score, member = learn(tables["t"], names)
@@ -192,7 +195,7 @@ def test_features_are_learned_from_the_values_that_are_there(
 
 
 def test_constant_and_missing_columns(make_job: MakeJob, read: Read) -> None:
-    schema = make_job().dataset("people-train").schema
+    schema = make_job().dataset("people-train").table
     artifact = read({"a": b"5,?,?,?,x,y,>50K\n5,?,?,?,x,y,<=50K\n"})
     with open_tables({"t": Source(file=artifact.only(), schema=schema)}) as tables:
         features = learn(tables["t"], ("age", "score", "work class", "sex"))
@@ -216,7 +219,7 @@ def test_numbers_that_cannot_be_standardised_are_refused(
 
 
 def test_inputs_beyond_float32_are_refused(job: Job, read: Read) -> None:
-    schema = job.dataset("people-train").schema
+    schema = job.dataset("people-train").table
     artifact = read({"a": b"1,x,1e300,true,x,y,>50K\n"})
     with (
         open_tables({"t": Source(file=artifact.only(), schema=schema)}) as tables,

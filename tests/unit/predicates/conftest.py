@@ -125,7 +125,7 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
             Provenance(
                 build_definition=pv.BuildDefinition(
                     build_type="https://lamslsa.dev/training/v1",
-                    external_parameters=pv.TrainingParameters(
+                    external_parameters=pv.ExternalParameters(
                         trainer=Measurer(name="tabular-mlp", version="1"),
                         configuration=CONFIGURATION,
                         datasets={"train": "census-train"},

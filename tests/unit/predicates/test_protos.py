@@ -156,7 +156,7 @@ ROOTS: dict[str, tuple[type[WireModel], ...]] = {
     "evaluation": (predicates.Evaluation,),
     "reference-values": (predicates.ReferenceValues,),
     "tee-evidence": (predicates.TeeEvidence,),
-    "training": (pv.TrainingParameters, pv.InternalParameters, pv.DependencyAnnotations),
+    "training": (pv.ExternalParameters, pv.InternalParameters, pv.DependencyAnnotations),
 }
 IN_TOTO = {"ResourceDescriptor", "Content", "Digest"}
 

@@ -20,8 +20,6 @@ True
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -45,7 +43,6 @@ __all__ = [
     "dump_description",
     "input_width",
     "network",
-    "one_thread",
     "parse_description",
     "shapes",
 ]
@@ -164,22 +161,3 @@ def network(description: Description) -> torch.nn.Sequential:
     for below, above in pairwise(widths):
         layers += [torch.nn.Linear(below, above), torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Run torch on one thread and with deterministic algorithms only; both are put back afterwards.
-
-    Two threads give other sums on some runs; one thread gives the same bits in every process on one kind of machine.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)  # noqa: FBT003 - torch's own signature
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        torch.set_num_threads(threads)

@@ -2,8 +2,8 @@
 
 Rules:
 - DuckDB sees only sealed memory files, by descriptor; it can open no path, load no extension and change no setting.
-- Nothing is sniffed. Every line is held against the format first (`lamslsa.measure.lines`), and the row counts must
-  agree.
+- Nothing is sniffed. Every line is held against the format first (`lamslsa.measure.data.lines`), and the row counts
+  must agree.
 - Every field has the declared type, or the table is refused and the row named; nothing is skipped or repaired.
 - Trimming removes spaces and tabs; then the null token, compared to the letter, is "missing". Types: ``integer``
   (decimal, within ±2^53), ``number`` (decimal or scientific, finite, minus zero is zero), ``boolean`` (``true`` or
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lamslsa.artifact.reader import VerifiedFile
 from lamslsa.errors import FormatError
-from lamslsa.measure.lines import MAX_LINE_BYTES, Layout, measure_lines
-from lamslsa.measure.schema import ColumnType, Schema
+from lamslsa.measure.data.lines import MAX_LINE_BYTES, Layout, measure_lines
+from lamslsa.measure.data.schema import ColumnType, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +138,8 @@ class Table:
         kind = self.schema.columns[index].type
         result = self._connection.execute(f"select c{index} from {self._sql_name}").fetchnumpy()
         array = np.ma.asarray(result[f"c{index}"])
-        if column == self.schema.label.column:
+        label = self.schema.label
+        if label is not None and column == label.column and label.classes is not None:
             return np.asarray(array.data, dtype=np.int64)
         numeric = kind in ("integer", "number")
         values = array.data.astype(np.float64 if numeric else object)
@@ -238,13 +239,17 @@ def _refuse_value(connection: Any, sql_name: str, source: Source, layout: Layout
     column = source.schema.columns[index]
     text = connection.execute(f"select c{index} from {sql_name}_text where rowid = {row}").fetchone()[0]
     where = f"{source.file.entry.path}: line {layout.first_line + row}: column {column.name!r}"
-    if column.name == source.schema.label.column:
+    if _is_label(source.schema, index):
         raise FormatError(f"{where}: expected a declared label, got {text[:40]!a}", reason="table-label")
     raise FormatError(f"{where}: expected {column.type}, got {text[:40]!a}", reason="table-type")
 
 
+def _is_label(schema: Schema, index: int) -> bool:
+    return schema.label is not None and schema.columns[index].name == schema.label.column
+
+
 def _present(schema: Schema, index: int) -> str:
-    if schema.null_token is None or schema.columns[index].name == schema.label.column:
+    if schema.null_token is None or _is_label(schema, index):
         return "true"
     return f"c{index} <> {_literal(schema.null_token)}"
 
@@ -252,8 +257,8 @@ def _present(schema: Schema, index: int) -> str:
 def _typed(schema: Schema, index: int) -> str:
     """The SQL expression of a column's value: NULL where missing, and where the text has another type."""
     column = schema.columns[index]
-    if column.name == schema.label.column:
-        cases = " ".join(f"when {_literal(text)} then {number}" for text, number in schema.label.classes.items())
+    if _is_label(schema, index) and schema.target.classes is not None:
+        cases = " ".join(f"when {_literal(text)} then {number}" for text, number in schema.target.classes.items())
         return f"(case c{index} {cases} end)::BIGINT"
     there = _present(schema, index)
     if column.type == "string":

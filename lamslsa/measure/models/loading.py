@@ -3,20 +3,22 @@
 Steps, each of which refuses:
 1. The folder holds ``model.json``, ``model.safetensors`` and documentation, and nothing else: every other file could be
    code to some loader (pickle, TorchScript, ``.pt2``), and then nobody could say which weights were meant.
-2. ``model.json`` is parsed strictly and bounded (`lamslsa.measure.training.model`).
+2. ``model.json`` is parsed strictly and bounded (`lamslsa.measure.models.mlp`).
 3. The weights hold exactly the tensors that the description asks for, by name, shape and type.
 4. Every weight is finite.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.artifact.manifest import Manifest, layer_type
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure.training.model import (
+from lamslsa.measure.data.schema import Task
+from lamslsa.measure.models.mlp import (
     DESCRIPTION_FILE,
     MAX_PARAMETERS,
     WEIGHTS_FILE,
@@ -27,7 +29,10 @@ from lamslsa.measure.training.model import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+
+    Array = np.ndarray[Any, Any]
 
 __all__ = ["LoadedModel", "load_model"]
 
@@ -37,10 +42,22 @@ _MAX_WEIGHT_BYTES: Final = 4 * MAX_PARAMETERS + 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A network in evaluation mode and the description it was built from."""
+    """A model that answers, and what it was built from.
 
+    Attributes:
+        architecture: by name and version.
+        label: the column that it predicts.
+        task: what it says about an example.
+        network: gives the logits of a batch in evaluation mode; None where there is no gradient to be had.
+        answer: a batch of inputs to what `lamslsa.measure.models.predict.predict` gives.
+    """
+
+    architecture: str
+    label: str
+    task: Task
     description: Description
-    network: torch.nn.Sequential
+    network: torch.nn.Module | None
+    answer: Callable[[Array], Array]
 
 
 def load_model(artifact: VerifiedArtifact) -> LoadedModel:
@@ -60,7 +77,25 @@ def load_model(artifact: VerifiedArtifact) -> LoadedModel:
     with torch.device("meta"):
         model = network(description)
     model.load_state_dict(state, strict=True, assign=True)
-    return LoadedModel(description=description, network=model.eval())
+    return LoadedModel(
+        architecture=description.architecture,
+        label=description.label,
+        task=Task(classes=2),
+        description=description,
+        network=model.eval(),
+        answer=_probabilities(model),
+    )
+
+
+def _probabilities(model: torch.nn.Module) -> Callable[[Array], Array]:
+    def answer(inputs: Array) -> Array:
+        import torch
+
+        with torch.inference_mode():
+            scores: Array = torch.sigmoid(model(torch.from_numpy(inputs)).squeeze(1)).numpy()
+        return scores
+
+    return answer
 
 
 def _refuse_files(manifest: Manifest) -> None:

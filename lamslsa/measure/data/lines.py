@@ -19,7 +19,7 @@ from typing import Final, NoReturn
 
 from lamslsa.artifact.reader import VerifiedFile
 from lamslsa.errors import FormatError
-from lamslsa.measure.schema import Schema
+from lamslsa.measure.data.schema import Schema
 
 __all__ = ["MAX_LINE_BYTES", "MAX_TABLE_BYTES", "Layout", "measure_lines"]
 

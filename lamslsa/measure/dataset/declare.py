@@ -1,0 +1,24 @@
+"""Which measurer makes the datasheet of a dataset: the one for its format."""
+
+from __future__ import annotations
+
+from lamslsa import _yaml
+from lamslsa.measure.dataset import tabular
+from lamslsa.measure.declarations import DatasetJob, Scope
+from lamslsa.measure.interface import Plan
+
+__all__ = ["declare"]
+
+
+def declare(dataset: DatasetJob, fields: _yaml.Mapping_ | None, scope: Scope) -> Plan:
+    """The plan of a datasheet.
+
+    Args:
+        dataset: what it is about.
+        fields: ``properties`` of the job file; None where nothing more is asked for.
+        scope: the datasets that it may be compared with.
+
+    Raises:
+        FormatError: a property is unknown, or refers to something that is not there.
+    """
+    return tabular.declare(dataset, fields, scope)

@@ -1,0 +1,93 @@
+"""What the parts of a job file share: the datasets that it declares, and how names and groupings are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lamslsa import _yaml
+from lamslsa.measure.data.schema import AnySchema, Schema
+from lamslsa.predicates.dataset import Declared
+
+__all__ = ["MAX_NAME", "DatasetJob", "Groups", "Scope", "fraction", "groups", "name"]
+
+MAX_NAME: Final = 128
+_MAX_GROUPINGS: Final = 64
+_MAX_GROUP_COLUMNS: Final = 8
+
+Groups = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetJob:
+    """One dataset as a job declares it.
+
+    Attributes:
+        schema: how its bytes become rows, images or texts.
+        groups: the joint counts wanted; of tables only.
+        overlap: the datasets that it is compared with.
+        properties: what else is to be measured, as the job file has it; each dataset measurer reads its own.
+    """
+
+    name: str
+    schema: AnySchema
+    groups: Groups
+    overlap: tuple[str, ...]
+    declared: Declared | None
+
+    @property
+    def table(self) -> Schema:
+        """The schema of a table.
+
+        Raises:
+            FormatError: the dataset is none.
+        """
+        return self.schema.as_table(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """What a part of a job file may refer to."""
+
+    datasets: Mapping[str, DatasetJob]
+
+    def dataset(self, node: _yaml.Node) -> DatasetJob:
+        """The dataset that a node names.
+
+        Raises:
+            FormatError: the job declares no such dataset.
+        """
+        return self.datasets[node.choice(self.datasets)]
+
+
+def name(node: _yaml.Node) -> str:
+    """A label that ends up in a statement."""
+    text = node.string()
+    if len(text) > MAX_NAME or not text.isprintable():
+        node.refuse(f"expected at most {MAX_NAME} printable characters, got {text[:40]!a}", reason="job-name")
+    return text
+
+
+def fraction(node: _yaml.Node) -> float:
+    """A number strictly between 0 and 1."""
+    value = node.number()
+    if not 0 < value < 1:
+        node.refuse("expected a number between 0 and 1, got another", reason="yaml-range")
+    return value
+
+
+def groups(node: _yaml.Node, columns: list[str]) -> Groups:
+    """Groupings: lists of columns, each grouping once."""
+    items = node.sequence(empty=True)
+    if len(items) > _MAX_GROUPINGS:
+        node.refuse(f"expected at most {_MAX_GROUPINGS} groupings, got {len(items)}", reason="job-groups")
+    found = []
+    for item in items:
+        names = tuple(part.choice(columns) for part in item.sequence())
+        if len(set(names)) != len(names) or len(names) > _MAX_GROUP_COLUMNS:
+            item.refuse(f"expected 1 to {_MAX_GROUP_COLUMNS} different columns, got others", reason="job-groups")
+        found.append(names)
+    if len(set(found)) != len(found):
+        node.refuse("expected each grouping once, got one twice", reason="job-groups")
+    return tuple(found)

@@ -1,0 +1,11 @@
+"""Inferences: what a model answered."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lamslsa.measure.interface import Measurer
+
+__all__ = ["MEASURERS"]
+
+MEASURERS: Final[tuple[Measurer, ...]] = ()

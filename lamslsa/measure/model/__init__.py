@@ -1,0 +1,11 @@
+"""Properties of a model by itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from lamslsa.measure.interface import Measurer
+
+__all__ = ["MEASURERS"]
+
+MEASURERS: Final[tuple[Measurer, ...]] = ()
