@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.table import Table
-from lamslsa.measure.models.mlp import CategoryFeature, Feature, NumberFeature, input_width
+from lamslsa.measure.models.features import CategoryFeature, Feature, NumberFeature, input_width
 
 if TYPE_CHECKING:
     import numpy as np

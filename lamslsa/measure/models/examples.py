@@ -12,6 +12,7 @@ from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob
 from lamslsa.measure.models.encode import encode
+from lamslsa.measure.models.interface import ImageInputs, TableInputs, TextInputs
 from lamslsa.measure.models.loading import LoadedModel
 
 if TYPE_CHECKING:
@@ -54,21 +55,25 @@ def read_examples(
     Raises:
         FormatError: the dataset is not what the schema declares, or not what the model takes.
     """
-    schema = dataset.table
-    target = schema.target
+    target = dataset.schema.target
     if loaded.label != target.column or loaded.task != target.task:
         raise FormatError(
             f"expected a dataset with the label {loaded.label!r} ({loaded.task}), got {target.column!r} "
             f"({target.task})",
             reason="evaluation-label",
         )
-    with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=schema)}) as tables:
-        table = tables["rows"]
-        return Examples(
-            inputs=encode(table, loaded.description.features),
-            labels=table.values(target.column),
-            columns={column: group_names(table, column) for column in columns},
-        )
+    what = loaded.description.inputs
+    match what:
+        case TableInputs():
+            with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=dataset.table)}) as tables:
+                table = tables["rows"]
+                return Examples(
+                    inputs=encode(table, what.features),
+                    labels=table.values(target.column),
+                    columns={column: group_names(table, column) for column in columns},
+                )
+        case ImageInputs() | TextInputs():
+            raise FormatError(f"expected a table, got {dataset.name!a:.80}", reason="schema-not-a-table")
 
 
 def group_names(table: Table, column: str) -> list[str]:

@@ -1,31 +1,34 @@
 """A model from verified bytes, without running anything that came with it.
 
 Steps, each of which refuses:
-1. The folder holds ``model.json``, ``model.safetensors`` and documentation, and nothing else: every other file could be
-   code to some loader (pickle, TorchScript, ``.pt2``), and then nobody could say which weights were meant.
-2. ``model.json`` is parsed strictly and bounded (`lamslsa.measure.models.mlp`).
-3. The weights hold exactly the tensors that the description asks for, by name, shape and type.
-4. Every weight is finite.
+1. The folder holds ``model.json``, weights in a safe format and documentation, and nothing else: every other file could
+   be code to some loader (pickle, TorchScript, ``.pt2``), and then nobody could say which weights were meant.
+2. ``model.json`` is parsed strictly and bounded, by the architecture that it names.
+3. The weights are the one file that this architecture keeps them in.
+4. They hold exactly the tensors that the description asks for, by name, shape and type, and every weight is finite
+   (`lamslsa.measure.models.weights`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.artifact.manifest import Manifest, layer_type
-from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
-from lamslsa.measure.models.mlp import (
+from lamslsa.measure.interface import Device
+from lamslsa.measure.models import mlp, weights
+from lamslsa.measure.models.interface import (
     DESCRIPTION_FILE,
-    MAX_PARAMETERS,
     WEIGHTS_FILE,
+    Classes,
     Description,
-    network,
-    parse_description,
-    shapes,
+    TorchDescription,
+    load_description,
+    parse_as,
 )
 
 if TYPE_CHECKING:
@@ -34,10 +37,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["ARCHITECTURES", "Architecture", "LoadedModel", "load_model", "parse_description"]
 
 _DOCUMENTATION: Final = "application/vnd.cncf.model.doc.v1.raw"
-_MAX_WEIGHT_BYTES: Final = 4 * MAX_PARAMETERS + 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,100 +47,134 @@ class LoadedModel:
     """A model that answers, and what it was built from.
 
     Attributes:
-        architecture: by name and version.
-        label: the column that it predicts.
-        task: what it says about an example.
-        network: gives the logits of a batch in evaluation mode; None where there is no gradient to be had.
+        description: what ``model.json`` says.
+        network: gives the logits (n, outputs) or the numbers (n, 1) of a batch in evaluation mode, on the device that
+            it was loaded for; None where there is no gradient to be had.
         answer: a batch of inputs to what `lamslsa.measure.models.predict.predict` gives.
     """
 
-    architecture: str
-    label: str
-    task: Task
     description: Description
     network: torch.nn.Module | None
     answer: Callable[[Array], Array]
 
+    @property
+    def architecture(self) -> str:
+        """By name and version."""
+        return self.description.architecture
 
-def load_model(artifact: VerifiedArtifact) -> LoadedModel:
+    @property
+    def label(self) -> str:
+        """The column that it predicts."""
+        return self.description.label
+
+    @property
+    def task(self) -> Task:
+        """What it says about an example."""
+        return self.description.task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """How models of one architecture are stored.
+
+    Attributes:
+        description: what ``model.json`` is parsed as.
+        weights: the file of the weights.
+        load: description, file of the weights and device to the model.
+    """
+
+    description: type[Any]
+    weights: str
+    load: Callable[[Any, VerifiedFile, Device], LoadedModel]
+
+
+def load_model(artifact: VerifiedArtifact, *, device: Device = "cpu") -> LoadedModel:
     """Build the model that the verified files describe.
+
+    Args:
+        artifact: the files.
+        device: where the network is to live; `LoadedModel.answer` takes and gives NumPy's arrays in any case.
 
     Raises:
         FormatError: one of the steps of this module refused.
     """
     # (1) nothing but data and documentation
-    _refuse_files(artifact.manifest)
+    paths = _refuse_files(artifact.manifest)
     # (2) what is to be built
     description = parse_description(artifact.file(DESCRIPTION_FILE).bytes())
-    # (3), (4) the weights
-    state = _weights(artifact, description)
-    import torch
-
-    with torch.device("meta"):
-        model = network(description)
-    model.load_state_dict(state, strict=True, assign=True)
-    return LoadedModel(
-        architecture=description.architecture,
-        label=description.label,
-        task=Task(classes=2),
-        description=description,
-        network=model.eval(),
-        answer=_probabilities(model),
-    )
+    architecture = ARCHITECTURES[description.architecture]
+    # (3) the one file of weights
+    if paths != {DESCRIPTION_FILE, architecture.weights}:
+        raise FormatError(
+            f"expected {architecture.weights} in the model folder, got {', '.join(sorted(paths))}",
+            reason="model-files",
+        )
+    # (4) the weights
+    return architecture.load(description, artifact.file(architecture.weights), device)
 
 
-def _probabilities(model: torch.nn.Module) -> Callable[[Array], Array]:
+def parse_description(data: bytes) -> Description:
+    """Parse the untrusted bytes of ``model.json``, by the architecture that it names.
+
+    Raises:
+        FormatError: not strict JSON, an unknown architecture, or a mistake in its fields.
+    """
+    value = load_description(data)
+    name = value.get("architecture") if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in ARCHITECTURES:
+        raise FormatError(
+            f"expected a model description with a known architecture, got {name!a:.80}",
+            reason="model-description",
+            hint=f"known: {', '.join(ARCHITECTURES)}",
+        )
+    description: Description = parse_as(value, ARCHITECTURES[name].description)
+    return description
+
+
+def _refuse_files(manifest: Manifest) -> set[str]:
+    """The paths that are no documentation."""
+    if manifest.kind != "model":
+        raise FormatError(f"expected a model, got a {manifest.kind}", reason="model-kind")
+    paths = {entry.path for entry in manifest.files}
+    if DESCRIPTION_FILE not in paths:
+        raise FormatError(f"expected {DESCRIPTION_FILE} in the model folder, got none", reason="model-files")
+    data = {path for path in paths if layer_type("model", path) != _DOCUMENTATION}
+    safe = {DESCRIPTION_FILE, *(item.weights for item in ARCHITECTURES.values())}
+    for path in sorted(data - safe):
+        raise FormatError(
+            f"expected {', '.join(sorted(safe))} and documentation, got {path!a}",
+            reason="model-unsafe-file",
+            hint="remove the file; weights come as safetensors, or as ONNX where the architecture says so",
+        )
+    return data
+
+
+def _load_torch(description: TorchDescription, file: VerifiedFile, device: Device) -> LoadedModel:
+    network = weights.build(description, weights.load(file, description)).to(device).eval()
+    return LoadedModel(description=description, network=network, answer=_answering(description, network, device))
+
+
+def _answering(description: TorchDescription, network: torch.nn.Module, device: Device) -> Callable[[Array], Array]:
+    says = description.answer
+
     def answer(inputs: Array) -> Array:
         import torch
 
+        network.eval()
         with torch.inference_mode():
-            scores: Array = torch.sigmoid(model(torch.from_numpy(inputs)).squeeze(1)).numpy()
+            outputs = network(torch.from_numpy(inputs).to(device))
+            if isinstance(says, Classes):
+                outputs = torch.sigmoid(outputs) if says.classes == 2 else torch.softmax(outputs, dim=1)
+            scores: Array = (outputs if outputs.shape[1] > 1 else outputs.squeeze(1)).cpu().numpy()
         return scores
 
     return answer
 
 
-def _refuse_files(manifest: Manifest) -> None:
-    if manifest.kind != "model":
-        raise FormatError(f"expected a model, got a {manifest.kind}", reason="model-kind")
-    paths = {entry.path for entry in manifest.files}
-    for path in (DESCRIPTION_FILE, WEIGHTS_FILE):
-        if path not in paths:
-            raise FormatError(f"expected {path} in the model folder, got none", reason="model-files")
-    for path in sorted(paths - {DESCRIPTION_FILE, WEIGHTS_FILE}):
-        if layer_type("model", path) != _DOCUMENTATION:
-            raise FormatError(
-                f"expected {DESCRIPTION_FILE}, {WEIGHTS_FILE} and documentation, got {path!a}",
-                reason="model-unsafe-file",
-                hint="remove the file; weights come as safetensors only",
-            )
+def _torch(description: type[Any]) -> Architecture:
+    return Architecture(description=description, weights=WEIGHTS_FILE, load=_load_torch)
 
 
-def _weights(artifact: VerifiedArtifact, description: Description) -> dict[str, torch.Tensor]:
-    import safetensors
-    import safetensors.torch
-    import torch
-
-    file = artifact.file(WEIGHTS_FILE)
-    if file.entry.size > _MAX_WEIGHT_BYTES:
-        raise FormatError(
-            f"expected at most {_MAX_WEIGHT_BYTES} bytes of weights, got {file.entry.size}", reason="model-size"
-        )
-    try:
-        state: dict[str, torch.Tensor] = safetensors.torch.load(file.bytes())
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as err:
-        raise FormatError("expected safetensors, got other bytes", reason="model-weights") from err
-    expected = shapes(description)
-    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    if found != expected:
-        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        raise FormatError(
-            f"expected the tensors of {description.architecture} as described, got another {wrong[0][:80]!a}",
-            reason="model-shape",
-        )
-    for name, tensor in state.items():
-        if tensor.dtype != torch.float32:
-            raise FormatError(f"expected float32 in {name}, got {tensor.dtype}", reason="model-type")
-        if not bool(tensor.isfinite().all()):
-            raise FormatError(f"expected finite weights in {name}, got others", reason="model-not-finite")
-    return state
+ARCHITECTURES: Final[Mapping[str, Architecture]] = {
+    mlp.ARCHITECTURE: _torch(mlp.Description),
+}

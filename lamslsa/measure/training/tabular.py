@@ -33,15 +33,8 @@ from lamslsa.measure.interface import (
 )
 from lamslsa.measure.models.determinism import one_thread
 from lamslsa.measure.models.encode import encode, learn
-from lamslsa.measure.models.mlp import (
-    ARCHITECTURE,
-    DESCRIPTION_FILE,
-    WEIGHTS_FILE,
-    Description,
-    dump_description,
-    network,
-    refuse_large,
-)
+from lamslsa.measure.models.interface import DESCRIPTION_FILE, WEIGHTS_FILE, dump_description
+from lamslsa.measure.models.mlp import ARCHITECTURE, Description
 from lamslsa.predicates._common import Digest, Environment
 from lamslsa.predicates.provenance import (
     BUILDER_PREFIX,
@@ -111,7 +104,7 @@ class TabularTraining:
         description = Description(
             architecture=ARCHITECTURE, features=features, hidden=self.hidden, label=schema.target.column
         )
-        refuse_large(description)
+        description.refuse()
         with one_thread():
             weights, losses = _fit(description, inputs_, labels, self, progress)
             surroundings = environment(_PACKAGES)
@@ -164,7 +157,7 @@ def _fit(
     losses: list[float] = []
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(parameters.seed)
-        model = network(description).train()
+        model = description.network().train()
     shuffle = torch.Generator().manual_seed(parameters.seed)
     optimizer = torch.optim.Adam(
         model.parameters(), lr=parameters.learning_rate, weight_decay=parameters.weight_decay, foreach=False

@@ -19,8 +19,9 @@ from lamslsa.measure.evaluation import tabular
 from lamslsa.measure.evaluation.metrics import compute_metrics
 from lamslsa.measure.models import predict as predicting
 from lamslsa.measure.models.encode import encode
+from lamslsa.measure.models.features import input_width
 from lamslsa.measure.models.loading import load_model
-from lamslsa.measure.models.mlp import input_width, parse_description
+from lamslsa.measure.models.mlp import parse_description
 from lamslsa.measure.models.predict import predict
 from lamslsa.predicates import Evaluation
 from lamslsa.testing.measuring import measure_evaluation
@@ -140,7 +141,7 @@ def test_bytes_do_not_change_from_run_to_run(job: Job, model: VerifiedArtifact, 
 
 def test_rows_go_through_in_batches(model: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model(model)
-    width = input_width(loaded.description.features)
+    width = input_width(parse_description(model.file("model.json").bytes()).features)
     inputs = np.random.default_rng(0).normal(size=(10, width)).astype(np.float32)
     whole = predict(loaded, inputs, Context())
     monkeypatch.setattr(predicting, "BATCH_ROWS", 4)
@@ -155,7 +156,7 @@ def test_rows_go_through_in_batches(model: VerifiedArtifact, monkeypatch: pytest
 
 def test_probability_that_is_no_number_is_refused(model: VerifiedArtifact) -> None:
     loaded = load_model(model)
-    inputs = np.ones((2, input_width(loaded.description.features)), dtype=np.float32)
+    inputs = np.ones((2, input_width(parse_description(model.file("model.json").bytes()).features)), dtype=np.float32)
     inputs[1, 0] = np.nan
     with pytest.raises(FormatError) as caught:
         predict(loaded, inputs, Context())

@@ -12,7 +12,7 @@ import pytest
 
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure.models import loading
+from lamslsa.measure.models import mlp, weights
 from lamslsa.measure.models.loading import load_model
 
 Read = Callable[..., VerifiedArtifact]
@@ -40,6 +40,7 @@ def test_model_is_loaded_for_evaluation(read: Read, model_files: dict[str, bytes
     loaded = load_model(read({**model_files, **documentation}, "model"))
     assert loaded.network is not None
     assert not loaded.network.training
+    assert isinstance(loaded.description, mlp.Description)
     assert loaded.description.hidden == (8, 4)
     assert all(not parameter.is_meta for parameter in loaded.network.parameters())
 
@@ -190,12 +191,12 @@ def test_weights_must_be_those_of_the_description(read: Read, model_files: dict[
 
 @pytest.mark.parametrize("damage", ["empty", "short", "long", "header", "junk"])
 def test_bytes_that_are_no_safetensors(read: Read, model_files: dict[str, bytes], damage: str) -> None:
-    weights = model_files["model.safetensors"]
+    stored = model_files["model.safetensors"]
     data = {
         "empty": b"",
-        "short": weights[:-1],
-        "long": weights + b"\0",
-        "header": b"\xff" * 8 + weights[8:],
+        "short": stored[:-1],
+        "long": stored + b"\0",
+        "header": b"\xff" * 8 + stored[8:],
         "junk": b"PK\x03\x04" + bytes(100),
     }[damage]
     assert refusal(read, {**model_files, "model.safetensors": data}) == "model-weights"
@@ -204,12 +205,12 @@ def test_bytes_that_are_no_safetensors(read: Read, model_files: dict[str, bytes]
 def test_weights_are_bounded_before_they_are_copied(
     read: Read, model_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "_MAX_WEIGHT_BYTES", len(model_files["model.safetensors"]) - 1)
+    monkeypatch.setattr(weights, "_MAX_WEIGHT_BYTES", len(model_files["model.safetensors"]) - 1)
     assert refusal(read, model_files) == "model-size"
 
 
 @pytest.mark.parametrize("shape", [[0, 2**63], [2**64, 0], [0, 2**62, 4]])
 def test_a_shape_past_the_library_is_no_crash(read: Read, model_files: dict[str, bytes], shape: list[int]) -> None:
     header = json.dumps({"0.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
-    weights = len(header).to_bytes(8, "little") + header
-    assert refusal(read, {**model_files, "model.safetensors": weights}) in {"model-weights", "model-shape"}
+    damaged = len(header).to_bytes(8, "little") + header
+    assert refusal(read, {**model_files, "model.safetensors": damaged}) in {"model-weights", "model-shape"}

@@ -25,7 +25,8 @@ from lamslsa.measure.environment import code_identity
 from lamslsa.measure.models import encode as encoding
 from lamslsa.measure.models.determinism import one_thread
 from lamslsa.measure.models.encode import encode, learn
-from lamslsa.measure.models.mlp import CategoryFeature, NumberFeature, parse_description, refuse_large
+from lamslsa.measure.models.features import CategoryFeature, NumberFeature
+from lamslsa.measure.models.mlp import parse_description
 from lamslsa.predicates import Provenance
 from lamslsa.testing.measuring import measure_training
 
@@ -255,7 +256,7 @@ def test_network_that_is_too_large_is_refused_before_it_is_built(model_files: di
     value["features"] = [{"type": "category", "name": "empty", "categories": []}]
     value["hidden"] = [1]
     with pytest.raises(FormatError) as empty:
-        refuse_large(parse_description(json.dumps(value).encode()))
+        parse_description(json.dumps(value).encode())
     assert empty.value.reason == "model-size"
 
 
