@@ -113,11 +113,16 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                         ),
                         groups=("sex",),
                         slice={"sex": "Female", "race": "White"},
+                        parameters={"class": 3, "radius": 0.5, "attack": "PGD", "targeted": False},
                     ),
                     ev.Metric(name="selection_rate", samples=0, value=0.0),
                     ev.Metric(name="auroc", samples=0, undefined="one class only"),
                 ),
                 environment=ENVIRONMENT,
+                references=(
+                    ev.Reference(role="baseline", kind="model", name="census-old", digest=ONE),
+                    ev.Reference(role="train", kind="dataset", name="census-train", digest=TWO, schema_digest=ONE),
+                ),
             ),
         ),
         "training": (
