@@ -26,7 +26,14 @@ import msgspec
 
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
-from lamslsa.measure.models.features import MAX_INPUTS, Feature, input_width, refuse_features
+from lamslsa.measure.models.features import (
+    MAX_INPUTS,
+    CategoryFeature,
+    Feature,
+    NumberFeature,
+    input_width,
+    refuse_features,
+)
 from lamslsa.measure.models.interface import (
     MAX_PARAMETERS,
     Answer,
@@ -43,7 +50,15 @@ from lamslsa.measure.models.interface import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ARCHITECTURE", "Description", "parse_description"]
+__all__ = [
+    "ARCHITECTURE",
+    "CategoryFeature",
+    "Description",
+    "Feature",
+    "NumberFeature",
+    "input_width",
+    "parse_description",
+]
 
 ARCHITECTURE: Final = "tabular-mlp/1"
 _BINARY: Final = Classes(classes=2)
