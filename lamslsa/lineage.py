@@ -3,7 +3,7 @@
 Rules:
 - Nodes are artifacts; names are labels and files are never compared, so a shared tokenizer or licence connects nothing.
 - A dataset or base model is an ingredient when the provenance lists it among its resolved dependencies, whatever role
-  it was given: what training could read counts as seen.
+  it was given: what a training or a transform could read counts as seen.
 - Provenance that contradicts itself (a role without a dataset, one dataset twice, no dataset at all) or that has a
   cycle behind it is kept with its `Fault` and gives no edges. It raises nothing: an attestation put beside a model must
   not be able to stop the appraisal of the others.
@@ -22,11 +22,12 @@ from typing import Literal, assert_never
 
 from lamslsa.errors import VerificationError
 from lamslsa.predicates import Dataset, Evaluation, Provenance
-from lamslsa.predicates.provenance import Dependency
+from lamslsa.predicates.provenance import TRANSFORM_BUILD_TYPE, Dependency, ExternalParameters
 from lamslsa.verify import VerifiedAttestation
 
 __all__ = [
     "Artifact",
+    "Build",
     "Datasheet",
     "Edge",
     "Fault",
@@ -34,7 +35,6 @@ __all__ = [
     "Lineage",
     "Measurement",
     "Relation",
-    "Training",
 ]
 
 Relation = Literal["trained-on", "derived-from", "evaluated-on", "overlaps-with"]
@@ -50,12 +50,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingredient:
-    """What a training read.
+    """What a build read.
 
     Attributes:
         name: the label that the provenance gives it.
         schema: SHA-256 of the schema under which a dataset was read; None where the provenance does not say.
-        roles: the roles in which the training used a dataset; informative.
+        roles: the roles in which the build used it; informative.
     """
 
     name: str
@@ -78,20 +78,32 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """A provenance and what it says about the model's ingredients."""
+class Build:
+    """A provenance, of a training or a transform, and what it says about the ingredients of its product.
+
+    Attributes:
+        product: what was made: a model, or a dataset out of datasets.
+        bases: models that went in: what was trained further, or the parents of a transform.
+        fault: why it gives no lineage; None where it does.
+    """
 
     attestation: VerifiedAttestation
     provenance: Provenance
-    model: Artifact
+    product: Artifact
     datasets: tuple[Ingredient, ...]
     bases: tuple[Ingredient, ...]
     fault: Fault | None
 
     @property
-    def trained_on(self) -> Mapping[str, Ingredient]:
-        """The datasets by manifest digest."""
-        return {item.artifact.sha256: item for item in self.datasets}
+    def is_transform(self) -> bool:
+        """Whether it is one of our transforms, and no training."""
+        return self.provenance.build_definition.build_type == TRANSFORM_BUILD_TYPE
+
+    @property
+    def needs(self) -> frozenset[Artifact]:
+        """What must have been there before the product: base models, and of a dataset the datasets it was made of."""
+        made_of = (*self.bases, *(self.datasets if self.product.kind == "dataset" else ()))
+        return frozenset(item.artifact for item in made_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +143,7 @@ class Lineage:
         labels: every name by which an artifact is called, most frequent first.
     """
 
-    trainings: tuple[Training, ...]
+    builds: tuple[Build, ...]
     measurements: tuple[Measurement, ...]
     datasheets: tuple[Datasheet, ...]
     edges: tuple[Edge, ...]
@@ -140,13 +152,13 @@ class Lineage:
     @classmethod
     def of(cls, attestations: Iterable[VerifiedAttestation]) -> Lineage:
         """The graph of these attestations; hand in only those whose word should count."""
-        trainings: list[Training] = []
+        builds: list[Build] = []
         measurements: list[Measurement] = []
         datasheets: list[Datasheet] = []
         for item in sorted(attestations, key=lambda item: item.statement.sha256):
             match item.predicate:
                 case Provenance():
-                    trainings.append(_training(item, item.predicate))
+                    builds.append(_build(item, item.predicate))
                 case Evaluation():
                     measurements.append(
                         Measurement(
@@ -162,19 +174,19 @@ class Lineage:
                     )
                 case _:
                     assert_never(item.predicate)
-        grounded = _grounded(trainings)
-        resolved = tuple(_with_cycle_fault(training, grounded) for training in trainings)
+        grounded = _grounded(builds)
+        resolved = tuple(_with_cycle_fault(build, grounded) for build in builds)
         return cls(
-            trainings=resolved,
+            builds=resolved,
             measurements=tuple(measurements),
             datasheets=tuple(datasheets),
             edges=tuple(_edges(resolved, measurements, datasheets)),
             labels=_labels(resolved, measurements, datasheets),
         )
 
-    def trainings_of(self, model: Artifact) -> tuple[Training, ...]:
-        """Every provenance of a model, faulty ones included."""
-        return tuple(item for item in self.trainings if item.model == model)
+    def builds_of(self, product: Artifact) -> tuple[Build, ...]:
+        """Every provenance of an artifact, faulty ones included."""
+        return tuple(item for item in self.builds if item.product == product)
 
     def measurements_of(self, model: Artifact) -> tuple[Measurement, ...]:
         """Every evaluation of a model."""
@@ -195,23 +207,25 @@ def _subject(item: VerifiedAttestation, kind: Literal["dataset", "model"]) -> Ar
     return Artifact(kind=kind, sha256=subject.sha256)
 
 
-def _training(item: VerifiedAttestation, provenance: Provenance) -> Training:
-    definition = provenance.build_definition
-    roles = definition.external_parameters.datasets
+def _build(item: VerifiedAttestation, provenance: Provenance) -> Build:
+    external = provenance.build_definition.external_parameters
     datasets: list[Ingredient] = []
     bases: list[Ingredient] = []
-    for dependency in definition.resolved_dependencies:
+    for dependency in provenance.build_definition.resolved_dependencies:
         if dependency.annotations.kind == "dataset":
-            datasets.append(_ingredient(dependency, "dataset", roles))
+            datasets.append(_ingredient(dependency, "dataset", external.datasets))
         elif dependency.annotations.kind == "model":
-            bases.append(_ingredient(dependency, "model", {}))
-    return Training(
+            bases.append(_ingredient(dependency, "model", external.models))
+    is_transform = provenance.build_definition.build_type == TRANSFORM_BUILD_TYPE
+    return Build(
         attestation=item,
         provenance=provenance,
-        model=_subject(item, "model"),
+        product=_subject(item, external.produces),
         datasets=tuple(datasets),
         bases=tuple(bases),
-        fault=_contradiction(datasets, roles),
+        fault=_transform_contradiction(datasets, bases, external)
+        if is_transform
+        else _training_contradiction(datasets, external.datasets),
     )
 
 
@@ -225,48 +239,76 @@ def _ingredient(dependency: Dependency, kind: Literal["dataset", "model"], roles
     )
 
 
-def _contradiction(datasets: list[Ingredient], roles: Mapping[str, str]) -> Fault | None:
-    """What is wrong with a provenance by itself."""
+def _training_contradiction(datasets: list[Ingredient], roles: Mapping[str, str]) -> Fault | None:
+    """What is wrong with the provenance of a training by itself."""
     if not datasets:
         return Fault(
             reason="lineage-no-dataset", message="expected a dataset among the resolved dependencies, got none"
         )
-    names = Counter(item.name for item in datasets)
-    digests = Counter(item.artifact for item in datasets)
-    if max(names.values()) > 1 or max(digests.values()) > 1:
+    fault = _role_contradiction("dataset", datasets, roles)
+    if fault is None and "train" not in roles:
         return Fault(
-            reason="lineage-dataset-twice",
-            message="expected each dataset once among the resolved dependencies, got one twice",
+            reason="lineage-role",
+            message="expected a role for each dataset, and one of role 'train', got no dataset of role 'train'",
+        )
+    return fault
+
+
+def _transform_contradiction(
+    datasets: list[Ingredient], bases: list[Ingredient], external: ExternalParameters
+) -> Fault | None:
+    """What is wrong with the provenance of a transform by itself."""
+    parents = bases if external.produces == "model" else datasets
+    if not parents:
+        return Fault(
+            reason="lineage-no-parent",
+            message=f"expected a {external.produces} among the resolved dependencies of a transform, got none",
+        )
+    if external.produces == "dataset" and bases:
+        return Fault(reason="lineage-role", message="expected a dataset made of datasets, got one made of a model")
+    return _role_contradiction("model", bases, external.models) or _role_contradiction(
+        "dataset", datasets, external.datasets
+    )
+
+
+def _role_contradiction(kind: str, items: list[Ingredient], roles: Mapping[str, str]) -> Fault | None:
+    """An ingredient that stands twice or has no role, or a role that nothing has."""
+    names = Counter(item.name for item in items)
+    digests = Counter(item.artifact for item in items)
+    if items and max(*names.values(), *digests.values()) > 1:
+        return Fault(
+            reason=f"lineage-{kind}-twice",
+            message=f"expected each {kind} once among the resolved dependencies, got one twice",
             hint="give several roles to one dependency",
         )
     for role, name in sorted(roles.items()):
         if name not in names:
             return Fault(
                 reason="lineage-role",
-                message=f"expected dataset {name[:80]!r} of role {role[:80]!r} among the dependencies, got none",
+                message=f"expected {kind} {name[:80]!r} of role {role[:80]!r} among the dependencies, got none",
             )
     idle = sorted(set(names) - set(roles.values()))
-    if idle or "train" not in roles:
-        got = f"dataset {idle[0][:80]!r} without a role" if idle else "no dataset of role 'train'"
+    if idle:
         return Fault(
-            reason="lineage-role", message=f"expected a role for each dataset, and one of role 'train', got {got}"
+            reason="lineage-role",
+            message=f"expected a role for each {kind}, got {kind} {idle[0][:80]!r} without a role",
         )
     return None
 
 
-def _grounded(trainings: list[Training]) -> frozenset[Artifact]:
-    """The models that some finite chain of provenance leads up to, or that have no provenance here.
+def _grounded(builds: list[Build]) -> frozenset[Artifact]:
+    """The artifacts that some finite chain of provenance leads up to, or that have no provenance here.
 
-    A least fixpoint by counting: a training is done once all of its base models are; a model once one training is.
+    A least fixpoint by counting: a build is done once all that it needs is; an artifact once one build of it is.
     """
-    trained = {training.model for training in trainings}
-    waiting = [len({base.artifact for base in training.bases}) for training in trainings]
+    made = {build.product for build in builds}
+    waiting = [len(build.needs) for build in builds]
     needed_by: dict[Artifact, list[int]] = {}
-    for index, training in enumerate(trainings):
-        for artifact in {base.artifact for base in training.bases}:
+    for index, build in enumerate(builds):
+        for artifact in build.needs:
             needed_by.setdefault(artifact, []).append(index)
-    queue = deque(artifact for artifact in needed_by if artifact not in trained)
-    queue.extend(training.model for index, training in enumerate(trainings) if waiting[index] == 0)
+    queue = deque(artifact for artifact in needed_by if artifact not in made)
+    queue.extend(build.product for index, build in enumerate(builds) if waiting[index] == 0)
     done: set[Artifact] = set()
     while queue:
         artifact = queue.popleft()
@@ -276,30 +318,31 @@ def _grounded(trainings: list[Training]) -> frozenset[Artifact]:
         for index in needed_by.get(artifact, ()):
             waiting[index] -= 1
             if waiting[index] == 0:
-                queue.append(trainings[index].model)
+                queue.append(builds[index].product)
     return frozenset(done)
 
 
-def _with_cycle_fault(training: Training, grounded: frozenset[Artifact]) -> Training:
-    if training.fault is not None or all(base.artifact in grounded for base in training.bases):
-        return training
+def _with_cycle_fault(build: Build, grounded: frozenset[Artifact]) -> Build:
+    if build.fault is not None or build.needs <= grounded:
+        return build
     return replace(
-        training,
+        build,
         fault=Fault(reason="lineage-cycle", message="expected base models that came before the model, got a cycle"),
     )
 
 
 def _edges(
-    trainings: Iterable[Training], measurements: Iterable[Measurement], datasheets: Iterable[Datasheet]
+    builds: Iterable[Build], measurements: Iterable[Measurement], datasheets: Iterable[Datasheet]
 ) -> Iterable[Edge]:
-    for training in trainings:
-        if training.fault is None:
-            for item in (*training.datasets, *training.bases):
+    for build in builds:
+        if build.fault is None:
+            for item in (*build.datasets, *build.bases):
+                seen = item.artifact.kind == "dataset" and build.product.kind == "model"
                 yield Edge(
-                    relation="trained-on" if item.artifact.kind == "dataset" else "derived-from",
-                    source=training.model,
+                    relation="trained-on" if seen else "derived-from",
+                    source=build.product,
                     target=item.artifact,
-                    attestation=training.attestation,
+                    attestation=build.attestation,
                 )
     for measurement in measurements:
         yield Edge(
@@ -319,16 +362,16 @@ def _edges(
 
 
 def _labels(
-    trainings: Iterable[Training], measurements: Iterable[Measurement], datasheets: Iterable[Datasheet]
+    builds: Iterable[Build], measurements: Iterable[Measurement], datasheets: Iterable[Datasheet]
 ) -> Mapping[Artifact, tuple[str, ...]]:
     names: dict[Artifact, Counter[str]] = {}
 
     def call(artifact: Artifact, name: str) -> None:
         names.setdefault(artifact, Counter())[name] += 1
 
-    for training in trainings:
-        call(training.model, training.attestation.statement.subjects[0].name)
-        for item in (*training.datasets, *training.bases):
+    for build in builds:
+        call(build.product, build.attestation.statement.subjects[0].name)
+        for item in (*build.datasets, *build.bases):
             call(item.artifact, item.name)
     for measurement in measurements:
         call(measurement.model, measurement.attestation.statement.subjects[0].name)

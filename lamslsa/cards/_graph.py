@@ -84,15 +84,16 @@ class _Drawing:
 
 def _add_training(drawing: _Drawing, attestation: VerifiedAttestation, provenance: predicates.Provenance) -> None:
     external = provenance.build_definition.external_parameters
-    run = drawing.run(attestation, rank=1, kind="Training", name=str(external.trainer))
+    kind = "Training" if external.transform is None else "Transform"
+    run = drawing.run(attestation, rank=1, kind=kind, name=str(external.code))
     if not drawing.add(run):
         return
     drawing.edges.append(Edge(start=run.key, end=MODEL_KEY, standing=run.standing))
     kinds = {"dataset": "Training data", "model": "Base model"}
     for each in provenance.build_definition.resolved_dependencies:
-        kind = kinds.get(each.annotations.kind)
-        if kind is not None:
-            node = drawing.ingredient(rank=0, kind=kind, name=each.name, digest=each.digest.sha256)
+        what = kinds.get(each.annotations.kind)
+        if what is not None:
+            node = drawing.ingredient(rank=0, kind=what, name=each.name, digest=each.digest.sha256)
             drawing.link(node, run.key, run.standing)
 
 

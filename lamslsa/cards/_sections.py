@@ -224,11 +224,11 @@ def training_section(predicate: predicates.Provenance, source: Source) -> Traini
     """Parameters, ingredients and packages; what the operating system reports of the machine stands apart."""
     definition = predicate.build_definition
     external, environment = definition.external_parameters, definition.internal_parameters.environment
-    roles = {name: role for role, name in external.datasets.items()}
+    roles = {name: role for role, name in (*external.models.items(), *external.datasets.items())}
     return Training(
         source=source,
         facts=(
-            Fact(name="trainer", value=str(external.trainer)),
+            Fact(name="trainer" if external.transform is None else "transform", value=str(external.code)),
             Fact(name="builder", value=predicate.run_details.builder.id),
             Fact(name="python", value=environment.python),
         ),

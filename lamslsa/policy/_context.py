@@ -63,9 +63,7 @@ class Context:
     @cached_property
     def seen_in_training(self) -> frozenset[Artifact]:
         """Every dataset that some provenance of this model names, qualifying or not: for words, never for a verdict."""
-        return frozenset(
-            item.artifact for training in self.lineage.trainings_of(self.model) for item in training.datasets
-        )
+        return frozenset(item.artifact for training in self.lineage.builds_of(self.model) for item in training.datasets)
 
     @cached_property
     def _nearest_model(self) -> tuple[VerifiedAttestation, str] | None:
@@ -75,12 +73,12 @@ class Context:
     def instead_of_provenance(self) -> tuple[VerifiedAttestation, str] | None:
         """An attestation of the model that is here instead, and how that one differs, when no provenance is of ours."""
         ours = self.lineage.measurements_of(self.model)
-        return self._nearest_model if self.lineage.trainings or not ours else None
+        return self._nearest_model if self.lineage.builds or not ours else None
 
     @property
     def instead_of_evaluation(self) -> tuple[VerifiedAttestation, str] | None:
         """The same when no evaluation is of ours."""
-        ours = self.lineage.trainings_of(self.model)
+        ours = self.lineage.builds_of(self.model)
         return self._nearest_model if self.lineage.measurements or not ours else None
 
     def configuration_digest(self, value: Mapping[str, Any]) -> str | None:

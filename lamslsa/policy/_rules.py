@@ -10,14 +10,15 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lamslsa.lineage import Artifact, Datasheet, Measurement
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Head, Miss
 from lamslsa.policy._context import Context
-from lamslsa.policy.model import MetricRule, OverlapRule
-from lamslsa.predicates.evaluation import Evaluation, Metric, derive_seed
+from lamslsa.policy.model import MetricRule, OverlapRule, ReferenceTerms
+from lamslsa.predicates.evaluation import Evaluation, Metric, Reference, derive_seed
 
 __all__ = ["metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
 
@@ -27,7 +28,7 @@ def metric_head(rule: MetricRule) -> Head:
     return Head(
         name=rule.name,
         kind="metric",
-        subject=_words.metric_name(rule.metric, rule.groups, rule.slice),
+        subject=_words.metric_name(rule.metric, rule.groups, rule.slice, rule.parameters),
         threshold=_words.limits(rule),
         witness=rule.witness,
     )
@@ -72,11 +73,13 @@ def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, it
                 mend="evaluate with the schema of the datasheet",
             )
         )
+    misses += _reference_misses(context, rule, evaluation)
     misses += _harness_misses(context, rule, evaluation, quoted=bool(item.attestation.evidence))
     entries = [
         metric
         for metric in evaluation.metrics
-        if metric.name == rule.metric and metric.groups == rule.groups and metric.slice == rule.slice
+        if (metric.name, metric.groups, metric.slice, _same(metric.parameters))
+        == (rule.metric, rule.groups, rule.slice, _same(rule.parameters))
     ]
     if len(entries) != 1:
         misses.append(_no_entry(rule, evaluation, len(entries)))
@@ -93,6 +96,37 @@ def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, it
         gap=_gap(rule, value),
         relied=() if schema is None else (sheets.schemas[schema],),
     )
+
+
+def _same(parameters: Mapping[str, Any] | None) -> Mapping[str, tuple[bool, Any]]:
+    """Parameters to be compared: ``true`` and 1 differ."""
+    return {name: (isinstance(value, bool), value) for name, value in (parameters or {}).items()}
+
+
+def _reference_misses(context: Context, rule: MetricRule, evaluation: Evaluation) -> Iterator[Miss]:
+    """What else was read: exactly what the rule names, in the same roles; the prover would choose it otherwise."""
+    found: dict[str, list[Reference]] = {}
+    for item in evaluation.references:
+        found.setdefault(item.role, []).append(item)
+    for role in sorted(found.keys() | rule.references.keys()):
+        terms, items = rule.references.get(role), found.get(role, [])
+        if terms is None or len(items) != 1 or not _is_reference(context, terms, items[0]):
+            wanted = "nothing" if terms is None else _words.short(terms.sha256)
+            got = ", ".join(f"{_words.quoted(item.name)} ({_words.short(item.digest.sha256)})" for item in items)
+            yield Miss(
+                reason="reference-other",
+                message=f"expected {wanted} as {_words.quoted(role)} of the evaluation, got {got or 'nothing'}",
+                mend="evaluate against what the policy names, or name the other in the rule's references after review",
+            )
+
+
+def _is_reference(context: Context, terms: ReferenceTerms, item: Reference) -> bool:
+    if item.digest.sha256 != terms.sha256:
+        return False
+    if terms.dataset is None:
+        return item.kind == "model"
+    schema = None if item.schema_digest is None else item.schema_digest.sha256
+    return item.kind == "dataset" and schema in context.sheets(terms.dataset).schemas
 
 
 def _other_dataset(context: Context, rule: MetricRule, item: Measurement) -> Miss:
@@ -140,7 +174,7 @@ def _other_configuration(rule: MetricRule, got: str) -> Miss:
 
 
 def _no_entry(rule: MetricRule, evaluation: Evaluation, count: int) -> Miss:
-    wanted = _words.metric_name(rule.metric, rule.groups, rule.slice)
+    wanted = _words.metric_name(rule.metric, rule.groups, rule.slice, rule.parameters)
     if count:
         return Miss(
             reason="metric-ambiguous",
@@ -149,7 +183,7 @@ def _no_entry(rule: MetricRule, evaluation: Evaluation, count: int) -> Miss:
         )
     alike = sorted(
         {
-            _words.metric_name(item.name, item.groups, item.slice)
+            _words.metric_name(item.name, item.groups, item.slice, item.parameters)
             for item in evaluation.metrics
             if item.name == rule.metric
         }
@@ -183,7 +217,7 @@ def _gap(rule: MetricRule, value: float | None) -> float:
 
 
 def _value_misses(rule: MetricRule, evaluation: Evaluation, metric: Metric, value: float | None) -> Iterator[Miss]:
-    name = _words.metric_name(rule.metric, rule.groups, rule.slice)
+    name = _words.metric_name(rule.metric, rule.groups, rule.slice, rule.parameters)
     if metric.samples < rule.samples:
         yield Miss(
             reason="samples-too-few",

@@ -1,8 +1,8 @@
-"""The rules that look at one provenance: training, lineage, and each ingredient.
+"""The rules that look at how a model came to be: training, transforms, lineage, and each ingredient.
 
 Rules:
-- A provenance counts when it has its witness, comes from an enclave of ours and does not contradict itself. Its
-  parameters, and the ingredients it names, are then rules about it.
+- Which provenance counts, `lamslsa.policy._descent` says. Its parameters, and the ingredients it names, are then rules
+  about it.
 - The ingredients list is complete: a dataset that it does not list is a refusal, and so is any base model.
 - Each dataset that was used needs a datasheet of its own under the very schema under which training read it.
 """
@@ -10,59 +10,23 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError
-from lamslsa.lineage import Artifact, Ingredient, Training
+from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude, not_evaluated
 from lamslsa.policy._context import Context
-from lamslsa.policy.model import DatasetTerms, ParameterTerms, Policy
-from lamslsa.predicates.provenance import BUILDER_PREFIX, TRAINING_BUILD_TYPE
+from lamslsa.policy._descent import Descent, build_misses
+from lamslsa.policy.model import DatasetTerms, ParameterTerms, Policy, TransformTerms
 
-__all__ = ["ingredient_rules", "lineage_rule", "qualifying_trainings", "training_rule", "unknown_training"]
+__all__ = ["ingredient_rules", "lineage_rule", "training_rules", "unknown_training"]
 
 _UNKNOWN: Final = "expected a qualifying provenance that names the datasets of this model, got none"
 _MEND_UNKNOWN: Final = "mend the rule training first"
-
-
-def qualifying_trainings(context: Context) -> tuple[Training, ...]:
-    """Every provenance of the model that may speak for its ingredients."""
-    return tuple(item for item in context.lineage.trainings_of(context.model) if not _misses(context, item))
-
-
-def _misses(context: Context, item: Training) -> tuple[Miss, ...]:
-    misses = list(context.qualifier.misses(item.attestation, context.policy.training.witness))
-    if item.fault is not None:
-        misses.append(
-            Miss(
-                reason=item.fault.reason,
-                message=item.fault.message,
-                mend=item.fault.hint or "attest the training again",
-                authentic=False,
-            )
-        )
-    build_type = item.provenance.build_definition.build_type
-    if build_type != TRAINING_BUILD_TYPE:
-        misses.append(
-            Miss(
-                reason="build-type-other",
-                message=f"expected declarative training, got code of the user's own ({build_type})",
-                mend="train with lamslsa attest training: no policy of this version trusts training code of others",
-            )
-        )
-    builder = item.provenance.run_details.builder.id
-    if not (builder.startswith(BUILDER_PREFIX) and len(builder) > len(BUILDER_PREFIX)):
-        misses.append(
-            Miss(
-                reason="builder-other",
-                message=f"expected a builder {BUILDER_PREFIX}<release>, got {_words.quoted(builder)}",
-                mend="train with lamslsa attest training",
-            )
-        )
-    return tuple(misses)
 
 
 def training_head(policy: Policy) -> Head:
@@ -77,13 +41,30 @@ def training_head(policy: Policy) -> Head:
     )
 
 
-def training_rule(context: Context, chosen: Training | None) -> Finding:
-    """Whether the chosen provenance meets the terms; without one, what came nearest."""
-    items = context.lineage.trainings_of(context.model) if chosen is None else (chosen,)
+def training_rules(context: Context, chosen: Descent | None) -> Iterator[Finding]:
+    """Whether each step of the descent meets its terms; without a descent, what came nearest to one."""
+    if chosen is None:
+        yield _training_rule(context, context.lineage.builds_of(context.model), training_head(context.policy))
+        return
+    for number, build in enumerate(chosen.trainings):
+        yield _training_rule(context, (build,), _numbered(training_head(context.policy), number))
+    for number, build in enumerate(chosen.transforms):
+        if context.policy.transforms is not None:
+            yield _transform_rule(context, build, _numbered(_transform_head(context.policy.transforms), number))
+
+
+def _numbered(head: Head, number: int) -> Head:
+    return head if number == 0 else replace(head, name=f"{head.name} {number + 1}")
+
+
+def _training_rule(context: Context, items: Sequence[Build], head: Head) -> Finding:
     candidates = [
         Candidate(
             attestation=item.attestation,
-            misses=(*_misses(context, item), *_parameter_misses(context.policy.training.parameters, item)),
+            misses=(
+                *build_misses(context, item),
+                *(() if item.is_transform else _parameter_misses(context.policy.training.parameters, item)),
+            ),
             observed=_observed(context.policy, item),
         )
         for item in items
@@ -99,15 +80,31 @@ def training_rule(context: Context, chosen: Training | None) -> Finding:
         authentic=False,
     )
     return conclude(
-        training_head(context.policy),
-        candidates,
-        absent=absent,
-        near=None if near is None else near[0],
-        qualifier=context.qualifier,
+        head, candidates, absent=absent, near=None if near is None else near[0], qualifier=context.qualifier
     )
 
 
-def _observed(policy: Policy, item: Training) -> str:
+def _transform_head(terms: TransformTerms) -> Head:
+    return Head(
+        name="transform",
+        kind="transform",
+        subject="transform",
+        threshold=f"one of {', '.join(terms.allow)}",
+        witness=terms.witness,
+    )
+
+
+def _transform_rule(context: Context, build: Build, head: Head) -> Finding:
+    parents = ", ".join(f"{_words.quoted(base.name)} ({_words.short(base.artifact.sha256)})" for base in build.bases)
+    candidate = Candidate(
+        attestation=build.attestation,
+        misses=build_misses(context, build),
+        observed=f"{build.provenance.build_definition.external_parameters.code} of {parents}",
+    )
+    return conclude(head, (candidate,), absent=_NEVER, near=None, qualifier=context.qualifier)
+
+
+def _observed(policy: Policy, item: Build) -> str:
     configuration = item.provenance.build_definition.external_parameters.configuration
     values = [
         f"{terms.name}={_shown(configuration[terms.name])}"
@@ -122,7 +119,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def _parameter_misses(terms: tuple[ParameterTerms, ...], item: Training) -> Iterator[Miss]:
+def _parameter_misses(terms: tuple[ParameterTerms, ...], item: Build) -> Iterator[Miss]:
     configuration = item.provenance.build_definition.external_parameters.configuration
     for term in terms:
         miss = _parameter_miss(term, configuration)
@@ -162,7 +159,7 @@ def _lineage_head(policy: Policy) -> Head:
     )
 
 
-def lineage_rule(context: Context, chosen: Training) -> Finding:
+def lineage_rule(context: Context, chosen: Descent) -> Finding:
     """Whether the policy lists every ingredient of the chosen provenance."""
     listed = {terms.sha256: terms for terms in context.policy.ingredients}
     misses = [_unlisted(context.policy, item) for item in chosen.datasets if item.artifact.sha256 not in listed]
@@ -178,7 +175,8 @@ def lineage_rule(context: Context, chosen: Training) -> Finding:
         listed[item.artifact.sha256].name if item.artifact.sha256 in listed else _words.quoted(item.name)
         for item in (*chosen.datasets, *chosen.bases)
     ]
-    candidate = Candidate(attestation=chosen.attestation, misses=tuple(misses), observed=", ".join(sorted(names)))
+    last = chosen.builds[0].attestation
+    candidate = Candidate(attestation=last, misses=tuple(misses), observed=", ".join(sorted(set(names))))
     return conclude(_lineage_head(context.policy), (candidate,), absent=_NEVER, near=None, qualifier=context.qualifier)
 
 
@@ -210,15 +208,15 @@ def _ingredient_head(terms: DatasetTerms) -> Head:
     )
 
 
-def ingredient_rules(context: Context, chosen: Training) -> Iterator[Finding]:
+def ingredient_rules(context: Context, chosen: Descent) -> Iterator[Finding]:
     """One rule for each listed dataset that the chosen provenance used."""
     used = chosen.trained_on
     for terms in context.policy.ingredients:
-        if terms.sha256 in used:
-            yield _ingredient_rule(context, terms, used[terms.sha256])
+        for number, item in enumerate(used.get(terms.sha256, ())):
+            yield _ingredient_rule(context, terms, item, _numbered(_ingredient_head(terms), number))
 
 
-def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient) -> Finding:
+def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient, head: Head) -> Finding:
     candidates: list[Candidate] = []
     for sheet in context.lineage.datasheets_of(Artifact(kind="dataset", sha256=terms.sha256)):
         misses = list(context.sheet_misses(terms, sheet))
@@ -249,7 +247,7 @@ def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient) ->
         mend=f"have {terms.datasheet.signed_by} attest dataset {terms.name} and publish it beside the model",
         authentic=False,
     )
-    return conclude(_ingredient_head(terms), candidates, absent=absent, near=None, qualifier=context.qualifier)
+    return conclude(head, candidates, absent=absent, near=None, qualifier=context.qualifier)
 
 
 def unknown_training(context: Context) -> Iterator[Finding]:

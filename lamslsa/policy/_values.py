@@ -23,6 +23,7 @@ __all__ = [
     "label",
     "limits",
     "measurer",
+    "metric_parameters",
     "parameters",
     "rule_name",
     "samples",
@@ -188,6 +189,19 @@ def slice_(node: Mapping_) -> Mapping[str, str]:
     if not node.entries:
         node.refuse(f"expected at least one column at {node.where}, got none", reason="yaml-empty")
     return {column: text(value) for column, value in node}
+
+
+def metric_parameters(node: Mapping_) -> Mapping[str, str | int | float | bool]:
+    """What tells metrics of one name apart: names to plain values."""
+    if not node.entries:
+        node.refuse(f"expected at least one parameter at {node.where}, got none", reason="yaml-empty")
+    result: dict[str, str | int | float | bool] = {}
+    for name, value in node:
+        plain = value.plain()
+        if not isinstance(plain, (str, int, float, bool)):
+            value.refuse(f"expected a text, number or truth value at {value.where}, got others", reason="yaml-type")
+        result[name] = plain
+    return result
 
 
 def parameters(node: Mapping_) -> tuple[ParameterTerms, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -73,11 +74,21 @@ def parameter_limits(terms: ParameterTerms) -> str:
     return f"{terms.name} {_bounds(terms.minimum, terms.maximum)}"
 
 
-def metric_name(name: str, groups: Sequence[str], rows: Mapping[str, str] | None) -> str:
-    """A metric with its groups or slice: ``accuracy of race=Black, sex=Female``."""
+def metric_name(
+    name: str,
+    groups: Sequence[str],
+    rows: Mapping[str, str] | None,
+    parameters: Mapping[str, str | int | float | bool] | None = None,
+) -> str:
+    """A metric with its parameters, groups or slice: ``robust_accuracy (epsilon=0.1)``, ``accuracy of sex=Female``."""
+    at = (
+        f" ({', '.join(f'{key}={json.dumps(value)}' for key, value in sorted(parameters.items()))})"
+        if parameters
+        else ""
+    )
     by = f" by {' and '.join(groups)}" if groups else ""
     of = f" of {', '.join(f'{column}={value}' for column, value in sorted(rows.items()))}" if rows is not None else ""
-    return f"{name}{by}{of}"
+    return f"{name}{at}{by}{of}"
 
 
 def observed_metric(metric: Metric, *limits: float | None) -> str:
@@ -92,9 +103,11 @@ def observed_metric(metric: Metric, *limits: float | None) -> str:
 def _listed_files(lineage: Lineage) -> dict[str, tuple[VerifiedAttestation, dict[str, str]]]:
     """By model: one attestation about it, and the paths and digests that attestations list for it."""
     result: dict[str, tuple[VerifiedAttestation, dict[str, str]]] = {}
-    for training in lineage.trainings:
-        _, files = result.setdefault(training.model.sha256, (training.attestation, {}))
-        for item in training.provenance.run_details.byproducts:
+    for build in lineage.builds:
+        if build.product.kind != "model":
+            continue
+        _, files = result.setdefault(build.product.sha256, (build.attestation, {}))
+        for item in build.provenance.run_details.byproducts:
             if item.digest is not None and (item.annotations or {}).get("kind") == "file":
                 files.setdefault(item.name, item.digest.sha256)
     for measurement in lineage.measurements:

@@ -11,7 +11,7 @@ from lamslsa.verify import SetAside, VerifiedAttestation
 __all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
-RuleKind = Literal["training", "ingredient", "metric", "overlap", "lineage", "signature"]
+RuleKind = Literal["training", "transform", "ingredient", "metric", "overlap", "lineage", "signature"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

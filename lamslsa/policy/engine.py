@@ -19,10 +19,10 @@ from typing import Final
 from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
-from lamslsa.lineage import Training
 from lamslsa.policy import _rules, _training, _words
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._context import Context
+from lamslsa.policy._descent import Descent, descents
 from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy, Rule
@@ -40,9 +40,9 @@ def appraise(
     """Decide whether a policy accepts a model.
 
     1. The policy is in force, and what is appraised is a model.
-    2. Find every provenance of the model that qualifies.
+    2. Find every way in which the model came to be that qualifies: a training, or transforms of one.
     3. For each of them, appraise training, lineage, ingredients and rules; without any, what can be said without one.
-    4. Take the provenance under which the fewest rules refuse: if some provenance satisfies all rules, that one.
+    4. Take the one under which the fewest rules refuse: if some way satisfies all rules, that one.
 
     Args:
         policy: what decides.
@@ -62,9 +62,9 @@ def appraise(
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
     context = Context.of(policy, model, verification)
-    trainings = _training.qualifying_trainings(context)  # (2)
+    ways = descents(context)  # (2)
     require = _Require(context=context)
-    options = [_findings(context, require, chosen) for chosen in (trainings or (None,))]  # (3)
+    options = [_findings(context, require, chosen) for chosen in (ways or (None,))]  # (3)
     findings = min(options, key=_unsatisfied)  # (4)
     qualifying = {item.statement.sha256: item for finding in findings for item in finding.relied}
     return Appraisal(
@@ -79,14 +79,14 @@ def appraise(
         attestations=tuple(sorted(verification.attestations, key=lambda item: item.statement.sha256)),
         qualifying=tuple(item for _, item in sorted(qualifying.items())),
         set_aside=verification.set_aside,
-        warnings=(*_conflicts(trainings), *require.conflicts(findings), *_unsafe(policy)),
+        warnings=(*_conflicts(ways), *require.conflicts(findings), *_unsafe(policy)),
     )
 
 
-def _findings(context: Context, require: _Require, chosen: Training | None) -> tuple[Finding, ...]:
+def _findings(context: Context, require: _Require, chosen: Descent | None) -> tuple[Finding, ...]:
     """Every rule, under one provenance."""
     return (
-        _training.training_rule(context, chosen),
+        *_training.training_rules(context, chosen),
         *(
             _training.unknown_training(context)
             if chosen is None
@@ -111,7 +111,7 @@ class _Require:
     _metrics: dict[tuple[str, str | None], tuple[Candidate, ...]] = field(default_factory=dict)
     _found: dict[tuple[str, str | None, str | None, bool], Finding] = field(default_factory=dict)
 
-    def findings(self, chosen: Training | None) -> tuple[Finding, ...]:
+    def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
         """Every rule in the policy's order, each dataset read under the one schema that refuses the fewest rules."""
         by_dataset: dict[DatasetTerms, list[Rule]] = {}
         for rule in self.context.policy.require:
@@ -139,7 +139,7 @@ class _Require:
             )
         )
 
-    def _finding(self, rule: Rule, schema: str | None, chosen: Training | None) -> Finding:
+    def _finding(self, rule: Rule, schema: str | None, chosen: Descent | None) -> Finding:
         """One rule under one reading of its dataset."""
         used = {} if chosen is None else chosen.trained_on
         match rule:
@@ -149,8 +149,9 @@ class _Require:
                 if key not in self._found:
                     self._found[key] = self._metric(rule, schema, known=chosen is not None, trained=on_training_data)
             case OverlapRule():
-                ingredient = used.get(rule.training.sha256)
-                read_as = None if ingredient is None else ingredient.schema or ""
+                readings = used.get(rule.training.sha256, ())
+                # read under several schemas, it is no longer one set of rows: then no overlap is the right one
+                read_as = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
                 key = (rule.name, schema, read_as, False)
                 if key not in self._found:
                     self._found[key] = self._overlap(rule, schema, read_as)
@@ -214,20 +215,20 @@ def _without_training(finding: Finding) -> Finding:
     )
 
 
-def _conflicts(trainings: Sequence[Training]) -> tuple[str, ...]:
+def _conflicts(ways: Sequence[Descent]) -> tuple[str, ...]:
     """Qualifying provenances that tell different stories; asking for one only would not be monotonic."""
     stories = {
         (
-            tuple(sorted((item.artifact, item.schema or "") for item in training.datasets)),
-            tuple(sorted(item.artifact for item in training.bases)),
-            _codec.dumps(to_wire(training.provenance.build_definition.external_parameters)),
+            tuple((item.artifact, item.schema or "") for item in way.datasets),
+            tuple(sorted(item.artifact for item in way.bases)),
+            tuple(_codec.dumps(to_wire(step.provenance.build_definition.external_parameters)) for step in way.builds),
         )
-        for training in trainings
+        for way in ways
     }
     if len(stories) < 2:
         return ()
-    digests = ", ".join(f"sha256:{training.attestation.statement.sha256}" for training in trainings)
-    return (f"several qualifying trainings claim this model and differ: {digests}",)
+    digests = sorted({f"sha256:{step.attestation.statement.sha256}" for way in ways for step in way.builds})
+    return (f"several qualifying trainings claim this model and differ: {', '.join(digests)}",)
 
 
 def _unsafe(policy: Policy) -> tuple[str, ...]:

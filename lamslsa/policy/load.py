@@ -31,8 +31,10 @@ from lamslsa.policy.model import (
     MetricRule,
     OverlapRule,
     Policy,
+    ReferenceTerms,
     Rule,
     TrainingTerms,
+    TransformTerms,
     Witness,
 )
 from lamslsa.policy.reference_values import CodeReader
@@ -99,6 +101,7 @@ def load_policy(
     ingredients = reader.ingredients(root.take("ingredients").mapping())
     model_signed_by = reader.model_signature(root.get("model"))
     training = reader.training(root.take("training").mapping())
+    transforms = reader.transforms(root.get("transforms"))
     require = reader.rules(root.take("require"), ingredients)
     root.finish()
     sha256 = _codec.sha256_hex(data)
@@ -111,6 +114,7 @@ def load_policy(
         platforms=platforms,
         ingredients=ingredients,
         training=training,
+        transforms=transforms,
         require=require,
         beacons=sources,
         manifests=tuple(platform_reader.manifests),
@@ -237,6 +241,17 @@ class _Rules:
             witness=witness, parameters=() if parameters is None else _values.parameters(parameters.mapping())
         )
 
+    def transforms(self, node: Node | None) -> TransformTerms | None:
+        """Whose transforms may lie between training and model; without the key, nobody's."""
+        if node is None:
+            return None
+        mapping = node.mapping()
+        terms = TransformTerms(
+            witness=self.witness(mapping), allow=_values.each(mapping.take("allow"), _values.measurer)
+        )
+        mapping.finish()
+        return terms
+
     def rules(self, node: Node, ingredients: tuple[DatasetTerms, ...]) -> tuple[Rule, ...]:
         """What must hold; at least one rule."""
         result: dict[str, Rule] = {}
@@ -250,17 +265,20 @@ class _Rules:
             if ("metric" in mapping) == ("overlap" in mapping):
                 got = "both" if "metric" in mapping else "neither"
                 mapping.refuse(f"expected either metric or overlap at {mapping.where}, got {got}", reason="policy-rule")
-            rule = self._metric(name, mapping) if "metric" in mapping else self._overlap(name, mapping, ingredients)
+            read = self._metric if "metric" in mapping else self._overlap
+            rule = read(name, mapping, ingredients)
             mapping.finish()
             result[name] = rule
         return tuple(result.values())
 
-    def _metric(self, name: str, node: Mapping_) -> MetricRule:
+    def _metric(self, name: str, node: Mapping_, ingredients: tuple[DatasetTerms, ...]) -> Rule:
         measurer = _values.measurer(node.take("measurer"))
         minimum, maximum = _values.limits(node)
         samples = node.get("samples")
         groups = node.get("groups")
         rows = node.get("slice")
+        parameters = node.get("parameters")
+        references = node.get("references")
         return MetricRule(
             name=name,
             metric=_values.text(node.take("metric")),
@@ -274,9 +292,29 @@ class _Rules:
             use=_values.use(node.take("use"), minimum, maximum),
             samples=0 if samples is None else _values.samples(samples.mapping()),
             witness=self.witness(node),
+            parameters=None if parameters is None else _values.metric_parameters(parameters.mapping()),
+            references={} if references is None else self._references(references.mapping(), ingredients),
         )
 
-    def _overlap(self, name: str, node: Mapping_, ingredients: tuple[DatasetTerms, ...]) -> OverlapRule:
+    def _references(self, node: Mapping_, ingredients: tuple[DatasetTerms, ...]) -> dict[str, ReferenceTerms]:
+        """Role to ``{model: sha256:…}`` or ``{dataset: <name among the ingredients>}``."""
+        by_name = {item.name: item for item in ingredients}
+        result: dict[str, ReferenceTerms] = {}
+        for role, item in node:
+            fields = item.mapping()
+            if ("model" in fields) == ("dataset" in fields):
+                fields.refuse(
+                    f"expected either model or dataset at {fields.where}, got another number", reason="policy-rule"
+                )
+            if "model" in fields:
+                result[role] = ReferenceTerms(sha256=_values.digest(fields.take("model")), dataset=None)
+            else:
+                terms = by_name[fields.take("dataset").choice(by_name)]
+                result[role] = ReferenceTerms(sha256=terms.sha256, dataset=terms)
+            fields.finish()
+        return result
+
+    def _overlap(self, name: str, node: Mapping_, ingredients: tuple[DatasetTerms, ...]) -> Rule:
         by_name = {item.name: item for item in ingredients}
         training = by_name[node.take("overlap").choice(by_name)]
         dataset = self.dataset(node.take("dataset"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lamslsa.errors import FormatError, PolicyError
@@ -26,8 +26,10 @@ __all__ = [
     "OverlapRule",
     "ParameterTerms",
     "Policy",
+    "ReferenceTerms",
     "Rule",
     "TrainingTerms",
+    "TransformTerms",
     "Use",
     "Witness",
 ]
@@ -72,6 +74,19 @@ class DatasetTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceTerms:
+    """A further input of an evaluation: a baseline model, or a dataset of the ingredients.
+
+    Attributes:
+        sha256: manifest digest, hexadecimal.
+        dataset: how a dataset may have been read; None of a model.
+    """
+
+    sha256: str
+    dataset: DatasetTerms | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterTerms:
     """Limits on one parameter of the training.
 
@@ -94,6 +109,18 @@ class TrainingTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransformTerms:
+    """Whose transforms count, and which.
+
+    Attributes:
+        allow: ``<name>/<version>`` of each transform that may lie between training and model; never empty.
+    """
+
+    witness: Witness
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRule:
     """A metric of the model on one dataset, by one measurer under one configuration.
 
@@ -101,6 +128,8 @@ class MetricRule:
         configuration: SHA-256 over the RFC 8785 form of the measurer's configuration.
         use: which end of the confidence interval is compared, or the value itself.
         samples: the least number of rows behind the value.
+        parameters: what tells metrics of one name apart, exactly as in the evaluation.
+        references: role to the only artifact that the evaluation may have read in it; no other role may occur.
     """
 
     name: str
@@ -115,6 +144,8 @@ class MetricRule:
     use: Use
     samples: int
     witness: Witness
+    parameters: Mapping[str, str | int | float | bool] | None = None
+    references: Mapping[str, ReferenceTerms] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +175,7 @@ class Policy:
         ingredients: complete; a dataset of the model that is not listed here is a refusal.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
+        transforms: what may lie between training and model; None where the model must be as it was trained.
         model_signed_by: who must have signed the model's files as a whole; None where that is not asked.
         reference_signatures: on the reference values, each with the policy's name of who signed.
     """
@@ -157,6 +189,7 @@ class Policy:
     ingredients: tuple[DatasetTerms, ...]
     training: TrainingTerms
     require: tuple[Rule, ...]
+    transforms: TransformTerms | None = None
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
     model_signed_by: str | None = None
@@ -195,7 +228,8 @@ class Policy:
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.ingredients} | {rule.dataset.datasheet for rule in self.require}
-        return frozenset({self.training.witness, *sheets, *(rule.witness for rule in self.require)})
+        steps = {self.training.witness} | ({self.transforms.witness} if self.transforms is not None else set())
+        return frozenset({*steps, *sheets, *(rule.witness for rule in self.require)})
 
     @property
     def signers(self) -> frozenset[str]:

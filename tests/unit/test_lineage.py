@@ -8,7 +8,7 @@ import pytest
 
 from lamslsa import predicates, statement, verify
 from lamslsa.errors import VerificationError
-from lamslsa.lineage import Artifact, Lineage, Training
+from lamslsa.lineage import Artifact, Lineage, Build
 from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.sign.interface import Signature
 from lamslsa.testing import chain
@@ -47,8 +47,8 @@ def _derived(sha256: str, *bases: str) -> bytes:
     return chain.edited(payload, ["subject", 0, "digest", "sha256"], sha256)
 
 
-def _only(lineage: Lineage, model: str) -> Training:
-    (training,) = lineage.trainings_of(Artifact(kind="model", sha256=model))
+def _only(lineage: Lineage, model: str) -> Build:
+    (training,) = lineage.builds_of(Artifact(kind="model", sha256=model))
     return training
 
 
@@ -144,7 +144,7 @@ def test_a_dataset_without_role_counts_and_is_a_fault() -> None:
 
 def test_a_fault_stops_nothing_else() -> None:
     lineage = _of(FAULTS["lineage-role"], *chain.census().values())
-    assert sorted(item.fault is None for item in lineage.trainings_of(MODEL)) == [False, True]
+    assert sorted(item.fault is None for item in lineage.builds_of(MODEL)) == [False, True]
 
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -164,7 +164,7 @@ def test_cycles_are_faults(edges: dict[str, list[str]]) -> None:
 
 def test_no_cycle_where_two_ways_meet() -> None:
     lineage = _of(_derived(A, B, C), _derived(B, "d" * 64), _derived(C, "d" * 64), _derived("d" * 64))
-    assert all(training.fault is None for training in lineage.trainings)
+    assert all(training.fault is None for training in lineage.builds)
 
 
 def test_another_provenance_leads_out_of_a_cycle() -> None:
@@ -192,8 +192,8 @@ def test_depth_is_not_limited() -> None:
     """Deeper than Python's recursion limit."""
     depth = 1500
     lineage = _of(*(_derived(f"{index:064x}", f"{index + 1:064x}") for index in range(depth)))
-    assert all(training.fault is None for training in lineage.trainings)
+    assert all(training.fault is None for training in lineage.builds)
     round_again = Lineage.of(
-        [*(training.attestation for training in lineage.trainings), *_sealed(_derived(f"{depth:064x}", f"{0:064x}"))]
+        [*(training.attestation for training in lineage.builds), *_sealed(_derived(f"{depth:064x}", f"{0:064x}"))]
     )
-    assert all(training.fault is not None for training in round_again.trainings)
+    assert all(training.fault is not None for training in round_again.builds)
