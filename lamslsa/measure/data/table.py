@@ -71,6 +71,11 @@ class Table:
         self._sql_name = sql_name
         self._values: dict[str, np.ndarray[Any, Any]] = {}
 
+    @property
+    def relation(self) -> tuple[Any, str]:
+        """The locked database and the table's name in it: columns are ``c0``, ``c1`` …, ``rowid`` counts rows from 0."""
+        return self._connection, self._sql_name
+
     def column_counts(self) -> list[tuple[int, int]]:
         """For each column in declared order: missing rows, and different values that are not missing."""
         width = len(self.schema.columns)
