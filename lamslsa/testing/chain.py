@@ -23,6 +23,7 @@ from lamslsa.predicates import configuration_digest, dataset, evaluation, proven
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 
 __all__ = [
+    "PARENT",
     "REMOVED",
     "SCHEMA",
     "TEST",
@@ -38,10 +39,12 @@ __all__ = [
     "model",
     "schema_digest",
     "trained",
+    "transformed",
 ]
 
 TRAIN: Final = _codec.sha256_hex(b"census-train")
 TEST: Final = _codec.sha256_hex(b"census-test")
+PARENT: Final = "e" * 64
 SCHEMA: Final[Mapping[str, Any]] = {
     "format": "csv",
     "delimiter": ",",
@@ -173,6 +176,48 @@ def trained(
                     for item in manifest.files
                 ],
             },
+        },
+    )
+
+
+def transformed(
+    manifest: Manifest,
+    *,
+    parents: Sequence[tuple[str, str]] = (("census-mlp", PARENT),),
+    datasets: Sequence[tuple[str, str, str]] = (("census-train", TRAIN, ""),),
+    by: str = "quantize-int8/1",
+) -> bytes:
+    """The provenance of a transform; a parent is (name, digest), a dataset as for `trained`."""
+    name, _, version = by.partition("/")
+    dependencies: list[dict[str, Any]] = [
+        {
+            "name": dataset,
+            "digest": {"sha256": sha256},
+            "annotations": {"kind": "dataset", "schemaDigest": {"sha256": schema or schema_digest()}},
+        }
+        for dataset, sha256, schema in datasets
+    ]
+    dependencies += [
+        {"name": parent, "digest": {"sha256": sha256}, "annotations": {"kind": "model"}} for parent, sha256 in parents
+    ]
+    return _statement(
+        "census-mlp-int8",
+        manifest.sha256,
+        provenance.PREDICATE_TYPE,
+        {
+            "buildDefinition": {
+                "buildType": provenance.TRANSFORM_BUILD_TYPE,
+                "externalParameters": {
+                    "transform": {"name": name, "version": version},
+                    "configuration": {"scheme": "symmetric"},
+                    "datasets": {f"difference-{index}": item[0] for index, item in enumerate(datasets)},
+                    "models": {f"parent-{index}": item[0] for index, item in enumerate(parents)},
+                    "produces": "model",
+                },
+                "internalParameters": {"environment": _ENVIRONMENT},
+                "resolvedDependencies": dependencies,
+            },
+            "runDetails": {"builder": {"id": f"{provenance.BUILDER_PREFIX}0.1.0"}},
         },
     )
 

@@ -64,7 +64,7 @@ def test_the_census_chain() -> None:
     (ingredient,) = training.datasets
     assert (ingredient.name, ingredient.artifact, ingredient.schema) == ("census-train", TRAIN, chain.schema_digest())
     assert ingredient.roles == ("train",)
-    assert training.trained_on == {chain.TRAIN: ingredient}
+    assert {item.artifact.sha256: item for item in training.datasets} == {chain.TRAIN: ingredient}
     assert [item.dataset for item in lineage.measurements_of(MODEL)] == [TEST]
     assert [item.sheet.rows for item in lineage.datasheets_of(TEST)] == [16281]
     assert [item.sheet.rows for item in lineage.datasheets_of(TRAIN)] == [32561]
@@ -136,7 +136,7 @@ def test_a_dataset_without_role_counts_and_is_a_fault() -> None:
     payload = chain.trained(chain.model(), datasets=[("census-train", chain.TRAIN, ""), ("more", chain.TEST, "")])
     roles = ["predicate", "buildDefinition", "externalParameters", "datasets", "train-1"]
     training = _only(_of(chain.edited(payload, roles, chain.REMOVED)), MODEL.sha256)
-    found = {sha256: item.roles for sha256, item in training.trained_on.items()}
+    found = {sha256: item.roles for sha256, item in {item.artifact.sha256: item for item in training.datasets}.items()}
     assert found == {chain.TRAIN: ("train",), chain.TEST: ()}
     assert training.fault is not None
     assert training.fault.reason == "lineage-role"

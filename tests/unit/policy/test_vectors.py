@@ -22,6 +22,7 @@ from lamslsa.testing.chain import Entry
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 CASES = sorted(path.parent for area in ("policy", "lineage") for path in (VECTORS / area).glob("*/case.json"))
+_SUBJECT = ["subject", 0, "digest", "sha256"]
 CLASSES = {0: None, 3: "FormatError", 4: "VerificationError", 5: "PolicyError"}
 
 
@@ -29,6 +30,7 @@ def _tokens(root: str) -> dict[str, str]:
     return {
         "$TRAIN": chain.TRAIN,
         "$TEST": chain.TEST,
+        "$PARENT": chain.PARENT,
         "$MODEL": chain.model().sha256,
         "$SCHEMA": chain.schema_digest(),
         "$MEASUREMENT": chain.claims(root=root).measurement_digest,
@@ -78,6 +80,11 @@ def _change(entries: dict[str, Entry], change: Mapping[str, Any], tokens: Mappin
             put(name, payload=chain.edited(entries[name].payload, path, _value(value, tokens)))
         case {"remove": name, "path": path}:
             put(name, payload=chain.edited(entries[name].payload, path, chain.REMOVED))
+        case {"derive": options}:
+            entries["transform"] = dataclasses.replace(
+                entries["training"], payload=chain.transformed(chain.model(), **_value(options, tokens))
+            )
+            put("training", payload=chain.edited(entries["training"].payload, _SUBJECT, chain.PARENT))
         case {"repeat": name, "path": [*parent, index]}:
             items: Any = _codec.loads(entries[name].payload)
             for step in parent:
