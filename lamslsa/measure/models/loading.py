@@ -20,7 +20,7 @@ from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
 from lamslsa.measure.interface import Device
-from lamslsa.measure.models import mlp, weights
+from lamslsa.measure.models import int8, mlp, onnx_model, weights
 from lamslsa.measure.models.interface import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -154,6 +154,17 @@ def _load_torch(description: TorchDescription, file: VerifiedFile, device: Devic
     return LoadedModel(description=description, network=network, answer=_answering(description, network, device))
 
 
+def _load_int8(description: int8.Description, file: VerifiedFile, device: Device) -> LoadedModel:
+    network = weights.build(description.inner, int8.load(file, description)).to(device).eval()
+    return LoadedModel(description=description, network=network, answer=_answering(description.inner, network, device))
+
+
+def _load_onnx(description: onnx_model.Description, file: VerifiedFile, device: Device) -> LoadedModel:
+    """The runtime that we build in has no GPU: wherever the other tensors live, this model answers on the CPU."""
+    del device
+    return LoadedModel(description=description, network=None, answer=onnx_model.open_onnx(description, file.bytes()))
+
+
 def _answering(description: TorchDescription, network: torch.nn.Module, device: Device) -> Callable[[Array], Array]:
     says = description.answer
 
@@ -177,4 +188,8 @@ def _torch(description: type[Any]) -> Architecture:
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     mlp.ARCHITECTURE: _torch(mlp.Description),
+    int8.ARCHITECTURE: Architecture(description=int8.Description, weights=WEIGHTS_FILE, load=_load_int8),
+    onnx_model.ARCHITECTURE: Architecture(
+        description=onnx_model.Description, weights=onnx_model.ONNX_FILE, load=_load_onnx
+    ),
 }

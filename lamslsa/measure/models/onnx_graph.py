@@ -16,12 +16,13 @@ Spec: https://onnx.ai/onnx/repo-docs/IR.html
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from lamslsa.errors import FormatError
-from lamslsa.measure.models.mlp import MAX_PARAMETERS
+from lamslsa.measure.models.interface import MAX_PARAMETERS
 
 if TYPE_CHECKING:
     import onnx
@@ -67,7 +68,7 @@ def parse_onnx(data: bytes, *, output: str) -> onnx.ModelProto:
     import onnx
     from google.protobuf.message import DecodeError
 
-    # (1)
+    # (1) canonical bytes of a bounded size
     if len(data) > MAX_ONNX_BYTES:
         raise FormatError(f"expected at most {MAX_ONNX_BYTES} bytes of ONNX, got {len(data)}", reason="model-size")
     model = onnx.ModelProto()
@@ -82,18 +83,18 @@ def parse_onnx(data: bytes, *, output: str) -> onnx.ModelProto:
             reason="onnx-canonical",
             hint="load and save the model with the package onnx",
         )
-    # (2), (3)
+    # (2), (3) one graph of known operators
     _refuse_beside(model)
     for node in model.graph.node:
         _refuse_node(node)
-    # (4)
+    # (4) finite numbers in the file
     for tensor in _tensors(model.graph):
         _refuse_tensor(tensor)
     for node in model.graph.node:
         _refuse_numbers(node)
-    # (5)
+    # (5) what goes in and comes out
     _refuse_edges(model.graph, output)
-    # (6)
+    # (6) types and shapes
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as err:
@@ -178,8 +179,6 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 
 
 def _refuse_tensor(tensor: onnx.TensorProto) -> None:
-    import math
-
     import numpy as np
     import onnx
     from onnx import numpy_helper
@@ -242,19 +241,25 @@ def _refuse_edges(graph: onnx.GraphProto, output: str) -> None:
             )
         if values[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             raise FormatError(f"expected an {kind} of float32, got another", reason="onnx-edges")
-    known = {INPUT}
-    for tensor in graph.initializer:
-        if tensor.name in known or not tensor.name:
-            raise FormatError(f"expected unique names, got {tensor.name[:80]!a} twice", reason="onnx-edges")
-        known.add(tensor.name)
-    for node in graph.node:
-        for name in node.input:
-            if name and name not in known:
-                raise FormatError(f"expected a value from before, got {name[:80]!a}", reason="onnx-edges")
-        for name in node.output:
-            if name in known:
-                raise FormatError(f"expected unique names, got {name[:80]!a} twice", reason="onnx-edges")
-            if name:
-                known.add(name)
-    if output not in known:
+    if output not in _computed(graph):
         raise FormatError(f"expected something to compute {output!r}, got nothing", reason="onnx-edges")
+
+
+def _computed(graph: onnx.GraphProto) -> set[str]:
+    """The names of all values, each defined once and before it is used."""
+    known = {INPUT}
+
+    def define(name: str) -> None:
+        if name in known:
+            raise FormatError(f"expected unique names, got {name[:80]!a} twice", reason="onnx-edges")
+        known.add(name)
+
+    for tensor in graph.initializer:
+        define(tensor.name)
+    for node in graph.node:
+        for name in filter(None, node.input):
+            if name not in known:
+                raise FormatError(f"expected a value from before, got {name[:80]!a}", reason="onnx-edges")
+        for name in filter(None, node.output):
+            define(name)
+    return known

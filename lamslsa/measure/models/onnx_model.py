@@ -1,11 +1,11 @@
 """The architecture ``onnx/1``: a graph of plain arithmetic in ``model.onnx``, described by ``model.json``.
 
-    {"architecture": "onnx/1", "inputs": {"type": "table", "features": […]}, "label": "income", "classes": 2}
+    {"architecture": "onnx/1", "reads": {"type": "table", "features": […]}, "label": "income", "classes": 2}
 
-``inputs`` says how examples become numbers: features as in `lamslsa.measure.models.mlp`, or images of a shape, values
-from 0 to 1. ``classes`` is the number of classes, or null where the model says a number. The graph has the input
-``input``, float32 (1 or any, width) or (1 or any, channels, height, width), and one output, float32: ``probabilities``
-(1 or any, classes), or ``value`` (1 or any, 1).
+``reads`` says how examples become numbers: by the features of `lamslsa.measure.models.features`, or as images of a
+shape, values from 0 to 1. ``classes`` is the number of classes, or null where the model says a number. The graph has
+the input ``input``, float32 (1 or any, width) or (1 or any, channels, height, width), and one output, float32:
+``probabilities`` (1 or any, classes), or ``value`` (1 or any, 1).
 
 Rules:
 - `lamslsa.measure.models.onnx_graph` reads the graph before the runtime does, and refuses what is more than arithmetic.
@@ -18,14 +18,16 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
-from lamslsa import _codec
 from lamslsa.errors import FormatError, UnavailableError
-from lamslsa.measure.models.mlp import CategoryFeature, Feature, input_width
+from lamslsa.measure.data.schema import Task
+from lamslsa.measure.models.features import MAX_INPUTS, Feature, input_width, refuse_features
+from lamslsa.measure.models.interface import ImageInputs, Inputs, Name, TableInputs
 from lamslsa.measure.models.onnx_graph import INPUT, parse_onnx
 
 if TYPE_CHECKING:
@@ -34,30 +36,16 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = [
-    "ARCHITECTURE",
-    "ONNX_FILE",
-    "TOLERANCE",
-    "Images",
-    "OnnxDescription",
-    "TableInputs",
-    "dump_onnx_description",
-    "open_onnx",
-    "output_name",
-    "parse_onnx_description",
-]
+__all__ = ["ARCHITECTURE", "ONNX_FILE", "TOLERANCE", "Description", "Images", "Rows", "open_onnx"]
 
 ARCHITECTURE: Final = "onnx/1"
 ONNX_FILE: Final = "model.onnx"
 TOLERANCE: Final = 1e-4
-_MAX_DESCRIPTION_BYTES: Final = 16 * 1024 * 1024
-_MAX_INPUTS: Final = 2**20
 
-_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
-class TableInputs(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="table"):
+class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="table"):
     """Rows of a table, one input for each number and each category."""
 
     features: Annotated[tuple[Feature, ...], msgspec.Meta(min_length=1, max_length=2048)]
@@ -71,81 +59,61 @@ class Images(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     width: _Side
 
 
-class OnnxDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``model.json`` says."""
 
     architecture: Literal["onnx/1"]
-    inputs: TableInputs | Images
-    label: _Name
+    reads: Rows | Images
+    label: Name
     classes: Annotated[int, msgspec.Meta(ge=2, le=10_000)] | None
+
+    @property
+    def task(self) -> Task:
+        """What the model says about an example."""
+        return Task(classes=self.classes)
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the model reads."""
+        if isinstance(self.reads, Rows):
+            return TableInputs(features=self.reads.features)
+        return ImageInputs(channels=self.reads.channels, height=self.reads.height, width=self.reads.width)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one example."""
-        if isinstance(self.inputs, TableInputs):
-            return (input_width(self.inputs.features),)
-        return (self.inputs.channels, self.inputs.height, self.inputs.width)
+        if isinstance(self.reads, Rows):
+            return (input_width(self.reads.features),)
+        return (self.reads.channels, self.reads.height, self.reads.width)
+
+    @property
+    def output(self) -> str:
+        """What the only output of the graph is called."""
+        return "value" if self.classes is None else "probabilities"
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers it holds for one example."""
+        return 1 if self.classes is None else self.classes
+
+    def refuse(self) -> None:
+        """Return if the fields agree and the inputs are few enough; see `lamslsa.measure.models.interface`."""
+        if isinstance(self.reads, Rows):
+            refuse_features(self.reads.features, label=self.label)
+        if not 1 <= (width := math.prod(self.shape)) <= MAX_INPUTS:
+            raise FormatError(f"expected 1 to {MAX_INPUTS} inputs, got {width}", reason="model-size")
 
 
-def dump_onnx_description(description: OnnxDescription) -> bytes:
-    """The bytes of ``model.json``: RFC 8785, so that equal models are equal files."""
-    return _codec.canonical_with_fractions(msgspec.to_builtins(description))
-
-
-def parse_onnx_description(data: bytes) -> OnnxDescription:
-    """Parse the untrusted bytes of ``model.json``.
-
-    Raises:
-        FormatError: not strict JSON, a field missing, unknown or out of bounds, or features that contradict each other.
-    """
-    value = _codec.loads(data, max_bytes=_MAX_DESCRIPTION_BYTES)
-    try:
-        description = msgspec.convert(value, OnnxDescription, strict=True)
-    except msgspec.ValidationError as err:
-        message = str(err)
-        raise FormatError(
-            f"expected a model description, got {message[:1].lower()}{message[1:200]}", reason="model-description"
-        ) from err
-    if isinstance(description.inputs, TableInputs):
-        _refuse_features(description.inputs.features, description.label)
-    if not 1 <= (width := _product(description.shape)) <= _MAX_INPUTS:
-        raise FormatError(f"expected 1 to {_MAX_INPUTS} inputs, got {width}", reason="model-size")
-    return description
-
-
-def _refuse_features(features: tuple[Feature, ...], label: str) -> None:
-    names = [feature.name for feature in features]
-    if len(set(names)) != len(names) or label in names:
-        raise FormatError("expected each feature once and no label among them, got others", reason="model-description")
-    for feature in features:
-        if isinstance(feature, CategoryFeature) and list(feature.categories) != sorted(set(feature.categories)):
-            raise FormatError(
-                f"expected sorted and unique categories of {feature.name!r}, got others", reason="model-description"
-            )
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    result = 1
-    for size in shape:
-        result *= size
-    return result
-
-
-def output_name(description: OnnxDescription) -> str:
-    """What the only output of the graph is called."""
-    return "value" if description.classes is None else "probabilities"
-
-
-def open_onnx(description: OnnxDescription, data: bytes) -> Callable[[Array], Array]:
+def open_onnx(description: Description, data: bytes) -> Callable[[Array], Array]:
     """A function from a batch of inputs to what `lamslsa.measure.models.predict.predict` gives.
 
     Raises:
         FormatError: the graph is refused, or it does not fit the description.
+        UnavailableError: there is no onnxruntime.
     """
-    model = parse_onnx(data, output=output_name(description))
-    outputs = (1 if description.classes is None else description.classes,)
+    model = parse_onnx(data, output=description.output)
     _refuse_shape(model.graph.input[0], description.shape)
-    _refuse_shape(model.graph.output[0], outputs)
+    _refuse_shape(model.graph.output[0], (description.outputs,))
     return _answers(_session(data), description)
 
 
@@ -179,7 +147,7 @@ def _session(data: bytes) -> onnxruntime.InferenceSession:
 
 
 @contextlib.contextmanager
-def _translated() -> Any:
+def _translated() -> Iterator[None]:
     """The runtime raises classes of its own below RuntimeError and Exception alike."""
     try:
         yield
@@ -188,8 +156,8 @@ def _translated() -> Any:
         raise FormatError(f"expected an ONNX graph that runs, got an error: {message}", reason="onnx-run") from err
 
 
-def _answers(session: onnxruntime.InferenceSession, description: OnnxDescription) -> Callable[[Array], Array]:
-    wanted = (1, 1 if description.classes is None else description.classes)
+def _answers(session: onnxruntime.InferenceSession, description: Description) -> Callable[[Array], Array]:
+    wanted = (1, description.outputs)
 
     def answer(inputs: Array) -> Array:
         import numpy as np

@@ -53,7 +53,6 @@ def test_model_is_loaded_for_evaluation(read: Read, model_files: dict[str, bytes
         "model.pt2",
         "model.pth",
         "model.pkl",
-        "model.onnx",
         "model.h5",
         "modeling.py",
         "run.sh",
