@@ -47,7 +47,20 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
                 "resamples": 1000,
                 "calibrationBins": 15,
             }
-        )
+        ),
+        "pgd/1": MappingProxyType(
+            {
+                "rows": "all",
+                "confidenceLevel": 0.95,
+                "norm": "Linf",
+                "epsilons": (0.03, 0.1, 0.3),
+                "loss": "margin",
+                "steps": 20,
+                "stepSize": 0.125,
+                "restarts": 2,
+                "features": "all",
+            }
+        ),
     }
 )
 """The default configuration of each measurer: every row, 95 % interval. A policy that is silent means these."""
