@@ -102,6 +102,8 @@ def _roles(about_model: Sequence[VerifiedAttestation], origins: Origins) -> dict
                 used = [("training", each.digest.sha256) for each in dependencies if each.annotations.kind == "dataset"]
             case predicates.Evaluation() as evaluation:
                 used = [("test", evaluation.dataset.digest.sha256)]
+            case predicates.Inference() as inference:
+                used = [("inference", inference.dataset.digest.sha256)]
             case predicates.Dataset():
                 used = []
         for use, digest in used:
@@ -129,8 +131,15 @@ def _statement(
             kind, about = "datasheet", roles.get(subject.digest, "not linked to this model")
         case predicates.Evaluation():
             kind, about = "evaluation", _model_words(subject, appraisal)
+        case predicates.Inference() as inference:
+            count = inference.records.size
+            kind, about = (
+                ("inference" if count == 1 else f"{_text.count(count)} inferences"),
+                _model_words(subject, appraisal),
+            )
         case predicates.Provenance():
-            kind, about = "training", _model_words(subject, appraisal)
+            is_training = attestation.predicate.build_definition.external_parameters.transform is None
+            kind, about = ("training" if is_training else "transform"), _model_words(subject, appraisal)
     return StatementRow(source=origins.source(attestation), kind=kind, subject=subject, about=about)
 
 
@@ -185,7 +194,7 @@ def build(appraisal: Appraisal) -> Card:
                 evaluations.append(evaluation_section(evaluation, origins.source(one)))
             case predicates.Provenance() as provenance:
                 trainings.append(training_section(provenance, origins.source(one)))
-            case predicates.Dataset():
+            case predicates.Dataset() | predicates.Inference():
                 pass
     datasets: list[Dataset] = [
         dataset_section(one.predicate, _subject(one), roles.get(_subject(one).digest, ""), origins.source(one))

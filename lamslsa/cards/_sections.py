@@ -46,6 +46,7 @@ _METHODS: Final = MappingProxyType({"wilson": "Wilson", "percentile-bootstrap": 
 _MAIN_PACKAGES: Final = ("lamslsa", "torch", "numpy", "scikit-learn", "scipy", "safetensors", "duckdb")
 _PURL: Final = re.compile(r"pkg:pypi/(?P<name>[A-Za-z0-9._-]{1,64})@(?P<version>[^?#]{1,64})")
 _PRODUCT: Final = " × "
+_WITHHELD: Final = "not disclosed"
 
 
 def _measure(metric: evaluations.Metric) -> Measure:
@@ -179,6 +180,12 @@ def _overlap(overlap: datasheets.Overlap) -> str:
     )
 
 
+def _missing(predicate: predicates.Dataset) -> str:
+    found = [column.missing for column in predicate.columns]
+    known = [count for count in found if count is not None]
+    return _text.count(sum(known)) if len(known) == len(found) else _WITHHELD
+
+
 def dataset_section(predicate: predicates.Dataset, reference: Reference, role: str, source: Source) -> Dataset:
     """Sizes, missing values, duplicates, distributions and overlaps; what the owner declares stands apart."""
     gaps = [column for column in predicate.columns if column.missing]
@@ -190,13 +197,16 @@ def dataset_section(predicate: predicates.Dataset, reference: Reference, role: s
         facts=(
             Fact(name="rows", value=_text.count(predicate.rows)),
             Fact(name="columns", value=_text.count(len(predicate.columns))),
-            Fact(name="duplicate rows", value=_text.count(predicate.duplicates.rows)),
-            Fact(name="missing values", value=_text.count(sum(column.missing for column in gaps))),
+            Fact(
+                name="duplicate rows",
+                value=_WITHHELD if predicate.duplicates is None else _text.count(predicate.duplicates.rows),
+            ),
+            Fact(name="missing values", value=_missing(predicate)),
             Fact(name="files", value=_text.count(len(predicate.files))),
             Fact(name="measurer", value=str(predicate.measurer)),
             Fact(name="schema digest", value=predicate.schema_digest.sha256),
         ),
-        missing=listing(Fact(name=column.name, value=_text.count(column.missing)) for column in gaps),
+        missing=listing(Fact(name=column.name, value=_text.count(column.missing or 0)) for column in gaps),
         distributions=_distributions(predicate),
         overlaps=listing(_overlap(overlap) for overlap in predicate.overlaps),
         declared=tuple(

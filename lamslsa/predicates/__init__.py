@@ -11,10 +11,19 @@ from types import MappingProxyType
 from typing import Final
 
 from lamslsa.errors import FormatError
-from lamslsa.predicates import dataset, evaluation, model_signature, provenance, reference_values, tee_evidence
+from lamslsa.predicates import (
+    dataset,
+    evaluation,
+    inference,
+    model_signature,
+    provenance,
+    reference_values,
+    tee_evidence,
+)
 from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
 from lamslsa.predicates.evaluation import Evaluation
+from lamslsa.predicates.inference import Inference
 from lamslsa.predicates.model_signature import ModelSignature
 from lamslsa.predicates.provenance import Provenance
 from lamslsa.predicates.reference_values import ReferenceValues
@@ -25,6 +34,7 @@ __all__ = [
     "SUPPORTED",
     "Dataset",
     "Evaluation",
+    "Inference",
     "ModelSignature",
     "Predicate",
     "Provenance",
@@ -35,12 +45,13 @@ __all__ = [
     "to_wire",
 ]
 
-Predicate = Dataset | Evaluation | ModelSignature | Provenance | ReferenceValues | TeeEvidence
+Predicate = Dataset | Evaluation | Inference | ModelSignature | Provenance | ReferenceValues | TeeEvidence
 
 SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
         dataset.PREDICATE_TYPE: Dataset,
         evaluation.PREDICATE_TYPE: Evaluation,
+        inference.PREDICATE_TYPE: Inference,
         model_signature.PREDICATE_TYPE: ModelSignature,
         provenance.PREDICATE_TYPE: Provenance,
         reference_values.PREDICATE_TYPE: ReferenceValues,

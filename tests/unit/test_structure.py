@@ -31,6 +31,8 @@ VERIFYING = [
     "verify",
     "model_signature",
     "archive",
+    "receipts",
+    "_merkle",
     "lineage",
     "statement",
     "predicates",

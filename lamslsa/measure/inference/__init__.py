@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from lamslsa.measure.interface import Measurer
+from lamslsa.measure.inference import batch
+from lamslsa.measure.interface import BuiltIn, Measurer, named
 
 __all__ = ["MEASURERS"]
 
-MEASURERS: Final[tuple[Measurer, ...]] = ()
+MEASURERS: Final[tuple[Measurer, ...]] = (BuiltIn(named(batch.NAME), "inference", batch.declare),)

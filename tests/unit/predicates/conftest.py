@@ -18,6 +18,7 @@ from lamslsa.predicates import (
 )
 from lamslsa.predicates import dataset as ds
 from lamslsa.predicates import evaluation as ev
+from lamslsa.predicates import inference as nf
 from lamslsa.predicates import provenance as pv
 from lamslsa.predicates import reference_values as rv
 from lamslsa.predicates import tee_evidence as te
@@ -123,6 +124,19 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                     ev.Reference(role="baseline", kind="model", name="census-old", digest=ONE),
                     ev.Reference(role="train", kind="dataset", name="census-train", digest=TWO, schema_digest=ONE),
                 ),
+            ),
+        ),
+        "inference": (
+            nf.PREDICATE_TYPE,
+            nf.Inference(
+                kind="model",
+                measurer=Measurer(name="inference", version="1"),
+                model=ev.ModelDescription(architecture="mlp/1", files=(FILE,)),
+                dataset=DatasetReference(name="census-test", digest=ONE, schema_digest=TWO),
+                configuration=CONFIGURATION,
+                configuration_digest=Digest(sha256=configuration_digest(CONFIGURATION)),
+                records=nf.Tree(algorithm="rfc9162-sha256", size=2, root=ONE),
+                environment=ENVIRONMENT,
             ),
         ),
         "training": (

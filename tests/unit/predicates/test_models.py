@@ -18,7 +18,9 @@ from lamslsa.statement import Subject
 Full = Mapping[str, tuple[str, Predicate]]
 Path = tuple[str | int, ...]
 
-NAMES = ("dataset", "evaluation", "training", "tee-evidence", "reference-values")
+# Optional for predicates of this type at large, and required of this build type.
+BY_BUILD_TYPE = {("buildDefinition", "externalParameters", "trainer")}
+NAMES = ("dataset", "evaluation", "inference", "training", "tee-evidence", "reference-values")
 SUBJECT = Subject(name="census", sha256="0" * 64)
 
 
@@ -92,7 +94,7 @@ def test_required_is_required_and_optional_is_optional(full: Full, name: str) ->
     for path, required, _ in all_fields(full, name):
         predicate_type, value = wire(full, name)
         del at(value, path[:-1])[path[-1]]
-        assert refused(predicate_type, value) == required, path
+        assert refused(predicate_type, value) == (required or path in BY_BUILD_TYPE), path
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,7 +103,7 @@ def test_null_is_no_value(full: Full, name: str) -> None:
         predicate_type, value = wire(full, name)
         at(value, path[:-1])[path[-1]] = None
         may_be_absent = not required and not isinstance(typed, tuple) and path != ("minimumSvns",)
-        assert refused(predicate_type, value) != may_be_absent, path
+        assert refused(predicate_type, value) != (may_be_absent and path not in BY_BUILD_TYPE), path
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -177,7 +179,7 @@ def test_unknown_build_types_are_refused(full: Full) -> None:
     assert refused(predicate_type, value)
 
 
-@pytest.mark.parametrize("name", ["dataset", "evaluation", "training", "reference-values"])
+@pytest.mark.parametrize("name", ["dataset", "evaluation", "inference", "training", "reference-values"])
 def test_a_statement_but_evidence_has_one_subject(full: Full, name: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse(*wire(full, name), subjects=2)

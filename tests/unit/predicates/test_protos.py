@@ -23,10 +23,11 @@ from lamslsa.predicates.emit import verify_descriptors
 Full = Mapping[str, tuple[str, Predicate]]
 
 SPECS = Path(__file__).parents[3] / "predicates"
-NAMES = ("dataset", "evaluation", "reference-values", "tee-evidence", "training")
+NAMES = ("dataset", "evaluation", "inference", "reference-values", "tee-evidence", "training")
 MESSAGES = {
     "dataset": "lamslsa.dataset.v1.Dataset",
     "evaluation": "lamslsa.evaluation.v1.Evaluation",
+    "inference": "lamslsa.inference.v1.Inference",
     "reference-values": "lamslsa.reference_values.v1.ReferenceValues",
     "tee-evidence": "lamslsa.tee_evidence.v1.TeeEvidence",
 }
@@ -96,7 +97,7 @@ def compare(pool: descriptor_pool.DescriptorPool, name: str, value: Any) -> list
     definition = value["buildDefinition"]
     parts = [
         (provenance_pb2.Provenance(), value),
-        (message(pool, "lamslsa.training.v1.TrainingParameters"), definition["externalParameters"]),
+        (message(pool, "lamslsa.training.v1.ExternalParameters"), definition["externalParameters"]),
         (message(pool, "lamslsa.training.v1.InternalParameters"), definition["internalParameters"]),
         *(
             (message(pool, "lamslsa.training.v1.DependencyAnnotations"), dependency["annotations"])
@@ -154,6 +155,7 @@ def _inner(kind: Any) -> Iterator[type[WireModel]]:
 ROOTS: dict[str, tuple[type[WireModel], ...]] = {
     "dataset": (predicates.Dataset,),
     "evaluation": (predicates.Evaluation,),
+    "inference": (predicates.Inference,),
     "reference-values": (predicates.ReferenceValues,),
     "tee-evidence": (predicates.TeeEvidence,),
     "training": (pv.ExternalParameters, pv.InternalParameters, pv.DependencyAnnotations),
