@@ -29,7 +29,7 @@ from lamslsa.measure.data.schema import (
 )
 from lamslsa.measure.declarations import name
 
-__all__ = ["schema"]
+__all__ = ["label", "null_token", "schema"]
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _MAX_PIXELS: Final = 4096
@@ -83,9 +83,9 @@ def _table(node: _yaml.Mapping_, form: TableFormat) -> Schema:
         header=node.take("header").boolean() if is_csv else False,
         skip_lines=0,
         trim=node.take("trim").boolean() if is_csv else False,
-        null_token=_null_token(node.take("nullToken")),
+        null_token=null_token(node.take("nullToken")),
         columns=columns,
-        label=_label(node.take("label"), columns),
+        label=label(node.take("label"), columns),
         format=form,
     )
 
@@ -98,7 +98,8 @@ def _column(node: _yaml.Mapping_) -> Column:
     return Column(name=column, type=kind)
 
 
-def _null_token(node: _yaml.Node) -> str | None:
+def null_token(node: _yaml.Node) -> str | None:
+    """The field that means "missing", or null."""
     if isinstance(node, _yaml.Scalar) and node.value is None:
         return None
     return _printable(node.text(), node)
@@ -110,7 +111,12 @@ def _printable(text: str, node: _yaml.Node) -> str:
     return text
 
 
-def _label(node: _yaml.Node, columns: tuple[Column, ...]) -> Label | None:
+def label(node: _yaml.Node, columns: tuple[Column, ...]) -> Label | None:
+    """A label among these columns, or null.
+
+    Raises:
+        FormatError: no such column, or one of another type.
+    """
     if isinstance(node, _yaml.Scalar) and node.value is None:
         return None
     fields = node.mapping()

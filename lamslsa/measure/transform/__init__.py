@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from lamslsa.measure.interface import Measurer
+from lamslsa.measure.interface import BuiltIn, Measurer, named
+from lamslsa.measure.transform import preprocess
 
 __all__ = ["MEASURERS"]
 
-MEASURERS: Final[tuple[Measurer, ...]] = ()
+MEASURERS: Final[tuple[Measurer, ...]] = (
+    BuiltIn(name=named(preprocess.NAME), stage="transform", declare=preprocess.declare),
+)
