@@ -10,7 +10,7 @@ from lamslsa import _yaml
 from lamslsa.measure.data.schema import AnySchema, Schema
 from lamslsa.predicates.dataset import Declared
 
-__all__ = ["MAX_NAME", "DatasetJob", "Groups", "Scope", "fraction", "groups", "name"]
+__all__ = ["MAX_NAME", "DatasetJob", "Groups", "Scope", "fraction", "groups", "name", "some_columns"]
 
 MAX_NAME: Final = 128
 _MAX_GROUPINGS: Final = 64
@@ -82,12 +82,15 @@ def groups(node: _yaml.Node, columns: list[str]) -> Groups:
     items = node.sequence(empty=True)
     if len(items) > _MAX_GROUPINGS:
         node.refuse(f"expected at most {_MAX_GROUPINGS} groupings, got {len(items)}", reason="job-groups")
-    found = []
-    for item in items:
-        names = tuple(part.choice(columns) for part in item.sequence())
-        if len(set(names)) != len(names) or len(names) > _MAX_GROUP_COLUMNS:
-            item.refuse(f"expected 1 to {_MAX_GROUP_COLUMNS} different columns, got others", reason="job-groups")
-        found.append(names)
+    found = [some_columns(item, columns) for item in items]
     if len(set(found)) != len(found):
         node.refuse("expected each grouping once, got one twice", reason="job-groups")
     return tuple(found)
+
+
+def some_columns(node: _yaml.Node, columns: list[str]) -> tuple[str, ...]:
+    """One column or several, each once."""
+    names = tuple(part.choice(columns) for part in node.sequence())
+    if len(set(names)) != len(names) or len(names) > _MAX_GROUP_COLUMNS:
+        node.refuse(f"expected 1 to {_MAX_GROUP_COLUMNS} different columns, got others", reason="job-groups")
+    return names

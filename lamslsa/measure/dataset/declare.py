@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from lamslsa import _yaml
-from lamslsa.measure.dataset import tabular
+from lamslsa.measure.data.schema import TextSchema
+from lamslsa.measure.dataset import tabular, text
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.interface import Plan
 
-__all__ = ["declare"]
+__all__ = ["NAMES", "declare"]
+
+NAMES: Final[tuple[str, ...]] = (tabular.NAME, text.NAME)
 
 
 def declare(dataset: DatasetJob, fields: _yaml.Mapping_ | None, scope: Scope) -> Plan:
@@ -21,4 +26,6 @@ def declare(dataset: DatasetJob, fields: _yaml.Mapping_ | None, scope: Scope) ->
     Raises:
         FormatError: a property is unknown, or refers to something that is not there.
     """
+    if isinstance(dataset.schema, TextSchema):
+        return text.declare(dataset, dataset.schema, fields, scope)
     return tabular.declare(dataset, fields, scope)

@@ -16,7 +16,7 @@ from lamslsa.artifact.reader import VerifiedArtifact, read_verified
 from lamslsa.errors import FormatError
 from lamslsa.measure import Job, load_job
 from lamslsa.measure.data.schema import Schema
-from lamslsa.measure.dataset import tabular
+from lamslsa.measure.dataset import reading
 from lamslsa.predicates import Dataset
 from lamslsa.testing.measuring import measure_dataset
 
@@ -159,7 +159,7 @@ def test_subject_is_one_file_of_a_dataset(job: Job, read: Read, train_rows: list
 
 
 def test_too_many_cells_are_refused(job: Job, train_set: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tabular, "MAX_CELLS", 3)
+    monkeypatch.setattr(reading, "MAX_CELLS", 3)
     with pytest.raises(FormatError) as caught:
         measure_dataset(train_set, name="people-train", job=job)
     assert caught.value.reason == "table-groups"
