@@ -48,6 +48,19 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
                 "calibrationBins": 15,
             }
         ),
+        "classification/1": MappingProxyType(
+            {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "calibrationBins": 15}
+        ),
+        "regression/1": MappingProxyType({"rows": "all", "confidenceLevel": 0.95, "resamples": 1000}),
+        "group-fairness/1": MappingProxyType(
+            {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "threshold": 0.5, "minimumGroupSize": 30}
+        ),
+        "counterfactual-fairness/1": MappingProxyType(
+            {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "threshold": 0.5, "coChanges": ()}
+        ),
+        "baseline-comparison/1": MappingProxyType(
+            {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "threshold": 0.5}
+        ),
         "pgd/1": MappingProxyType(
             {
                 "rows": "all",
@@ -59,6 +72,17 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
                 "stepSize": 0.125,
                 "restarts": 2,
                 "features": "all",
+            }
+        ),
+        "autoattack/1": MappingProxyType(
+            {
+                "rows": "all",
+                "confidenceLevel": 0.95,
+                "version": "standard",
+                "norm": "Linf",
+                "epsilons": (0.03, 0.1, 0.3),
+                "iterations": 100,
+                "queries": 5000,
             }
         ),
     }

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Final
 
-from lamslsa.measure.evaluation import robustness, tabular
+from lamslsa.measure.evaluation import (
+    baseline,
+    classification,
+    counterfactual,
+    fairness,
+    regression,
+    robustness,
+    robustness_autoattack,
+    tabular,
+)
 from lamslsa.measure.interface import BuiltIn, Measurer, named
 
 __all__ = ["MEASURERS"]
 
 MEASURERS: Final[tuple[Measurer, ...]] = (
     BuiltIn(named(tabular.NAME), "evaluation", tabular.declare),
+    BuiltIn(named(classification.NAME), "evaluation", classification.declare),
+    BuiltIn(named(regression.NAME), "evaluation", regression.declare),
+    BuiltIn(named(fairness.NAME), "evaluation", fairness.declare),
+    BuiltIn(named(counterfactual.NAME), "evaluation", counterfactual.declare),
+    BuiltIn(named(baseline.NAME), "evaluation", baseline.declare),
     BuiltIn(named(robustness.NAME), "evaluation", robustness.declare),
+    BuiltIn(named(robustness_autoattack.NAME), "evaluation", robustness_autoattack.declare),
 )

@@ -157,9 +157,9 @@ def block_rows(inputs: Array) -> int:
     return max(1, min(_MAX_BLOCK, _BLOCK_VALUES // max(1, values)))
 
 
-def blocks(inputs: Array) -> Iterator[slice]:
+def blocks(inputs: Array, *, at_most: int = _MAX_BLOCK) -> Iterator[slice]:
     """The rows in blocks, in order."""
-    size = block_rows(inputs)
+    size = min(at_most, block_rows(inputs))
     return (slice(start, min(start + size, len(inputs))) for start in range(0, len(inputs), size))
 
 
