@@ -90,6 +90,121 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                         distinct=23,
                     ),
                 ),
+                conditional=(
+                    ds.Conditional(
+                        columns=("income",),
+                        given=("sex",),
+                        samples=9,
+                        groups=(
+                            ds.GivenCell(
+                                given=("Female",),
+                                rows=9,
+                                cells=(ds.Cell(values=(1,), count=4), ds.Cell(values=(None,), count=5)),
+                            ),
+                        ),
+                    ),
+                ),
+                summaries=(
+                    ds.Summary(
+                        column="age",
+                        samples=9,
+                        missing=1,
+                        minimum=17.0,
+                        maximum=90.0,
+                        mean=38.5,
+                        deviation=13.25,
+                        quantiles=(ds.Quantile(probability=0.5, value=37.0),),
+                    ),
+                    ds.Summary(column="score", samples=0, missing=10, undefined="every value is missing"),
+                ),
+                anonymity=(
+                    ds.Anonymity(
+                        quasi_identifiers=("age", "sex"),
+                        samples=10,
+                        classes=4,
+                        smallest_class=1,
+                        rows_below=(ds.RowsBelow(size=2, rows=1),),
+                        sensitive=(
+                            ds.Sensitive(
+                                column="income",
+                                distinct_diversity=1,
+                                entropy_diversity=1.5,
+                                entropy_counts=(3, 1),
+                                distance="equal",
+                                closeness=0.25,
+                                undefined="never with a value; both stand here so that both are tested",
+                            ),
+                        ),
+                    ),
+                ),
+                drift=(
+                    ds.Drift(
+                        reference=ArtifactReference(name="census-train", digest=ONE),
+                        schema_digest=TWO,
+                        column="age",
+                        samples=10,
+                        reference_samples=20,
+                        bins=(
+                            ds.Bin(kind="missing", rows=1, reference_rows=2),
+                            ds.Bin(kind="range", rows=4, reference_rows=9, upper=37.5),
+                            ds.Bin(kind="value", rows=5, reference_rows=9, values=("a",)),
+                        ),
+                        psi=0.125,
+                        kolmogorov_smirnov=ds.KolmogorovSmirnov(
+                            statistic=0.5, p_value=0.75, samples=9, reference_samples=18, method="asymptotic"
+                        ),
+                        undefined="a bin is empty on one side",
+                    ),
+                ),
+                shares=(
+                    ds.Share(
+                        where={"sex": "Female", "race": None, "member": True, "age": 39},
+                        at_least=0.3,
+                        by="wilson",
+                        samples=10,
+                        holds=True,
+                        confidence_level=0.95,
+                    ),
+                ),
+                documents=ds.Documents(documents=10, empty=1, characters=200, words=40),
+                near_duplicates=(
+                    ds.NearDuplicates(
+                        samples=9,
+                        distinct=8,
+                        candidates=3,
+                        pairs=2,
+                        documents=4,
+                        threshold=0.8,
+                        recall=0.99,
+                        seed=4_294_967_295,
+                        column="review",
+                    ),
+                ),
+                ngram_overlap=(
+                    ds.NgramOverlap(
+                        dataset=ArtifactReference(name="corpus", digest=ONE),
+                        schema_digest=TWO,
+                        n=8,
+                        samples=10,
+                        documents=2,
+                        ngrams=30,
+                        shared=3,
+                        occurrences=33,
+                        shared_occurrences=4,
+                        column="review",
+                        other_column="text",
+                    ),
+                ),
+                images=ds.Images(
+                    height=8,
+                    width=8,
+                    pixels=64,
+                    channels=(ds.Channel(sum=640, sum_of_squares=6400, mean=10.0, deviation=0.5),),
+                ),
+                withheld=(
+                    ds.Withheld(pointer="/overlaps/1", commitment=ONE),
+                    ds.Withheld(pointer="/columns/0/missing"),
+                ),
                 declared=ds.Declared(license="CC-BY-4.0", source="UCI Adult", description="census records"),
             ),
         ),
