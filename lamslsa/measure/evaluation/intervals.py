@@ -32,6 +32,7 @@ __all__ = [
     "demographic_parity_difference",
     "equalized_odds_difference",
     "f1",
+    "percentiles",
     "wilson",
 ]
 
@@ -139,7 +140,7 @@ def bootstrap_counts(
         size = min(_CHUNK, resamples - start)
         drawn = random.multinomial(samples, counts.reshape(-1) / samples, size=size)
         values.append(formula(drawn.reshape(size, *counts.shape)))
-    return _percentiles(np.concatenate(values), level)
+    return percentiles(np.concatenate(values), level)
 
 
 def bootstrap_rows(
@@ -155,10 +156,11 @@ def bootstrap_rows(
 
     random = generator(seed)
     values = [formula(random.integers(0, samples, size=samples)) for _ in range(resamples)]
-    return _percentiles(np.array(values), level)
+    return percentiles(np.array(values), level)
 
 
-def _percentiles(values: Array, level: float) -> tuple[float, float] | None:
+def percentiles(values: Array, level: float) -> tuple[float, float] | None:
+    """The percentile interval of resampled values; None if one of them is undefined."""
     import numpy as np
 
     if not np.isfinite(values).all():

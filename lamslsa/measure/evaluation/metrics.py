@@ -13,15 +13,14 @@ Rules:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.errors import LamslsaError
 from lamslsa.measure.declarations import Groups
 from lamslsa.measure.evaluation import intervals
+from lamslsa.measure.evaluation.groupings import MAX_GROUPS, Grouping, all_cells, number_groups
 from lamslsa.measure.seeds import sub_seed
 from lamslsa.predicates.evaluation import Interval, Metric
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_GROUPS", "Answers", "Parameters", "compute_metrics"]
 
-MAX_GROUPS: Final = 1000
 _TOLERANCE: Final = 1e-9
 _ONE_CLASS: Final = "the labels hold one class only"
 
@@ -86,12 +84,6 @@ class Answers:
     groups: dict[str, list[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Grouping:
-    names: list[tuple[str, ...]]
-    codes: Array
-
-
 class _Computation:
     def __init__(self, answers: Answers, job: Parameters, seed: bytes) -> None:
         import numpy as np
@@ -110,20 +102,9 @@ class _Computation:
         cells = 2 * self.labels + self.predictions + (0 if codes is None else 4 * codes)
         return np.bincount(cells, minlength=4 * size).reshape(size, 2, 2)
 
-    def grouping(self, columns: Sequence[str]) -> _Grouping:
+    def grouping(self, columns: tuple[str, ...]) -> Grouping:
         """Number the groups that occur, in the order of their names."""
-        import numpy as np
-
-        keys = list(zip(*(self.answers.groups[column] for column in columns), strict=True))
-        names = sorted(set(keys))
-        if len(names) > MAX_GROUPS:
-            raise FormatError(
-                f"expected at most {MAX_GROUPS} groups over {', '.join(columns)}, got {len(names)}",
-                reason="evaluation-groups",
-                hint="group by columns with few values",
-            )
-        numbers = {name: number for number, name in enumerate(names)}
-        return _Grouping(names=names, codes=np.array([numbers[key] for key in keys], dtype=np.int64))
+        return number_groups(columns, self.answers.groups, limit=MAX_GROUPS)
 
 
 def compute_metrics(answers: Answers, *, job: Parameters, seed: bytes) -> tuple[Metric, ...]:
@@ -273,16 +254,10 @@ def _differences(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
 def _slices(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
     """Accuracy and selection rate of every cell."""
     grouping = of.grouping(columns)
-    counts = dict(zip(grouping.names, of.counts(grouping.codes, len(grouping.names)), strict=True))
-    axes = [sorted(set(of.answers.groups[column])) for column in columns]
-    if math.prod(map(len, axes)) > MAX_GROUPS:
-        raise FormatError(
-            f"expected at most {MAX_GROUPS} slices over {', '.join(columns)}, got more", reason="evaluation-groups"
-        )
+    counts = of.counts(grouping.codes, len(grouping.names))
     metrics = []
-    for values in product(*axes):
-        cell = dict(zip(columns, values, strict=True))
-        table = counts.get(values)
+    for cell, number in all_cells(grouping, limit=MAX_GROUPS):
+        table = None if number is None else counts[number]
         for name in ("accuracy", "selection_rate"):
             if table is None:
                 metrics.append(Metric(name=name, samples=0, undefined="the slice has no rows", slice=cell))
