@@ -74,18 +74,18 @@ def plain_training(path: Path, job: Job, model_out: Path) -> None:
     features = torch.from_numpy(np.concatenate(inputs, axis=1))
     targets = torch.tensor([float(value == ">50K") for value in values["income"]])
 
-    torch.manual_seed(training.seed)
+    torch.manual_seed(training.settings.seed)
     widths = [features.shape[1], *training.hidden, 1]
     layers: list[torch.nn.Module] = []
     for below, above in pairwise(widths):
         layers += [torch.nn.Linear(below, above), torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers[:-1])
-    shuffle = torch.Generator().manual_seed(training.seed)
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate, foreach=False)
+    shuffle = torch.Generator().manual_seed(training.settings.seed)
+    optimizer = torch.optim.Adam(model.parameters(), lr=training.settings.optimizer.learning_rate, foreach=False)
     compute_loss = torch.nn.BCEWithLogitsLoss()
-    for _ in range(training.epochs):
+    for _ in range(training.settings.epochs):
         total = 0.0
-        for batch in torch.split(torch.randperm(len(targets), generator=shuffle), training.batch_size):
+        for batch in torch.split(torch.randperm(len(targets), generator=shuffle), training.settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
             loss = compute_loss(model(features[batch]).squeeze(1), targets[batch])
             loss.backward()

@@ -31,13 +31,17 @@ from typing import Any, Final, Literal
 from lamslsa import _codec
 from lamslsa.artifact.package import HOST_ONLY, package_files, package_manifest
 from lamslsa.errors import UnavailableError, VerificationError
+from lamslsa.measure.interface import Device
 from lamslsa.predicates._common import Digest, Environment, ResourceDescriptor
 
 __all__ = ["CodeIdentity", "code_identity", "environment", "purl", "verify_installation"]
 
 _PACKAGE: Final = "lamslsa"
 _ROOT: Final = Path(__file__).resolve().parent.parent
-_PREFIXES: Final = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_", "ATEN_", "NPY_")
+_PREFIXES: Final = (
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_", "ATEN_", "NPY_"),
+    *("CUBLAS_", "CUDA_", "NVIDIA_TF32_"),
+)
 _NAMES: Final = frozenset({"GLIBC_TUNABLES", "LD_PRELOAD"})
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _EXTRA: Final = re.compile(r";.*\bextra\s*==")
@@ -64,12 +68,15 @@ def purl(name: str, version: str) -> str:
     return f"pkg:pypi/{normal}@{version.replace('+', '%2B').replace('!', '%21')}"
 
 
-def environment(packages: Sequence[str], *, variables: Mapping[str, str] | None = None) -> Environment:
+def environment(
+    packages: Sequence[str], *, variables: Mapping[str, str] | None = None, device: Device = "cpu"
+) -> Environment:
     """Describe the environment of this process.
 
     Args:
         packages: the distributions that the measurer imports; their requirements are added.
         variables: the process environment; ``os.environ`` if None.
+        device: where tensors live; of a GPU its name and the versions of CUDA and cuDNN are told too.
 
     Raises:
         UnavailableError: one of ``packages`` is not installed.
@@ -79,7 +86,7 @@ def environment(packages: Sequence[str], *, variables: Mapping[str, str] | None 
     kept = {name: source[name] for name in sorted(source) if name.startswith(_PREFIXES) or name in _NAMES}
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        machine=_machine(with_torch="torch" in packages),
+        machine=_machine(with_torch="torch" in packages, device=device),
         variables=kept,
         packages=tuple(_descriptor(distribution) for distribution in _closure(packages)),
     )
@@ -205,14 +212,18 @@ def _descriptor(distribution: importlib.metadata.Distribution) -> ResourceDescri
     )
 
 
-def _machine(*, with_torch: bool) -> dict[str, str | int]:
+def _machine(*, with_torch: bool, device: Device = "cpu") -> dict[str, str | int]:
     """Without torch there is only DuckDB, which runs on one thread."""
-    machine: dict[str, str | int] = {"architecture": platform.machine(), "cpu": _cpu_model(), "device": "cpu"}
+    machine: dict[str, str | int] = {"architecture": platform.machine(), "cpu": _cpu_model(), "device": device}
     if with_torch:
         import torch
 
         machine["capability"] = torch.backends.cpu.get_cpu_capability()
         machine["threads"] = torch.get_num_threads()
+        if device == "cuda":
+            machine["deviceName"] = torch.cuda.get_device_name()
+            machine["cuda"] = str(torch.version.cuda)
+            machine["cudnn"] = torch.backends.cudnn.version() or 0  # type: ignore[no-untyped-call]
         return machine
     return {**machine, "threads": 1}
 

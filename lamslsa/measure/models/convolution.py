@@ -3,8 +3,8 @@
     standardise, then for each block: (convolution 3x3, padding 1, [batch normalisation], ReLU) ..., [max pooling 2x2]
     then flatten, for each hidden width: linear, ReLU, [dropout]; linear
 
-Tensors: ``conv<i>.weight``, ``conv<i>.bias``, ``norm<i>.weight|bias|running_mean|running_var``, ``linear<i>.…``,
-counted from 0. In evaluation mode dropout is off and batch normalisation uses its running statistics (Ioffe and Szegedy 2015),
+Tensors: ``conv<i>.weight``, ``conv<i>.bias``, ``norm<i>.weight|bias|running_mean|running_var``, ``linear<i>.…``, from 0
+on. In evaluation mode dropout is off and batch normalisation uses its running statistics (Ioffe and Szegedy 2015),
 which belong to the weights; the momentum is torch's 0.1.
 
 >>> plan = Layers(channels=1, height=5, width=4, blocks=((2, 3),), batch_norm=False, hidden=(), outputs=1, dropout=0.0)

@@ -16,7 +16,7 @@ from lamslsa.measure.models.features import CategoryFeature, Feature, NumberFeat
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["encode", "learn"]
+__all__ = ["encode", "learn", "mean_and_deviation"]
 
 _MAX_BYTES: Final = 4 * 1024**3
 
@@ -69,6 +69,24 @@ def encode(table: Table, features: tuple[Feature, ...]) -> np.ndarray[Any, np.dt
     return inputs
 
 
+def mean_and_deviation(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+    """Mean and deviation of numbers, none of them missing; of none 0 and 1, and a constant has deviation 1.
+
+    Raises:
+        FormatError: they are too large.
+    """
+    if not values.size:
+        return 0.0, 1.0
+    try:
+        mean = math.fsum(values) / values.size
+        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values.tolist()) / values.size)
+    except OverflowError as err:
+        raise FormatError(
+            f"expected numbers of usual size in {name!r}, got larger ones", reason="feature-range"
+        ) from err
+    return mean, deviation or 1.0
+
+
 def _numbers(table: Table, name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
     import numpy as np
 
@@ -82,16 +100,8 @@ def _number(name: str, values: np.ndarray[Any, np.dtype[np.float64]]) -> NumberF
     import numpy as np
 
     present = values[~np.isnan(values)]
-    if not present.size:
-        return NumberFeature(name=name, mean=0.0, deviation=1.0)
-    try:
-        mean = math.fsum(present) / present.size
-        deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in present.tolist()) / present.size)
-    except OverflowError as err:
-        raise FormatError(
-            f"expected numbers of usual size in {name!r}, got larger ones", reason="feature-range"
-        ) from err
-    return NumberFeature(name=name, mean=mean, deviation=deviation or 1.0)
+    mean, deviation = mean_and_deviation(name, present)
+    return NumberFeature(name=name, mean=mean, deviation=deviation)
 
 
 def _standardised(

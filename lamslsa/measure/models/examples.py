@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
+from lamslsa.measure.data.schema import ImageSchema
 from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob
 from lamslsa.measure.models.encode import encode
 from lamslsa.measure.models.interface import ImageInputs, TableInputs, TextInputs
 from lamslsa.measure.models.loading import LoadedModel
+from lamslsa.measure.models.words import encode_texts, texts_of
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["MISSING", "Examples", "group_names", "read_examples"]
+__all__ = ["MISSING", "Examples", "group_names", "read_examples", "read_pixels"]
 
 MISSING: Final = "(missing)"
 
@@ -63,17 +65,49 @@ def read_examples(
             reason="evaluation-label",
         )
     what = loaded.description.inputs
-    match what:
-        case TableInputs():
-            with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=dataset.table)}) as tables:
-                table = tables["rows"]
-                return Examples(
-                    inputs=encode(table, what.features),
-                    labels=table.values(target.column),
-                    columns={column: group_names(table, column) for column in columns},
-                )
-        case ImageInputs() | TextInputs():
-            raise FormatError(f"expected a table, got {dataset.name!a:.80}", reason="schema-not-a-table")
+    if isinstance(what, ImageInputs):
+        _refuse_other_images(what, dataset)
+        pixels, labels = read_pixels(artifact, dataset)
+        return Examples(inputs=pixels.astype("float32") / 255, labels=labels, columns={})
+    with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=dataset.table)}) as tables:
+        table = tables["rows"]
+        return Examples(
+            inputs=_encoded(table, what),
+            labels=table.values(target.column),
+            columns={column: group_names(table, column) for column in columns},
+        )
+
+
+def read_pixels(artifact: VerifiedArtifact, dataset: DatasetJob) -> tuple[Array, Array]:
+    """The images of a dataset in the order of its paths: uint8 (n, channels, height, width), and int64 classes.
+
+    Raises:
+        FormatError: the dataset holds no images, or others than its schema declares.
+    """
+    schema = dataset.schema
+    if not isinstance(schema, ImageSchema):
+        raise FormatError(f"expected images as {dataset.name!a:.80}, got a table or texts", reason="schema-not-images")
+    from lamslsa.measure.data.images import read_images
+
+    images = read_images(artifact, schema)
+    return images.pixels.transpose(0, 3, 1, 2).copy(), images.labels
+
+
+def _encoded(table: Table, what: TableInputs | TextInputs) -> Array:
+    if isinstance(what, TableInputs):
+        return encode(table, what.features)
+    return encode_texts(texts_of(table, what.column), what)
+
+
+def _refuse_other_images(what: ImageInputs, dataset: DatasetJob) -> None:
+    schema = dataset.schema
+    if not isinstance(schema, ImageSchema):
+        return
+    wanted, found = (what.channels, what.height, what.width), (schema.channels, schema.height, schema.width)
+    if found != wanted:
+        raise FormatError(
+            f"expected images of {wanted} channels, rows and columns, got {found}", reason="feature-column"
+        )
 
 
 def group_names(table: Table, column: str) -> list[str]:

@@ -20,7 +20,7 @@ from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
 from lamslsa.measure.interface import Device
-from lamslsa.measure.models import int8, mlp, onnx_model, weights
+from lamslsa.measure.models import cnn, int8, lstm, mlp, onnx_model, vgg, weights
 from lamslsa.measure.models.interface import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -188,6 +188,9 @@ def _torch(description: type[Any]) -> Architecture:
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     mlp.ARCHITECTURE: _torch(mlp.Description),
+    cnn.ARCHITECTURE: _torch(cnn.Description),
+    vgg.ARCHITECTURE: _torch(vgg.Description),
+    lstm.ARCHITECTURE: _torch(lstm.Description),
     int8.ARCHITECTURE: Architecture(description=int8.Description, weights=WEIGHTS_FILE, load=_load_int8),
     onnx_model.ARCHITECTURE: Architecture(
         description=onnx_model.Description, weights=onnx_model.ONNX_FILE, load=_load_onnx

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     import torch
     from opacus.optimizers import DPOptimizer
 
-__all__ = ["KEY_BYTES", "SecretStream", "epsilon", "private_model", "private_optimizer", "set_empty_gradients", "steps"]
+__all__ = [
+    "KEY_BYTES",
+    "SecretStream",
+    "epsilon",
+    "private_model",
+    "private_optimizer",
+    "sample_rate",
+    "set_empty_gradients",
+    "steps",
+]
 
 KEY_BYTES: Final = 32
 _BLOCK: Final = 2**20
@@ -84,6 +93,11 @@ class SecretStream:
         return Cipher(algorithms.AES(self.key), modes.CTR(start)).encryptor().update(bytes(16 * blocks))
 
 
+def sample_rate(rows: int, batch_size: int) -> float:
+    """With what probability a row is in a batch."""
+    return min(1.0, batch_size / rows)
+
+
 def steps(rows: int, batch_size: int) -> int:
     """How many steps an epoch has."""
     return math.ceil(rows / batch_size)
@@ -123,7 +137,7 @@ def private_optimizer(
     """The optimiser with clipping, and with noise from the stream."""
     from opacus.optimizers import DPOptimizer
 
-    class SecretOptimizer(DPOptimizer):
+    class SecretOptimizer(DPOptimizer):  # type: ignore[misc]  # opacus has no types
         def add_noise(self) -> None:
             for parameter in self.params:
                 deviation = privacy.noise_multiplier * privacy.max_grad_norm
@@ -144,8 +158,8 @@ def set_empty_gradients(model: torch.nn.Module) -> None:
         parameter.grad_sample = parameter.new_zeros((0, *parameter.shape))  # type: ignore[attr-defined]
 
 
-def epsilon(privacy: Privacy, *, sample_rate: float, count: int) -> float:
-    """What the accountant says after ``count`` steps, as an upper bound.
+def epsilon(privacy: Privacy, *, rate: float, count: int) -> float:
+    """What the accountant says after ``count`` steps at this sample rate, as an upper bound.
 
     ``prv``: Gopi, Lee and Wutschitz 2021; ``rdp``: Mironov, Talwar and Zhang 2019.
 
@@ -155,7 +169,7 @@ def epsilon(privacy: Privacy, *, sample_rate: float, count: int) -> float:
     from opacus.accountants import create_accountant
 
     accountant = create_accountant(privacy.accountant)
-    accountant.history = [(privacy.noise_multiplier, sample_rate, count)]
+    accountant.history = [(privacy.noise_multiplier, rate, count)]
     try:
         value = float(accountant.get_epsilon(delta=privacy.delta))
     except (ValueError, RuntimeError, OverflowError, MemoryError) as err:

@@ -65,7 +65,15 @@ def training_outcome(
         byproducts: what was measured on the way; the files of the model are put before it.
     """
     output = Output.of("model", files)
-    predicate = _provenance(output.manifest, trainer, dataset, artifact, configuration, surroundings, byproducts)
+    predicate = _provenance(
+        output.manifest,
+        trainer=trainer,
+        dataset=dataset,
+        artifact=artifact,
+        configuration=configuration,
+        surroundings=surroundings,
+        byproducts=byproducts,
+    )
     subject = statement.Subject(name=model, sha256=output.manifest.sha256)
     payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
     return Outcome(statements=[Payload(label="provenance", data=payload)], outputs={model: output})
@@ -73,6 +81,7 @@ def training_outcome(
 
 def _provenance(
     manifest: Manifest,
+    *,
     trainer: MeasurerName,
     dataset: DatasetJob,
     artifact: VerifiedArtifact,

@@ -154,10 +154,10 @@ def declare_settings(node: _yaml.Mapping_, *, fixed: bool = False) -> Settings:
     Raises:
         FormatError: a field is missing or of another value than it may have.
     """
-    short = fixed and not any(key in node for key in _FIXED) and _is_adam(node)
+    short = _is_adam(node) and fixed and not any(key in node for key in _FIXED)
     if not short:
         node.take("augmentation").choice(["none"])
-    settings = Settings(
+    return Settings(
         epochs=node.take("epochs").integer(minimum=1, maximum=MAX_EPOCHS),
         batch_size=node.take("batchSize").integer(minimum=1, maximum=2**24),
         optimizer=_optimizer(node, short=short),
@@ -165,11 +165,10 @@ def declare_settings(node: _yaml.Mapping_, *, fixed: bool = False) -> Settings:
         seed=node.take("seed").integer(minimum=0, maximum=2**53),
         privacy=_privacy(node.get("privacy")),
     )
-    return settings
 
 
 def _is_adam(node: _yaml.Mapping_) -> bool:
-    return node.take("optimizer").string() == "adam"
+    return node.take("optimizer").choice(["adam", "sgd"]) == "adam"
 
 
 def _optimizer(node: _yaml.Mapping_, *, short: bool) -> Optimizer:

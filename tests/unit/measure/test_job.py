@@ -11,6 +11,7 @@ from lamslsa.errors import FormatError
 from lamslsa.measure import Job
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
+from lamslsa.measure.training.settings import Adam
 from lamslsa.testing.measuring import tabular_evaluation, tabular_training
 
 MakeJob = Callable[..., Job]
@@ -19,8 +20,9 @@ MakeJob = Callable[..., Job]
 def test_everything_is_read(job: Job) -> None:
     training, evaluation = tabular_training(job), tabular_evaluation(job)
     assert list(job.datasets) == ["people-train", "people-test"]
-    assert (training.hidden, training.epochs, training.batch_size) == ((8, 4), 3, 32)
-    assert (training.learning_rate, training.weight_decay, training.seed) == (0.01, 0.0, 7)
+    assert (training.hidden, training.settings.epochs, training.settings.batch_size) == ((8, 4), 3, 32)
+    assert training.settings.optimizer == Adam(learning_rate=0.01, weight_decay=0.0)
+    assert training.settings.seed == 7
     assert training.drop == ("score",)
     assert training.dataset is job.dataset("people-train")
     assert evaluation.dataset is job.dataset("people-test")
@@ -94,7 +96,7 @@ REFUSED = [
     ("batchSize: 32", "batchSize: 0", "yaml-range"),
     ("hidden: [8, 4]", "hidden: [0]", "yaml-range"),
     ("hidden: [8, 4]", f"hidden: {[1] * 33}", "job-hidden"),
-    ("optimizer: adam", "optimizer: sgd", "yaml-choice"),
+    ("optimizer: adam", "optimizer: rmsprop", "yaml-choice"),
     ("seed: 7, ", "", "yaml-missing-key"),
     ("seed: 7", "seed: 7, momentum: 1", "yaml-unknown-key"),
     ("drop: [score]", "drop: [income]", "yaml-choice"),
