@@ -23,8 +23,8 @@ from lamslsa.measure.declarations import Scope, name
 from lamslsa.measure.interface import Plan
 from lamslsa.measure.models import weights
 from lamslsa.measure.models.interface import DESCRIPTION_FILE, WEIGHTS_FILE, dump_description
-from lamslsa.measure.transform.parents import state_of_parent
 from lamslsa.measure.transform.difference import PARENT, Made, ModelTransform, Parent, declare_difference
+from lamslsa.measure.transform.parents import state_of_parent
 
 if TYPE_CHECKING:
     import torch

@@ -72,6 +72,7 @@ class ModelTransform:
         parameters: of the transform, as they stand in the statement.
         make: the parents by role to the child.
         packages: the distributions that it imports beside those of every model.
+        tolerance: the largest difference that is let through; None where any is.
     """
 
     transform: str
@@ -82,6 +83,7 @@ class ModelTransform:
     parameters: Mapping[str, Any]
     make: Callable[[Mapping[str, Parent]], Made]
     packages: tuple[str, ...] = ()
+    tolerance: float | None = None
 
     @property
     def measurer(self) -> MeasurerName:
@@ -124,6 +126,7 @@ class ModelTransform:
                 before = predict(parent.loaded, rows.inputs, context)
                 after = predict(child, own.inputs, context)
                 found[role] = compare(before, after, loaded=child, level=self.confidence_level)
+                self._refuse(found[role]["maximum"])
             surroundings = environment((*_PACKAGES, *self.packages))
         byproducts = [_content("difference", {"dataset": self.dataset.name, "from": found})]
         if made.measured:
@@ -140,6 +143,13 @@ class ModelTransform:
             surroundings=surroundings,
         )
         return Outcome(statements=[payload], outputs={self.model: output})
+
+    def _refuse(self, maximum: float) -> None:
+        if self.tolerance is not None and not maximum <= self.tolerance:
+            raise FormatError(
+                f"expected the child to answer as its parent within {self.tolerance}, got a difference of {maximum}",
+                reason="transform-difference",
+            )
 
 
 def declare_difference(node: _yaml.Mapping_, scope: Scope) -> tuple[str, DatasetJob, float]:

@@ -21,8 +21,8 @@ from lamslsa.measure.declarations import Scope, fraction
 from lamslsa.measure.interface import Plan
 from lamslsa.measure.models import weights
 from lamslsa.measure.models.interface import DESCRIPTION_FILE, WEIGHTS_FILE, dump_description
-from lamslsa.measure.transform.parents import state_of_parent
 from lamslsa.measure.transform.difference import PARENT, Made, ModelTransform, Parent, declare_difference
+from lamslsa.measure.transform.parents import state_of_parent
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +82,6 @@ def prune(state: Mapping[str, torch.Tensor], share: float, *, together: bool) ->
         flat = torch.cat([result[name].reshape(-1) for name in names])
         order = torch.argsort(flat.abs(), stable=True)
         flat[order[: int(share * len(flat))]] = 0
-        for name, part in zip(names, flat.split([result[name].numel() for name in names]), strict=True):
+        for name, part in zip(names, torch.split(flat, [result[name].numel() for name in names]), strict=True):
             result[name] = part.reshape(result[name].shape).contiguous()
     return result

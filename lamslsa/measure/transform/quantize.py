@@ -22,8 +22,8 @@ from lamslsa.measure.declarations import Scope
 from lamslsa.measure.interface import Plan
 from lamslsa.measure.models import int8, weights
 from lamslsa.measure.models.interface import DESCRIPTION_FILE, WEIGHTS_FILE, dump_description
-from lamslsa.measure.transform.parents import state_of_parent
 from lamslsa.measure.transform.difference import PARENT, Made, ModelTransform, Parent, declare_difference
+from lamslsa.measure.transform.parents import state_of_parent
 
 if TYPE_CHECKING:
     import torch

@@ -18,7 +18,9 @@ from lamslsa.errors import FormatError
 from lamslsa.measure import Job, load_job
 from lamslsa.measure.model.pickles import look
 from lamslsa.measure.models.examples import read_examples
+from lamslsa.measure.models.interface import parse_as
 from lamslsa.measure.models.loading import load_model
+from lamslsa.measure.models.onnx_model import Description
 from lamslsa.measure.training import sklearn_onnx, sklearn_trainers
 from lamslsa.measure.training.sklearn_trainers import SklearnTraining
 from lamslsa.testing.measuring import Trained, measure_training
@@ -235,7 +237,11 @@ class TestRefusals:
 
         with pytest.raises(FormatError) as caught:
             sklearn_onnx.largest_difference(
-                Estimator(), loaded.description, made.files["model.onnx"], rows.inputs, tolerance=1
+                Estimator(),
+                parse_as(json.loads(made.files["model.json"]), Description),
+                made.files["model.onnx"],
+                rows.inputs,
+                tolerance=1,
             )
         assert caught.value.reason == "onnx-difference"
 
