@@ -8,7 +8,8 @@ fresh measurement. What leaves is bytes; nothing later serialises them again.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,10 @@ from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
 from lamslsa.measure import Context, Given, Input, Output, OwnTraining, Plan, Progress, measure_own_training
-from lamslsa.measure.interface import Payload, refuse_roles
+from lamslsa.measure.interface import Checkpoints, Payload, refuse_roles
 from lamslsa.predicates.emit import verify_descriptors
 
-__all__ = ["Made", "Planned", "attest", "attest_own_training"]
+__all__ = ["Made", "Planned", "attest", "attest_own_training", "place", "sealed_checkpoints"]
 
 T = TypeVar("T")
 
@@ -79,6 +80,37 @@ def attest(
     return _quote(statements, attester, nonce), Made(outputs=outputs, private=private)
 
 
+def place(plans: Iterable[Plan], given: Mapping[str, Path]) -> list[Planned]:
+    """Say where the inputs of plans lie: each is found under its role, or else under the name that the job has for it.
+
+    Raises:
+        FormatError: a plan lacks an input that it needs, or nothing that is given for some word is read by any plan.
+    """
+    placed = []
+    unread = set(given)
+    for plan in plans:
+        words = _words(plan.inputs, given)
+        refuse_roles(plan, words)
+        placed.append(Planned(plan=plan, paths={role: given[word] for role, word in words.items()}))
+        unread -= set(words.values())
+    if unread:
+        known = {word for item in placed for wanted in item.plan.inputs for word in (wanted.role, wanted.name) if word}
+        raise FormatError(
+            f"expected only inputs that the job names, each under one word, got {min(unread)!a:.80}",
+            reason="measure-input",
+            hint=f"the job reads {', '.join(sorted(known))}",
+        )
+    return placed
+
+
+def _words(inputs: Sequence[Input], given: Collection[str]) -> dict[str, str]:
+    """Role to the word under which it is given; a word that is a role of the plan is not taken as a name as well."""
+    roles = {item.role for item in inputs}
+    names = {item.role: item.name for item in inputs if item.name is not None and item.name not in roles}
+    chosen = {item.role: item.role if item.role in given else names.get(item.role, item.role) for item in inputs}
+    return {role: word for role, word in chosen.items() if word in given}
+
+
 class _Inputs:
     """Reads each artifact once, however many plans name it."""
 
@@ -104,6 +136,27 @@ def _merge(into: dict[str, T], more: Mapping[str, T]) -> None:
         if name in into:
             raise FormatError(f"expected outputs of different names, got {name!a:.80} twice", reason="attest-output")
         into[name] = value
+
+
+def sealed_checkpoints(folder: Path, *, tee: str, simulated_platform: Path, beside: bytes = b"") -> Checkpoints:
+    """Checkpoints on the host's disk, sealed with the key of the TEE.
+
+    Args:
+        folder: on the host.
+        tee: what the attester calls itself.
+        simulated_platform: folder of the simulated platforms.
+        beside: digest of other code in this process, on a simulated platform.
+
+    Raises:
+        UnavailableError: this TEE has no sealing key (`lamslsa.evidence.sealing`).
+    """
+    from lamslsa.evidence.sealing import CHECKPOINTS, sealing_key
+    from lamslsa.evidence.simulated.measurement import package_digest
+    from lamslsa.measure.checkpoints import SealedFolder
+
+    code = functools.partial(package_digest, beside=beside)
+    key = sealing_key(tee, purpose=CHECKPOINTS, simulated_platform=simulated_platform, code=code)
+    return SealedFolder(folder, key=key)
 
 
 def attest_own_training(

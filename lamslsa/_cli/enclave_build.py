@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
 import click
 
 from lamslsa import _codec
 from lamslsa._cli import ui
-from lamslsa._cli.inputs import platform_option, read_capped
+from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
 from lamslsa._cli.nonce import nonce_options, read_nonce
-from lamslsa._files import refuse_existing
 from lamslsa.errors import FormatError
+from lamslsa.measure.interface import Stage
 
 if TYPE_CHECKING:
     from lamslsa.enclave.run import Request, Runner
@@ -24,7 +24,7 @@ __all__ = ["COMMANDS"]
 
 _RUNNERS: Final[Mapping[str, Runner]] = {"sgx": "gramine-sgx", "gramine-direct": "gramine-direct"}
 _FEATURES: Final = click.Choice(["required", "disabled"])
-_REQUEST_KEYS: Final = frozenset({"kind", "config", "inputs", "name", "others"})
+_REQUEST_KEYS: Final = frozenset({"kind", "config", "inputs", "name", "arguments"})
 
 
 @click.command("build")
@@ -136,7 +136,17 @@ def sign_command(folder: Path, key: Path, output: ui.Output) -> int:
 )
 @click.option("--tee", required=True, type=click.Choice(list(_RUNNERS)), help="With SGX, or simulated without.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the run; must not exist.")
-@click.option("--model-out", type=click.Path(path_type=Path), help="Training: folder of the model; must not exist.")
+@click.option("--model-out", type=click.Path(path_type=Path), help="Folder of the model, where one artifact is made.")
+@click.option(
+    "--output",
+    "named",
+    multiple=True,
+    type=NamedPaths(),
+    metavar="NAME=DIR",
+    help="Folder of an artifact, by its name.",
+)
+@click.option("--private", type=click.Path(path_type=Path), help="Folder for what only you may see; must not exist.")
+@click.option("--checkpoints", type=click.Path(path_type=Path), help="Folder for sealed checkpoints.")
 @nonce_options
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="How long it may take.")
 @platform_option
@@ -147,6 +157,9 @@ def run_command(
     tee: str,
     out: Path,
     model_out: Path | None,
+    named: tuple[tuple[str, Path], ...],
+    private: Path | None,
+    checkpoints: Path | None,
     nonce: str | None,
     beacon: Path | None,
     timeout: float | None,
@@ -156,22 +169,27 @@ def run_command(
     """Run a job in an enclave build.
 
     JOB is a JSON file whose paths are relative to it: {"kind": "evaluation", "config": "census.yaml",
-    "inputs": {"model": "model", "dataset": "adult.test"}}; for a dataset also "name", and "others" by name.
+    "inputs": {"model": "model", "dataset": "adult.test"}}; inputs are named by role or by their name in the
+    configuration. "name" is that of a dataset or transform, and of an evaluation where not all are wanted; "arguments"
+    are those of your own training.
 
     \b
     Example:
       lamslsa enclave run job.json --enclave build/measure --tee sgx --out build/evaluation
     """
+    from lamslsa._cli.attest_results import Results, prepare_outputs, write_all
     from lamslsa.enclave.run import run_job
-    from lamslsa.evidence.run import staged_run
 
-    request = _request(job, read_nonce(nonce, beacon))
-    if (model_out is None) == (request.kind == "training"):
-        raise click.UsageError("expected --model-out with a training and only there")
-    for target in (out, model_out):
-        if target is not None:
-            refuse_existing(target)
+    request = _request(job, read_nonce(nonce, beacon), checkpoints)
+    outputs: dict[str | None, Path] = {}
+    outputs.update(unique(named, "--output"))
+    if model_out is not None:
+        outputs[None] = model_out
+    if bool(outputs) != (request.kind in ("training", "transform")):
+        raise click.UsageError("expected --model-out or --output with a training or transform and only there")
+    prepare_outputs(outputs, out=out, private=private)
     with (
+        ui.terminable(),
         run_job(
             request,
             build_dir=folder,
@@ -181,47 +199,41 @@ def run_command(
             timeout_s=timeout,
             say=output.note,
         ) as finished,
-        staged_run(finished.run, out),
     ):
-        if model_out is not None:
-            finished.write_model(model_out)
-    if tee != "sgx":
-        output.note("simulated TEE: no hardware vouches for these values")
-    digests = {item.name: _codec.sha256_hex(item.payload) for item in finished.run.statements}
-    output.result(
-        "\n".join([*(f"{name}.json  sha256:{digest}" for name, digest in digests.items()), str(out)]),
-        {
-            "out": str(out),
-            "tee": tee,
-            "simulated": tee != "sgx",
-            "statements": [{"name": name, "sha256": digest} for name, digest in digests.items()],
-        },
-    )
-    return 0
+        return write_all(
+            Results.of_enclave(finished),
+            outputs,
+            out=out,
+            private=private,
+            facts={"tee": tee, "simulated": tee != "sgx"},
+            output=output,
+        )
 
 
-def _request(job: Path, nonce: Nonce) -> Request:
-    from lamslsa.enclave.job import INPUTS
+def _request(job: Path, nonce: Nonce, checkpoints: Path | None) -> Request:
     from lamslsa.enclave.run import Request
 
     document = _codec.loads(read_capped(job, what="job"))
     match document:
         case {"kind": kind, "config": str(config), "inputs": dict(inputs)} if (
-            kind in tuple(INPUTS) and set(document) <= _REQUEST_KEYS
+            kind in get_args(Stage) and set(document) <= _REQUEST_KEYS
         ):
-            name, others = document.get("name"), document.get("others", {})
+            name, arguments = document.get("name"), document.get("arguments", [])
         case _:
             _refuse(job)
-    if not (name is None or isinstance(name, str)) or not isinstance(others, dict):
+    if not (name is None or isinstance(name, str)) or not isinstance(arguments, list):
+        _refuse(job)
+    if not all(isinstance(item, str) for item in arguments):
         _refuse(job)
     return Request(
         kind=kind,
         config=read_capped(job.parent / config, what="configuration"),
         inputs=_paths(inputs, job),
         name=name,
-        others=_paths(others, job),
         challenge=nonce.value if nonce.beacon is None else None,
         beacon=None if nonce.beacon is None else nonce.beacon.data,
+        checkpoints=checkpoints,
+        arguments=tuple(arguments),
     )
 
 
@@ -235,7 +247,7 @@ def _refuse(job: Path) -> NoReturn:
     raise FormatError(
         f"expected a job for an enclave in {job}, got other fields",
         reason="enclave-request",
-        hint='{"kind": "dataset|training|evaluation", "config": FILE, "inputs": {…}, "name": …, "others": {…}}',
+        hint='{"kind": "dataset|training|…", "config": FILE, "inputs": {ROLE: PATH…}, "name": …, "arguments": […]}',
     )
 
 

@@ -12,16 +12,20 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, TypeVar
 
 import click
 
+from lamslsa._pace import Pace, memory_in_use
 from lamslsa.errors import LamslsaError
 
 __all__ = [
@@ -35,6 +39,7 @@ __all__ = [
     "plain",
     "style",
     "table",
+    "terminable",
     "wants_json",
     "write",
 ]
@@ -171,7 +176,7 @@ class ProgressLine:
 
     silent: bool
     _stage: str = ""
-    _began: float = 0.0
+    _pace: Pace = field(default_factory=lambda: Pace(0.0))
     _drawn: float = 0.0
     _ended: bool = False
 
@@ -181,7 +186,7 @@ class ProgressLine:
             return
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._began, self._drawn, self._ended = stage, now, 0.0, False
+            self._stage, self._pace, self._drawn, self._ended = stage, Pace(now), 0.0, False
         if self._ended:
             return
         self._ended = last = done >= total
@@ -194,7 +199,23 @@ class ProgressLine:
             sys.stderr.write(self._line(done, total, unit, now) + "\n")
 
     def _line(self, done: float, total: float, unit: str, now: float) -> str:
-        elapsed = now - self._began
-        remaining = "" if done >= total or done <= 0 else f", {elapsed / done * (total - done):.0f} s left"
-        share = f"{done / total:4.0%}" if total else "100%"
-        return f"  {plain(self._stage)}: {share} of {total:,.0f} {unit}".rstrip() + f" in {elapsed:.1f} s{remaining}"
+        words = self._pace.words(done=done, total=total, unit=unit, now=now, memory=memory_in_use())
+        return f"  {plain(self._stage)}: {words}"
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, so that what it started is ended and what it staged is removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del number, frame
+    raise KeyboardInterrupt

@@ -4,8 +4,9 @@ This module and what it imports are the trusted computing base. Everything below
 to the host. Each file there is read once, under a cap, and only what was read counts; inputs are read by
 `lamslsa.attest`, which measures the bytes that it hashed.
 
-What leaves: ``out/run`` (`lamslsa.evidence.run`), ``out/model`` after a training, or else ``out/error.json``. The host
-gives them their names; here they are written as plain files, since a host's folder can be asked for little more.
+What leaves: ``out/run`` (`lamslsa.evidence.run`) and what was made beside it (`lamslsa.enclave.made`), or else
+``out/error.json``. The host gives them their names; here they are written as plain files, since a host's folder can be
+asked for little more.
 """
 
 from __future__ import annotations
@@ -18,16 +19,17 @@ from typing import Final
 
 from lamslsa import _codec
 from lamslsa._files import write_file
+from lamslsa._pace import Pace, memory_in_use
 from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
-from lamslsa.attest import Made, Planned, attest, attest_own_training
-from lamslsa.enclave.job import BEACON, CODE, CONFIG, ERROR, GUESTS, JOB, MODEL, PLATFORM, RUN, SCRATCH, Job
+from lamslsa.attest import Made, attest, attest_own_training, place, sealed_checkpoints
+from lamslsa.enclave.job import BEACON, CHECKPOINTS, CODE, CONFIG, ERROR, GUESTS, JOB, PLATFORM, RUN, SCRATCH, Job
+from lamslsa.enclave.made import write_made
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
 from lamslsa.evidence.run import Run, write_run
 from lamslsa.measure import Context, load_job, load_own_training
-from lamslsa.measure import Job as MeasurementJob
-from lamslsa.measure.dataset.tabular import COMPARED
+from lamslsa.measure.interface import Checkpoints
 
 __all__ = ["Measure", "Outcome", "main", "measure", "train_own"]
 
@@ -35,8 +37,8 @@ _MAX_JOB_BYTES: Final = 64 * 1024
 _MAX_CONFIG_BYTES: Final = 1024 * 1024
 _INTERVAL_S: Final = 1.0
 
-Outcome = tuple[Run, Mapping[str, bytes] | None]
-"""A run, and the files of the model that it is about where it made one."""
+Outcome = tuple[Run, Made]
+"""A run, and what was made beside its statements."""
 
 Measure = Callable[[Path, Job, bytes, Attester, Nonce], Outcome]
 """Root of the file system, job, configuration, attester and nonce, to what came of the measurement."""
@@ -53,9 +55,8 @@ def main(root: Path, measure_: Measure | None = None) -> int:
         The exit code of `lamslsa.errors`; whatever is not 0 left no run.
     """
     try:
-        run, model = _do(root, measure_ or measure)
-        if model is not None:
-            _write(root / MODEL, model)
+        run, made = _do(root, measure_ or measure)
+        write_made(root, made.outputs, made.private)
         _write(root / RUN, _files(run, root / SCRATCH))
     except LamslsaError as err:
         return _report(root, err)
@@ -79,26 +80,12 @@ def measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonc
         FormatError: configuration or inputs are not usable.
         UnavailableError: the TEE does not answer.
     """
-    context = Context(progress=_Lines(), memory=_memory(root, job))
-    planned = _planned(root, job, load_job(config, source=CONFIG.name))
-    run, made = attest(planned, attester=attester, nonce=nonce, context=context)
-    return run, _only_model(made)
-
-
-def _planned(root: Path, job: Job, declared: MeasurementJob) -> list[Planned]:
-    paths = {role: root / job.place(role) for role in job.inputs}
-    match job.kind:
-        case "dataset":
-            others = {f"{COMPARED}{name}": root / place for name, place in job.other_places().items()}
-            return [Planned(plan=declared.sheet(job.name or ""), paths={**paths, **others})]
-        case "training":
-            return [Planned(plan=declared.require_training(), paths={"train": paths["dataset"]})]
-        case "evaluation":
-            return [Planned(plan=plan, paths=paths) for plan in declared.require_evaluations().values()]
-
-
-def _only_model(made: Made) -> Mapping[str, bytes] | None:
-    return next((output.files for output in made.outputs.values()), None)
+    context = Context(
+        progress=_Lines(), device=job.device, memory=_memory(root, job), checkpoints=_checkpoints(root, job)
+    )
+    plans = load_job(config, source=CONFIG.name).plans(job.kind, job.name)
+    planned = place(plans.values(), {word: root / where for word, where in job.places().items()})
+    return attest(planned, attester=attester, nonce=nonce, context=context)
 
 
 def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
@@ -114,8 +101,9 @@ def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: No
             reason="enclave-job",
             hint="take the build measure",
         )
-    run, made = attest_own_training(
-        root / job.place("dataset"),
+    (dataset,) = job.places().values()
+    return attest_own_training(
+        root / dataset,
         code=root / CODE,
         job=load_own_training(config, source=CONFIG.name),
         attester=attester,
@@ -123,12 +111,17 @@ def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: No
         nonce=nonce,
         memory=_memory(root, job),
     )
-    return run, _only_model(made)
 
 
 def _memory(root: Path, job: Job) -> Memory:
     """Under Gramine the enclave's own tmpfs; a confidential guest has its kernel's memory files."""
     return SEALED if job.tee in GUESTS else EnclaveMemory(root / SCRATCH)
+
+
+def _checkpoints(root: Path, job: Job) -> Checkpoints | None:
+    if not job.checkpoints:
+        return None
+    return sealed_checkpoints(root / CHECKPOINTS, tee=job.tee, simulated_platform=root / PLATFORM)
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -175,10 +168,15 @@ class _Lines:
 
     def __init__(self) -> None:
         self._next = 0.0
+        self._stage = ""
+        self._pace = Pace(0.0)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._pace = stage, Pace(now)
         if now >= self._next or done >= total:
             self._next = now + _INTERVAL_S
-            sys.stderr.write(f"{stage}: {done}/{total}\n")
+            words = self._pace.words(done=done, total=total, unit="", now=now, memory=memory_in_use())
+            sys.stderr.write(f"{stage}: {words}\n")
             sys.stderr.flush()

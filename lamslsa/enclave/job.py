@@ -1,17 +1,20 @@
 """The job: all that the host tells an enclave, in one strict JSON document of fixed shape.
 
-    {"kind": "evaluation", "tee": "sgx", "name": null,
-     "inputs": {"model": "model", "dataset": "adult.test"}, "others": {}, "nonce": null, "beacon": false, "gpu": false}
+    {"kind": "evaluation", "tee": "sgx", "name": null, "inputs": {"model": "model", "dataset": "adult.test"},
+     "nonce": null, "beacon": false, "gpu": false, "device": "cpu", "checkpoints": false, "arguments": []}
 
 Rules:
 - The enclave reads from and writes to fixed places; the job names no path. What it names is the base name that an input
-  has in its place, since a single file's name is part of its identity.
+  has in its place, since a single file's name is part of its identity. Places are numbered, in the order of the words
+  under which the inputs are given.
 - The kind of TEE is asked for by name; simulation is never what remains when there is no other.
-- A job can choose what is measured. It cannot choose how: that is in the configuration, which stands in the statement.
+- A job can choose what is measured. It cannot choose how: that is in the configuration, which stands in the statement;
+  so do the arguments of a user's own training, which no other job has.
 
->>> Job.parse(b'{"kind":"training","tee":"sgx","name":null,"inputs":{"dataset":"adult.data"},"others":{},'
-...           b'"nonce":null,"beacon":false,"gpu":false}').place("dataset").as_posix()
-'data/dataset/adult.data'
+>>> job = Job.parse(b'{"kind":"training","tee":"sgx","name":null,"inputs":{"train":"adult.data"},"nonce":null,'
+...                 b'"beacon":false,"gpu":false,"device":"cpu","checkpoints":false,"arguments":[]}')
+>>> job.places()["train"].as_posix()
+'data/inputs/0/adult.data'
 """
 
 from __future__ import annotations
@@ -25,26 +28,30 @@ from typing import Any, Final, Literal, NoReturn, Self, TypeGuard, get_args
 from lamslsa import _codec
 from lamslsa.errors import FormatError
 from lamslsa.evidence.nonce import Nonce
+from lamslsa.measure.interface import Device, Stage
 
 __all__ = [
     "BEACON",
+    "CHECKPOINTS",
     "CODE",
     "CONFIG",
     "ERROR",
     "GUESTS",
-    "INPUTS",
     "JOB",
-    "MODEL",
+    "MADE",
     "OUT",
+    "OUTPUTS",
     "PLATFORM",
+    "PRIVATE",
     "RUN",
     "SCRATCH",
     "Job",
     "Kind",
     "TeeName",
+    "is_base_name",
 ]
 
-Kind = Literal["dataset", "training", "evaluation"]
+Kind = Stage
 TeeName = Literal["sgx", "tdx", "snp", "simulated"]
 
 # Where things are, relative to the root of the enclave's file system, and to the working directory on the host.
@@ -52,21 +59,26 @@ JOB: Final = PurePosixPath("job/job.json")
 CONFIG: Final = PurePosixPath("job/config.yaml")
 BEACON: Final = PurePosixPath("job/beacon")
 PLATFORM: Final = PurePosixPath("job/platform")
+CHECKPOINTS: Final = PurePosixPath("data/checkpoints")
 OUT: Final = PurePosixPath("out")
 RUN: Final = OUT / "run"
-MODEL: Final = OUT / "model"
+OUTPUTS: Final = OUT / "outputs"
+PRIVATE: Final = OUT / "private"
+MADE: Final = OUT / "made.json"
 ERROR: Final = OUT / "error.json"
 SCRATCH: Final = PurePosixPath("run/lamslsa")
 CODE: Final = PurePosixPath("code")
 
-INPUTS: Final[Mapping[Kind, frozenset[str]]] = {
-    "dataset": frozenset({"dataset"}),
-    "training": frozenset({"dataset"}),
-    "evaluation": frozenset({"model", "dataset"}),
-}
 GUESTS: Final = ("tdx", "snp")
-_KEYS: Final = frozenset({"kind", "tee", "name", "inputs", "others", "nonce", "beacon", "gpu"})
-_MAX_OTHERS: Final = 64
+_NAMED: Final = ("dataset", "transform")
+_INPUTS: Final = PurePosixPath("data/inputs")
+_KEYS: Final = frozenset(
+    {"kind", "tee", "name", "inputs", "nonce", "beacon", "gpu", "device", "checkpoints", "arguments"}
+)
+_MAX_INPUTS: Final = 128
+_MAX_WORD: Final = 256
+_MAX_ARGUMENTS: Final = 256
+_MAX_ARGUMENT: Final = 4096
 _MAX_NAME_BYTES: Final = 255
 _MAX_JOB_BYTES: Final = 64 * 1024
 
@@ -76,37 +88,45 @@ class Job:
     """One measurement.
 
     Attributes:
-        name: name of the dataset in the configuration; only where a dataset is measured.
-        inputs: role (``dataset``, ``model``) to the base name that the input has in its place.
-        others: the datasets that one is compared with, by their names in the configuration, to base names.
+        name: of the dataset, transform or evaluation in the configuration; of evaluations None means all.
+        inputs: role, or name in the configuration, to the base name that the input has in its place.
         challenge: nonce that the relying party chose.
         with_beacon: the nonce is the digest of the file ``job/beacon``.
         gpu: have the GPUs of a confidential guest answer too.
+        device: where tensors live.
+        checkpoints: keep sealed checkpoints in ``data/checkpoints``.
+        arguments: what a user's own training is started with.
     """
 
     kind: Kind
     tee: TeeName
     name: str | None
     inputs: Mapping[str, str]
-    others: Mapping[str, str]
     challenge: bytes | None = None
     with_beacon: bool = False
     gpu: bool = False
+    device: Device = "cpu"
+    checkpoints: bool = False
+    arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if set(self.inputs) != INPUTS[self.kind]:
-            _refuse(f"the inputs {', '.join(sorted(INPUTS[self.kind]))}", ", ".join(sorted(self.inputs)) or "none")
-        if (self.name is None) == (self.kind == "dataset"):
-            _refuse("a name where a dataset is measured, and only there", repr(self.name)[:80])
-        if self.others and self.kind != "dataset":
-            _refuse("other datasets only where a dataset is measured", f"{len(self.others)}")
-        if len(self.others) > _MAX_OTHERS:
-            _refuse(f"at most {_MAX_OTHERS} other datasets", f"{len(self.others)}")
-        for base in (*self.inputs.values(), *self.others.values()):
-            if not _is_base_name(base):
+        if (self.name is None) == (self.kind in _NAMED) and self.kind != "evaluation":
+            _refuse(f"a name for a {' or '.join(_NAMED)}, and not for another kind", f"{self.name!a:.80}")
+        if not 0 < len(self.inputs) <= _MAX_INPUTS:
+            _refuse(f"1 to {_MAX_INPUTS} inputs", f"{len(self.inputs)}")
+        for word, base in self.inputs.items():
+            if not (0 < len(word) <= _MAX_WORD and word.isprintable()):
+                _refuse("a role or name of an input", f"{word!a:.80}")
+            if not is_base_name(base):
                 _refuse("the base name of an input", f"{base!a:.80}")
         if self.gpu and self.tee not in GUESTS:
             _refuse(f"a GPU with {' or '.join(GUESTS)}", self.tee)
+        if self.device == "cuda" and self.tee == "sgx":
+            _refuse("the device cpu in an SGX enclave", self.device)
+        if self.arguments and self.kind != "training":
+            _refuse("arguments with a training only", f"{len(self.arguments)}")
+        if len(self.arguments) > _MAX_ARGUMENTS or any(len(item) > _MAX_ARGUMENT for item in self.arguments):
+            _refuse(f"at most {_MAX_ARGUMENTS} arguments of {_MAX_ARGUMENT} characters", "more")
         if self.challenge is not None:
             if self.with_beacon:
                 _refuse("a challenge or a beacon", "both")
@@ -122,24 +142,28 @@ class Job:
         document = _codec.loads(data, max_bytes=_MAX_JOB_BYTES)
         if not isinstance(document, dict) or set(document) != _KEYS:
             _refuse(f"an object with the keys {', '.join(sorted(_KEYS))}", "something else")
-        kind, tee, name, beacon, gpu = (document[key] for key in ("kind", "tee", "name", "beacon", "gpu"))
-        if kind not in get_args(Kind):
-            _refuse(f"one of {', '.join(get_args(Kind))} as kind", f"{kind!a:.80}")
-        if tee not in get_args(TeeName):
-            _refuse(f"one of {', '.join(get_args(TeeName))} as tee", f"{tee!a:.80}")
+        for key, options in (("kind", get_args(Kind)), ("tee", get_args(TeeName)), ("device", get_args(Device))):
+            if document[key] not in options:
+                _refuse(f"one of {', '.join(options)} as {key}", f"{document[key]!a:.80}")
+        for key in ("beacon", "gpu", "checkpoints"):
+            if not isinstance(document[key], bool):
+                _refuse(f"true or false as {key}", f"{document[key]!a:.80}")
+        name, arguments = document["name"], document["arguments"]
         if not (name is None or isinstance(name, str)):
             _refuse("a string or null as name", f"{name!a:.80}")
-        if not (isinstance(beacon, bool) and isinstance(gpu, bool)):
-            _refuse("true or false as beacon and gpu", f"{beacon!a:.80} and {gpu!a:.80}")
+        if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
+            _refuse("a list of strings as arguments", f"{arguments!a:.80}")
         return cls(
-            kind=kind,
-            tee=tee,
+            kind=document["kind"],
+            tee=document["tee"],
             name=name,
             inputs=_strings(document["inputs"], "inputs"),
-            others=_strings(document["others"], "others"),
             challenge=_challenge(document["nonce"]),
-            with_beacon=beacon,
-            gpu=gpu,
+            with_beacon=document["beacon"],
+            gpu=document["gpu"],
+            device=document["device"],
+            checkpoints=document["checkpoints"],
+            arguments=tuple(arguments),
         )
 
     def dumps(self) -> bytes:
@@ -150,22 +174,19 @@ class Job:
                 "tee": self.tee,
                 "name": self.name,
                 "inputs": dict(self.inputs),
-                "others": dict(self.others),
                 "nonce": None if self.challenge is None else _codec.encode_base64(self.challenge),
                 "beacon": self.with_beacon,
                 "gpu": self.gpu,
+                "device": self.device,
+                "checkpoints": self.checkpoints,
+                "arguments": list(self.arguments),
             }
         )
 
-    def place(self, role: str) -> PurePosixPath:
-        """Where an input lies."""
-        return PurePosixPath("data", role, self.inputs[role])
-
-    def other_places(self) -> dict[str, PurePosixPath]:
-        """Where the other datasets lie, by their names in the configuration."""
+    def places(self) -> dict[str, PurePosixPath]:
+        """Where the inputs lie, by the words under which they are given."""
         return {
-            name: PurePosixPath("data", "others", str(position), base)
-            for position, (name, base) in enumerate(self.others.items())
+            word: _INPUTS / str(position) / base for position, (word, base) in enumerate(sorted(self.inputs.items()))
         }
 
     def nonce(self, beacon: bytes | None) -> Nonce:
@@ -206,7 +227,8 @@ def _challenge(value: Any) -> bytes | None:
     return _codec.decode_base64(value, what="nonce", max_bytes=64)
 
 
-def _is_base_name(name: str) -> bool:
+def is_base_name(name: str) -> bool:
+    """Whether a text can be the name of one file, and lead nowhere else."""
     return (
         0 < len(name.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
         and name not in (".", "..")

@@ -7,7 +7,7 @@ Rules:
 - The job runs in a folder of its own, which nobody else can enter and which is gone afterwards. Inputs are linked into
   it: the enclave reads the bytes once, whatever the links come to point at.
 - What comes back is untrusted: it is read under caps, the quote must be over the statements, the nonce the one asked
-  for, the model the one that the statement is about. It gets its name only then, complete or not at all.
+  for, each artifact one that a statement is about. It gets its name only then, complete or not at all.
 - What the enclave says on its way is shown line by line, shortened; whoever prints it escapes it.
 - An interruption, a timeout or an error ends every process that was started.
 """
@@ -32,11 +32,13 @@ from lamslsa._files import open_regular, refuse_existing, sync_folder, write_fil
 from lamslsa.artifact import hash_artifact, materialize
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS
 from lamslsa.enclave.build import find_build, read_final
-from lamslsa.enclave.job import BEACON, CONFIG, ERROR, JOB, MODEL, OUT, PLATFORM, RUN, Job, Kind
+from lamslsa.enclave.job import BEACON, CHECKPOINTS, CONFIG, ERROR, JOB, OUT, OUTPUTS, PLATFORM, RUN, Job, Kind
+from lamslsa.enclave.made import MadeIndex, read_made
 from lamslsa.enclave.programs import find_program
 from lamslsa.errors import FormatError, LamslsaError, PolicyError, UnavailableError, VerificationError
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run, read_run
+from lamslsa.measure.interface import Device
 from lamslsa.publish import evidence_statement
 
 __all__ = ["Finished", "Request", "Runner", "run_job"]
@@ -47,11 +49,15 @@ _ERRORS: Final[Mapping[str, type[LamslsaError]]] = {
     error.__name__: error for error in (FormatError, VerificationError, PolicyError, UnavailableError)
 }
 _REASON: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
-_STATEMENT: Final[Mapping[Kind, str]] = {
-    "dataset": "01-dataset",
-    "training": "01-provenance",
-    "evaluation": "01-evaluation",
+_FIRST: Final[Mapping[Kind, str]] = {
+    "dataset": "dataset",
+    "training": "provenance",
+    "transform": "provenance",
+    "evaluation": "evaluation",
+    "inference": "inference",
+    "model": "model",
 }
+_MAKING: Final = ("training", "transform")
 _MAX_LINE_BYTES: Final = 400
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _GRACE_S: Final = 5.0
@@ -63,20 +69,24 @@ class Request:
 
     Attributes:
         config: bytes of the job file that declares everything.
-        inputs: role (``dataset``, ``model``) to a path on the host.
-        name: name of the dataset in the configuration; only where a dataset is measured.
-        others: the datasets that one is compared with, by their names in the configuration.
+        inputs: role, or name in the configuration, to a path on the host.
+        name: of the dataset, transform or evaluation in the configuration.
         challenge: nonce that the relying party chose.
         beacon: bytes of which the nonce is to be the digest.
+        device: where tensors live.
+        checkpoints: folder on the host in which sealed checkpoints are kept.
+        arguments: what a user's own training is started with.
     """
 
     kind: Kind
     config: bytes
     inputs: Mapping[str, Path]
     name: str | None = None
-    others: Mapping[str, Path] = field(default_factory=dict)
     challenge: bytes | None = None
     beacon: bytes | None = None
+    device: Device = "cpu"
+    checkpoints: Path | None = None
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,27 +94,28 @@ class Finished:
     """What came out of the enclave and was found to belong together; nothing about the quote is verified yet.
 
     Attributes:
-        model: folder of the model that a training made; gone with the block of `run_job`.
+        outputs: folders of the artifacts that were made, by name; gone with the block of `run_job`.
+        private: files for whoever ordered the measurement, by name.
     """
 
     run: Run
-    model: Path | None
+    outputs: Mapping[str, Path] = field(default_factory=dict)
+    private: Mapping[str, bytes] = field(default_factory=dict)
 
-    def write_model(self, folder: Path) -> None:
-        """Give the model its name.
+    def write_output(self, name: str, folder: Path) -> None:
+        """Give an artifact its name.
 
         Raises:
             FormatError: something of that name exists.
-            ValueError: there is no model.
+            KeyError: no artifact of that name was made.
         """
-        if self.model is None:
-            raise ValueError("expected a training, which makes a model, got another measurement")
+        made = self.outputs[name]
         refuse_existing(folder)
         folder.absolute().parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.model.rename(folder)
+            made.rename(folder)
         except OSError:  # another file system
-            materialize(self.model, folder)
+            materialize(made, folder)
         sync_folder(folder.absolute().parent)
 
 
@@ -158,9 +169,11 @@ def _job(request: Request, runner: Runner) -> Job:
         tee="sgx" if runner == "gramine-sgx" else "simulated",
         name=request.name,
         inputs={role: _base_name(path) for role, path in request.inputs.items()},
-        others={name: _base_name(path) for name, path in request.others.items()},
         challenge=request.challenge,
         with_beacon=request.beacon is not None,
+        device=request.device,
+        checkpoints=request.checkpoints is not None,
+        arguments=request.arguments,
     )
 
 
@@ -177,13 +190,15 @@ def _lay_out(root: Path, request: Request, job: Job, platform: Path | None) -> N
     write_file(root / CONFIG, request.config)
     if request.beacon is not None:
         write_file(root / BEACON, request.beacon)
-    places = {root / job.place(role): path for role, path in request.inputs.items()}
-    places |= {root / place: request.others[name] for name, place in job.other_places().items()}
-    for place, path in places.items():
+    for word, place_ in job.places().items():
+        place, path = root / place_, request.inputs[word]
         if not path.exists():
             raise FormatError(f"expected a file or folder, got nothing at {str(path)!a}", reason="artifact-missing")
         place.parent.mkdir(parents=True)
         place.symlink_to(path.resolve())
+    if request.checkpoints is not None:
+        request.checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (root / CHECKPOINTS).symlink_to(request.checkpoints.resolve())
     if platform is not None:
         _copy_platform(platform, root / PLATFORM)
 
@@ -192,9 +207,11 @@ def _copy_platform(platform: Path, target: Path) -> None:
     """A copy, since whatever runs in there has no business in the original; made and renewed here, where it is kept."""
     import datetime as dt
 
+    from lamslsa.evidence.sealing import simulated_secret
     from lamslsa.evidence.simulated.platform import SimulatedPlatform
 
     SimulatedPlatform.open_or_create(platform, now=dt.datetime.now(dt.UTC))
+    simulated_secret(platform)
     shutil.copytree(platform, target)
 
 
@@ -252,11 +269,12 @@ def _failure(root: Path, runner: Runner, code: int) -> LamslsaError:
 def _finish(root: Path, request: Request) -> Finished:
     """Hold what came back against what was asked for.
 
-    1. It holds no links, and a run folder under the caps of one.
-    2. It has the one statement that this kind of job makes.
+    1. It holds no links, a run folder under the caps of one, and a list of what else was made.
+    2. Its first statement is of the sort that this kind of job makes.
     3. Its nonce is the one asked for.
     4. Its quote is over its statements.
-    5. There is a model after a training and only then, the statement is about it, and it holds nothing else.
+    5. A training or transform made something and nothing else did, and there are the folders listed and no others.
+    6. Each artifact is one that a statement is about, and its folder holds nothing else.
 
     Raises:
         FormatError: (1) does not hold.
@@ -265,24 +283,25 @@ def _finish(root: Path, request: Request) -> Finished:
     if any(path.is_symlink() for path in (root / OUT).rglob("*")):  # (1)
         _refuse("files", "a link", "link")
     run = read_run(root / RUN)
+    made, private = read_made(root)
     names = [item.name for item in run.statements]
-    if names != [_STATEMENT[request.kind]]:  # (2)
-        _refuse(f"the statement {_STATEMENT[request.kind]}", ", ".join(names), "statement")
+    if not names or names[0] != f"01-{_FIRST[request.kind]}":  # (2)
+        _refuse(f"the statement 01-{_FIRST[request.kind]} first", ", ".join(names), "statement")
     asked = _asked(request)
     if asked is not None and run.nonce != asked:  # (3)
         _refuse("the nonce that was asked for", "another", "nonce")
     evidence_statement(run)  # (4)
-    model = root / MODEL
-    if os.path.lexists(model) != (request.kind == "training"):  # (5)
-        _refuse("a model after a training, and only then", "the opposite", "model")
-    if request.kind != "training":
-        return Finished(run=run, model=None)
-    if any((model / name).exists() for name in EXCLUDED_ROOTS):
-        _refuse("a model and nothing beside it", "a folder that is no part of models", "model")
-    subject = statement.parse(run.statements[0].payload).subjects[0]
-    if hash_artifact(model, "model").sha256 != subject.sha256:
-        _refuse("the model that the statement is about", "another", "model")
-    return Finished(run=run, model=model)
+    folders = {name: MadeIndex.place(root, position) for position, name in enumerate(made.outputs)}
+    there = set((root / OUTPUTS).iterdir()) if (root / OUTPUTS).is_dir() else set()
+    if bool(folders) != (request.kind in _MAKING) or there != set(folders.values()):  # (5)
+        _refuse(f"artifacts from a {' or '.join(_MAKING)}, those listed and no others", "others", "made")
+    subjects = {item.sha256 for each in run.statements for item in statement.parse(each.payload).subjects}
+    for name, folder in folders.items():  # (6)
+        if any((folder / excluded).exists() for excluded in EXCLUDED_ROOTS):
+            _refuse("an artifact and nothing beside it", "a folder that is no part of artifacts", "made")
+        if hash_artifact(folder, made.outputs[name]).sha256 not in subjects:
+            _refuse("artifacts that statements are about", f"another as {name!a}", "made")
+    return Finished(run=run, outputs=folders, private=private)
 
 
 def _asked(request: Request) -> Nonce | None:

@@ -29,6 +29,7 @@ def attester_for(
     *,
     simulated_platform: Path,
     gpu: str | None = None,
+    beside: bytes = b"",
     now: dt.datetime | None = None,
     machine: Machine | None = None,
 ) -> Attester:
@@ -38,6 +39,7 @@ def attester_for(
         tee: ``auto``, one of `HARDWARE`, or one of `SIMULATED`.
         simulated_platform: folder of the simulated platforms, made on first use; not touched for another TEE.
         gpu: ``nvidia`` or ``simulated`` to have the GPUs answer too.
+        beside: digest of other code in this process, which a simulated platform measures with the package.
         now: when the simulated platform's collateral has to be valid; the host's clock by default.
         machine: where hardware is looked for; this one by default.
 
@@ -54,7 +56,7 @@ def attester_for(
             reason="tee-needs-enclave",
             hint="lamslsa attest --tee sgx --enclave DIR (lamslsa enclave build)",
         )
-    attester = _simulated(tee, simulated_platform, now) if tee in SIMULATED else _hardware(tee)
+    attester = _simulated(tee, simulated_platform, now, beside) if tee in SIMULATED else _hardware(tee)
     if gpu is None:
         return attester
     from lamslsa.evidence.devices import WithDevices
@@ -109,26 +111,26 @@ def _hardware(tee: str) -> Attester:
             )
 
 
-def _simulated(form: str, simulated_platform: Path, asked: dt.datetime | None) -> Attester:
+def _simulated(form: str, simulated_platform: Path, asked: dt.datetime | None, beside: bytes) -> Attester:
     now = asked or dt.datetime.now(dt.UTC)
     folder = platform_folder(form, simulated_platform)
     match form:
         case "simulated-snp":
             from lamslsa.evidence.simulated.snp import SimulatedSnpAttester, SimulatedSnpPlatform
 
-            return SimulatedSnpAttester(SimulatedSnpPlatform.open_or_create(folder, now=now))
+            return SimulatedSnpAttester(SimulatedSnpPlatform.open_or_create(folder, now=now), beside=beside)
         case "simulated-nitro":
             from lamslsa.evidence.simulated.nitro import SimulatedNitroAttester, SimulatedNitroPlatform
 
             platform = SimulatedNitroPlatform.open_or_create(folder, now=now)
             return (
-                SimulatedNitroAttester(platform)
+                SimulatedNitroAttester(platform, beside=beside)
                 if asked is None
-                else SimulatedNitroAttester(platform, clock=lambda: now)
+                else SimulatedNitroAttester(platform, clock=lambda: now, beside=beside)
             )
         case _:
             from lamslsa.evidence.simulated.attester import SimulatedAttester
             from lamslsa.evidence.simulated.platform import SimulatedPlatform
 
             tee: Literal["sgx", "tdx"] = "tdx" if form == "simulated-tdx" else "sgx"
-            return SimulatedAttester(SimulatedPlatform.open_or_create(folder, now=now, form=tee))
+            return SimulatedAttester(SimulatedPlatform.open_or_create(folder, now=now, form=tee), beside=beside)

@@ -31,7 +31,7 @@ from lamslsa.measure.data import declare as schemas
 from lamslsa.measure.data.schema import AnySchema, Schema
 from lamslsa.measure.dataset import declare as sheets
 from lamslsa.measure.declarations import MAX_NAME, DatasetJob, Scope, groups
-from lamslsa.measure.interface import Plan
+from lamslsa.measure.interface import Plan, Stage
 from lamslsa.measure.registry import BUILT_IN, Catalogue
 from lamslsa.predicates.dataset import Declared
 
@@ -39,6 +39,7 @@ __all__ = ["API_VERSION", "Job", "load_job"]
 
 API_VERSION: Final = "lamslsa.dev/job/v1"
 _ONLY: Final = "evaluation"
+_NAMED: Final = ("dataset", "transform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,36 @@ class Job:
         if self.model is None:
             raise FormatError(f"{self.source}: expected the key 'model', got none", reason="job-model")
         return self.model
+
+    def plans(self, stage: Stage, name: str | None) -> Mapping[str, Plan]:
+        """What the job declares of a stage, by name.
+
+        Args:
+            stage: which part of the job.
+            name: of the dataset, transform or evaluation; None for all evaluations, and where a job has but one.
+
+        Raises:
+            FormatError: the job declares none, none of that name, or a name is missing or superfluous (job-name).
+        """
+        if (name is None) == (stage in _NAMED) and stage != "evaluation":
+            raise FormatError(
+                f"{self.source}: expected a name for a {' or '.join(_NAMED)} and not for another stage, "
+                f"got {name!a:.80} for the stage {stage}",
+                reason="job-name",
+            )
+        match stage:
+            case "dataset":
+                return {name or "": self.sheet(name or "")}
+            case "training":
+                return {stage: self.require_training()}
+            case "transform":
+                return {name or "": self.require_transform(name or "")}
+            case "evaluation":
+                return self.require_evaluations(name)
+            case "inference":
+                return {stage: self.require_inference()}
+            case "model":
+                return {stage: self.require_model()}
 
 
 def load_job(data: bytes, source: str, *, catalogue: Catalogue = BUILT_IN) -> Job:

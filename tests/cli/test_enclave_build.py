@@ -124,7 +124,7 @@ def test_a_job_reaches_the_enclave_and_its_error_the_user(
         '{"kind": "dataset", "config": "people.yaml", "inputs": {"dataset": 1}}',
         '{"kind": "dataset", "config": "people.yaml", "inputs": {"dataset": ""}}',
         '{"kind": "dataset", "config": "people.yaml", "inputs": {}, "name": 1}',
-        '{"kind": "dataset", "config": "people.yaml", "inputs": {}, "others": []}',
+        '{"kind": "dataset", "config": "people.yaml", "inputs": {}, "arguments": "x"}',
         '{"kind": "dataset", "config": "people.yaml", "inputs": {}, "more": 1}',
         '{"kind": ["dataset"], "config": "people.yaml", "inputs": {}}',
     ],

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from lamslsa import _codec, attest, statement
-from lamslsa.errors import UnavailableError
+from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import DeviceEvidence, Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
-from lamslsa.measure import load_job
+from lamslsa.measure import Input, Plan, load_job
 from lamslsa.testing import measuring
 from lamslsa.testing.simulated import SimulatedVendor
 from lamslsa.testing.table import JOB, ROWS
@@ -122,4 +124,52 @@ def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
-    assert attest.__all__ == ["Made", "Planned", "attest", "attest_own_training"]
+    assert attest.__all__ == ["Made", "Planned", "attest", "attest_own_training", "place", "sealed_checkpoints"]
+
+
+def _named_plan(*inputs: Input) -> Plan:
+    return cast("Plan", SimpleNamespace(inputs=inputs))
+
+
+DATASET = Input(role="dataset", kind="dataset", name="train")
+TRAIN = Input(role="train", kind="dataset", name="adult")
+MODEL = Input(role="model", kind="model")
+A, B, C = Path("a"), Path("b"), Path("c")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "given", "expected"),
+    [
+        ((DATASET, MODEL), {"dataset": A, "model": B}, {"dataset": A, "model": B}),
+        ((DATASET, MODEL), {"train": A, "model": B}, {"dataset": A, "model": B}),
+        ((DATASET, TRAIN), {"dataset": A, "train": B}, {"dataset": A, "train": B}),
+        ((DATASET, TRAIN), {"dataset": A, "adult": B}, {"dataset": A, "train": B}),
+    ],
+)
+def test_inputs_are_found_by_role_or_else_by_name(
+    inputs: tuple[Input, ...], given: dict[str, Path], expected: dict[str, Path]
+) -> None:
+    (planned,) = attest.place([_named_plan(*inputs)], given)
+    assert planned.paths == expected
+
+
+def test_each_plan_takes_what_it_reads() -> None:
+    first, second = _named_plan(DATASET, MODEL), _named_plan(MODEL, TRAIN)
+    placed = attest.place([first, second], {"model": A, "dataset": B, "adult": C})
+    assert [item.paths for item in placed] == [{"dataset": B, "model": A}, {"model": A, "train": C}]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"train": A},  # a role of this plan, so not the name of another input of it
+        {"dataset": A},
+        {"dataset": A, "train": B, "adult": C},  # two words for one input
+        {"dataset": A, "train": B, "more": C},
+        {},
+    ],
+)
+def test_inputs_that_are_missing_or_not_read_are_refused(given: dict[str, Path]) -> None:
+    with pytest.raises(FormatError) as error:
+        attest.place([_named_plan(DATASET, TRAIN)], given)
+    assert error.value.reason == "measure-input"

@@ -26,14 +26,14 @@ class SimulatedAttester:
         FormatError: not the keys of a platform.
     """
 
-    def __init__(self, platform: SimulatedPlatform) -> None:
+    def __init__(self, platform: SimulatedPlatform, *, beside: bytes = b"") -> None:
         self._quote: Callable[[bytes], bytes]
         if platform.form == "sgx":
             self._name, self._media_type = "simulated", SGX_QUOTE_MEDIA_TYPE
-            self._quote = partial(platform.quoting_enclave().quote, package_enclave())
+            self._quote = partial(platform.quoting_enclave().quote, package_enclave(beside=beside))
         else:
             self._name, self._media_type = "simulated-tdx", TDX_QUOTE_MEDIA_TYPE
-            self._quote = partial(platform.td_quoting_enclave().quote, package_trust_domain())
+            self._quote = partial(platform.td_quoting_enclave().quote, package_trust_domain(beside=beside))
         self._collateral = platform.collateral
 
     @property

@@ -24,13 +24,13 @@ from typing import Final, Self
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lamslsa.artifact.package import package_manifest
 from lamslsa.errors import FormatError
 from lamslsa.evidence._pem import render_chain
 from lamslsa.evidence.interface import DeviceEvidence, Evidence, Measurement, Root
 from lamslsa.evidence.nitro.parse import MEASURED_PCRS
 from lamslsa.evidence.roots import root_of
 from lamslsa.evidence.simulated import _folder
+from lamslsa.evidence.simulated.measurement import package_digest
 from lamslsa.evidence.simulated.nitro_document import LEAF_LIFE, Key, certify, document, generate_keys, payload
 from lamslsa.predicates.tee_evidence import NITRO_DOCUMENT_MEDIA_TYPE
 
@@ -48,11 +48,11 @@ _BACKDATE: Final = dt.timedelta(minutes=10)
 _PCRS: Final = 16
 
 
-def package_pcrs(package: Path = _PACKAGE) -> dict[int, bytes]:
+def package_pcrs(package: Path = _PACKAGE, *, beside: bytes = b"") -> dict[int, bytes]:
     """The registers of an enclave with the package; reads every file of it."""
     return {
         **dict.fromkeys(range(_PCRS), bytes(48)),
-        0: hashlib.sha384(bytes.fromhex(package_manifest(package).sha256)).digest(),
+        0: hashlib.sha384(package_digest(package, beside=beside)).digest(),
         1: hashlib.sha384(b"lamslsa simulated enclave, kernel").digest(),
         2: hashlib.sha384(b"lamslsa simulated enclave, application").digest(),
     }
@@ -134,9 +134,9 @@ class SimulatedNitroPlatform:
         """The root certificate as PEM, for a policy's ``roots``."""
         return render_chain([self._root])
 
-    def measurement(self) -> Measurement:
+    def measurement(self, *, beside: bytes = b"") -> Measurement:
         """The complete measurement that documents of this installation carry."""
-        pcrs = package_pcrs()
+        pcrs = package_pcrs(beside=beside)
         return Measurement(tee="nitro", parts={f"pcr{index}": pcrs[index].hex() for index in MEASURED_PCRS})
 
     def document(self, pcrs: Mapping[int, bytes], user_data: bytes, *, now: dt.datetime) -> bytes:
@@ -170,14 +170,21 @@ class SimulatedNitroAttester:
     Args:
         platform: whose keys sign.
         clock: tells the time of a document; the host's by default.
+        beside: digest of other code in the process.
 
     Raises:
         FormatError: a file of the package that cannot be measured.
     """
 
-    def __init__(self, platform: SimulatedNitroPlatform, *, clock: Callable[[], dt.datetime] = _host_clock) -> None:
+    def __init__(
+        self,
+        platform: SimulatedNitroPlatform,
+        *,
+        clock: Callable[[], dt.datetime] = _host_clock,
+        beside: bytes = b"",
+    ) -> None:
         self._platform = platform
-        self._pcrs = package_pcrs()
+        self._pcrs = package_pcrs(beside=beside)
         self._clock = clock
 
     @property

@@ -31,7 +31,7 @@ class Platform(Protocol):
         """The root certificate as PEM."""
         ...
 
-    def measurement(self) -> Measurement:
+    def measurement(self, *, beside: bytes = b"") -> Measurement:
         """The complete measurement of this installation on it."""
         ...
 

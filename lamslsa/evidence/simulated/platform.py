@@ -144,9 +144,9 @@ class SimulatedPlatform:
         """The root certificate as PEM, for a policy's ``roots``."""
         return render_chain([self._certificates["root"]])
 
-    def measurement(self) -> Measurement:
+    def measurement(self, *, beside: bytes = b"") -> Measurement:
         """The complete measurement that quotes of this installation carry."""
-        return package_measurement(tee=self.form)
+        return package_measurement(tee=self.form, beside=beside)
 
     def quoting_enclave(self) -> QuotingEnclave:
         """Load the keys that quotes of enclaves are signed with.

@@ -22,7 +22,6 @@ from typing import Final, Self
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from lamslsa.artifact.package import package_manifest
 from lamslsa.errors import FormatError
 from lamslsa.evidence import _x509
 from lamslsa.evidence._pem import render_chain
@@ -30,6 +29,7 @@ from lamslsa.evidence.interface import DeviceEvidence, Evidence, Measurement, Ro
 from lamslsa.evidence.roots import root_of
 from lamslsa.evidence.simulated import _folder
 from lamslsa.evidence.simulated._folder import Key
+from lamslsa.evidence.simulated.measurement import package_digest
 from lamslsa.evidence.simulated.snp_report import (
     ROLES,
     SnpChip,
@@ -64,9 +64,9 @@ _RENEW_BELOW: Final = dt.timedelta(days=20)
 _BACKDATE: Final = dt.timedelta(minutes=10)
 
 
-def package_guest(package: Path = _PACKAGE) -> SnpGuest:
+def package_guest(package: Path = _PACKAGE, *, beside: bytes = b"") -> SnpGuest:
     """The package as a guest; reads every file of it."""
-    return SnpGuest(measurement=hashlib.sha384(bytes.fromhex(package_manifest(package).sha256)).digest())
+    return SnpGuest(measurement=hashlib.sha384(package_digest(package, beside=beside)).digest())
 
 
 class SimulatedSnpPlatform:
@@ -142,9 +142,11 @@ class SimulatedSnpPlatform:
         """The root certificate as PEM, for a policy's ``roots``."""
         return render_chain([self._certificates["root"]])
 
-    def measurement(self) -> Measurement:
+    def measurement(self, *, beside: bytes = b"") -> Measurement:
         """The complete measurement that reports of this installation carry."""
-        unsigned = report_body(SnpChip(), package_guest(), bytes(_REPORT_DATA_BYTES)).ljust(REPORT_BYTES, b"\0")
+        unsigned = report_body(SnpChip(), package_guest(beside=beside), bytes(_REPORT_DATA_BYTES)).ljust(
+            REPORT_BYTES, b"\0"
+        )
         return Measurement(tee="snp", parts=parse(unsigned).parts)
 
     def report(self, guest: SnpGuest, report_data: bytes) -> bytes:
@@ -201,9 +203,9 @@ class SimulatedSnpAttester:
         FormatError: a file of the package that cannot be measured.
     """
 
-    def __init__(self, platform: SimulatedSnpPlatform) -> None:
+    def __init__(self, platform: SimulatedSnpPlatform, *, beside: bytes = b"") -> None:
         self._platform = platform
-        self._guest = package_guest()
+        self._guest = package_guest(beside=beside)
 
     @property
     def tee(self) -> str:

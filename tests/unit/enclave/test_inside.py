@@ -15,6 +15,7 @@ import pytest
 from lamslsa import statement
 from lamslsa.artifact import hash_artifact
 from lamslsa.enclave import inside
+from lamslsa.enclave.made import read_made
 from lamslsa.enclave.manifest import ENTRIES
 from lamslsa.errors import FormatError
 from lamslsa.evidence.run import read_run
@@ -27,10 +28,12 @@ DATASET: dict[str, Any] = {
     "tee": "simulated",
     "name": "train",
     "inputs": {"dataset": "people.csv"},
-    "others": {},
     "nonce": None,
     "beacon": False,
     "gpu": False,
+    "device": "cpu",
+    "checkpoints": False,
+    "arguments": [],
 }
 OWN = """
 apiVersion: lamslsa.dev/own-training/v1
@@ -43,9 +46,9 @@ configuration: {times: 2}
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for folder in ("job", "data/dataset", "data/model", "out", "run/lamslsa"):
+    for folder in ("job", "data/inputs/0", "data/inputs/1", "out", "run/lamslsa"):
         (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "data" / "dataset" / "people.csv").write_text(ROWS, encoding="utf-8")
+    (tmp_path / "data" / "inputs" / "0" / "people.csv").write_text(ROWS, encoding="utf-8")
     (tmp_path / "job" / "config.yaml").write_text(JOB, encoding="utf-8")
     return tmp_path
 
@@ -84,9 +87,9 @@ def test_a_beacon(root: Path) -> None:
 def test_other_datasets_are_found_in_their_places(root: Path) -> None:
     two = JOB.replace("overlap: []}", "overlap: [a/b]}\n  a/b: {schema: people, skipLines: 0, groups: [], overlap: []}")
     (root / "job" / "config.yaml").write_text(two, encoding="utf-8")
-    (root / "data" / "others" / "0").mkdir(parents=True)
-    (root / "data" / "others" / "0" / "more.csv").write_text(ROWS, encoding="utf-8")
-    put(root, others={"a/b": "more.csv"})
+    (root / "data" / "inputs" / "1" / "people.csv").write_text(ROWS, encoding="utf-8")
+    (root / "data" / "inputs" / "0" / "more.csv").write_text(ROWS, encoding="utf-8")
+    put(root, inputs={"dataset": "people.csv", "a/b": "more.csv"})
     assert inside.main(root) == 0
     predicate = statement.parse(read_run(root / "out" / "run").statements[0].payload).predicate
     assert "a/b" in json.dumps(predicate)
@@ -94,12 +97,15 @@ def test_other_datasets_are_found_in_their_places(root: Path) -> None:
 
 @pytest.mark.slow
 def test_a_training_and_its_evaluation(root: Path) -> None:
-    put(root, kind="training", name=None)
+    put(root, kind="training", name=None, inputs={"train": "people.csv"})
     assert inside.main(root) == 0
     subject = statement.parse(read_run(root / "out" / "run").statements[0].payload).subjects[0]
-    assert hash_artifact(root / "out" / "model", "model").sha256 == subject.sha256
-    (root / "out" / "model").rename(root / "data" / "model" / "people-mlp")
-    (root / "out" / "run").rename(root / "training")
+    made, private = read_made(root)
+    assert (made.outputs, private) == ({"people-mlp": "model"}, {})
+    assert hash_artifact(root / "out" / "outputs" / "0", "model").sha256 == subject.sha256
+    (root / "out" / "outputs" / "0").rename(root / "data" / "inputs" / "1" / "people-mlp")
+    (root / "out").rename(root / "training")
+    (root / "out").mkdir()
     put(root, kind="evaluation", name=None, inputs={"dataset": "people.csv", "model": "people-mlp"})
     (root / "run" / "lamslsa" / "run").rename(root / "run" / "before")
     assert inside.main(root) == 0
@@ -139,7 +145,8 @@ def test_what_the_host_gets_wrong_is_told(root: Path) -> None:
     assert failed(root, 3) == {
         "class": "FormatError",
         "reason": "enclave-job",
-        "message": "expected one of dataset, training, evaluation as kind in the job of an enclave, got 'other'",
+        "message": "expected one of dataset, training, transform, evaluation, inference, model as kind in the job of an "
+        "enclave, got 'other'",
         "hint": None,
     }
     error.unlink()
@@ -176,8 +183,8 @@ def test_own_code(root: Path, code: Path) -> None:
     put(root, kind="training", name=None)
     assert inside.main(root, inside.train_own) == 0
     parsed = statement.parse(read_run(root / "out" / "run").statements[0].payload)
-    assert hash_artifact(root / "out" / "model", "model").sha256 == parsed.subjects[0].sha256
-    assert len((root / "out" / "model" / "weights.safetensors").read_bytes()) == 32 * 2 * 3
+    assert hash_artifact(root / "out" / "outputs" / "0", "model").sha256 == parsed.subjects[0].sha256
+    assert len((root / "out" / "outputs" / "0" / "weights.safetensors").read_bytes()) == 32 * 2 * 3
     assert parsed.predicate["buildDefinition"]["externalParameters"]["trainer"] == {"name": "own", "version": "1"}
 
 

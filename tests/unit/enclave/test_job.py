@@ -13,17 +13,31 @@ DATASET: dict[str, Any] = {
     "kind": "dataset",
     "tee": "sgx",
     "name": "test",
-    "inputs": {"dataset": "adult.test"},
-    "others": {"train/1": "adult.data", "more": "adult.data"},
+    "inputs": {"dataset": "adult.test", "train/1": "adult.data", "more": "adult.data"},
     "nonce": "AAAAAAAAAAAAAAAAAAAAAA==",
     "beacon": False,
     "gpu": False,
+    "device": "cpu",
+    "checkpoints": False,
+    "arguments": [],
 }
-TRAINING = DATASET | {"kind": "training", "name": None, "others": {}}
+TRAINING = DATASET | {"kind": "training", "name": None, "inputs": {"train": "adult.data"}}
 EVALUATION = TRAINING | {"kind": "evaluation", "inputs": {"model": "m", "dataset": "d"}}
 
 
-@pytest.mark.parametrize("document", [DATASET, TRAINING, EVALUATION, DATASET | {"tee": "snp", "gpu": True}])
+@pytest.mark.parametrize(
+    "document",
+    [
+        DATASET,
+        TRAINING | {"checkpoints": True, "arguments": ["--epochs", "3", "ä"]},
+        EVALUATION,
+        EVALUATION | {"name": "fairness"},
+        EVALUATION | {"kind": "inference"},
+        EVALUATION | {"kind": "transform", "name": "int8", "tee": "tdx", "device": "cuda"},
+        TRAINING | {"kind": "model", "inputs": {"model": "m"}},
+        DATASET | {"tee": "snp", "gpu": True},
+    ],
+)
 def test_what_is_written_is_read_back(document: dict[str, Any]) -> None:
     job = Job.parse(json.dumps(document).encode())
     assert Job.parse(job.dumps()) == job
@@ -33,17 +47,17 @@ def test_what_is_written_is_read_back(document: dict[str, Any]) -> None:
 
 def test_no_name_of_the_host_is_a_place() -> None:
     job = Job.parse(json.dumps(DATASET).encode())
-    assert job.place("dataset") == PurePosixPath("data/dataset/adult.test")
-    assert job.other_places() == {
-        "train/1": PurePosixPath("data/others/0/adult.data"),
-        "more": PurePosixPath("data/others/1/adult.data"),
+    assert job.places() == {
+        "dataset": PurePosixPath("data/inputs/0/adult.test"),
+        "more": PurePosixPath("data/inputs/1/adult.data"),
+        "train/1": PurePosixPath("data/inputs/2/adult.data"),
     }
 
 
 @pytest.mark.parametrize(
     ("base", "change"),
     [
-        pytest.param(DATASET, {"kind": "inference"}, id="kind"),
+        pytest.param(DATASET, {"kind": "other"}, id="kind"),
         pytest.param(DATASET, {"kind": ["dataset"]}, id="kind-type"),
         pytest.param(DATASET, {"tee": "auto"}, id="tee"),
         pytest.param(DATASET, {"tee": None}, id="tee-none"),
@@ -51,7 +65,10 @@ def test_no_name_of_the_host_is_a_place() -> None:
         pytest.param(DATASET, {"name": 1}, id="name-type"),
         pytest.param(TRAINING, {"name": "test"}, id="name-superfluous"),
         pytest.param(DATASET, {"inputs": {}}, id="input-missing"),
-        pytest.param(DATASET, {"inputs": {"dataset": "a", "model": "b"}}, id="input-superfluous"),
+        pytest.param(DATASET, {"inputs": {str(n): "a" for n in range(129)}}, id="inputs-many"),
+        pytest.param(DATASET, {"inputs": {"": "a"}}, id="role-empty"),
+        pytest.param(DATASET, {"inputs": {"a\nb": "a"}}, id="role-control"),
+        pytest.param(DATASET, {"inputs": {"r" * 257: "a"}}, id="role-long"),
         pytest.param(DATASET, {"inputs": {"dataset": 1}}, id="input-type"),
         pytest.param(DATASET, {"inputs": ["dataset"]}, id="inputs-type"),
         pytest.param(DATASET, {"inputs": {"dataset": "../../packages/lamslsa"}}, id="input-leaves"),
@@ -61,9 +78,18 @@ def test_no_name_of_the_host_is_a_place() -> None:
         pytest.param(DATASET, {"inputs": {"dataset": "a\u0000b"}}, id="input-nul"),
         pytest.param(DATASET, {"inputs": {"dataset": "a\u0308"}}, id="input-not-nfc"),
         pytest.param(DATASET, {"inputs": {"dataset": "x" * 256}}, id="input-long"),
-        pytest.param(DATASET, {"others": {"train": "a/b"}}, id="other-leaves"),
-        pytest.param(DATASET, {"others": {str(n): "a" for n in range(65)}}, id="others-many"),
-        pytest.param(TRAINING, {"others": {"train": "a"}}, id="others-superfluous"),
+        pytest.param(DATASET, {"inputs": {"train": "a/b"}}, id="input-folder"),
+        pytest.param(EVALUATION, {"kind": "transform"}, id="transform-without-a-name"),
+        pytest.param(EVALUATION, {"kind": "model", "name": "m"}, id="model-with-a-name"),
+        pytest.param(DATASET, {"device": "tpu"}, id="device"),
+        pytest.param(DATASET, {"device": None}, id="device-type"),
+        pytest.param(DATASET, {"device": "cuda"}, id="cuda-with-sgx"),
+        pytest.param(DATASET, {"checkpoints": 1}, id="checkpoints-type"),
+        pytest.param(DATASET, {"arguments": ["-x"]}, id="arguments-superfluous"),
+        pytest.param(TRAINING, {"arguments": "x"}, id="arguments-type"),
+        pytest.param(TRAINING, {"arguments": [1]}, id="argument-type"),
+        pytest.param(TRAINING, {"arguments": ["x"] * 257}, id="arguments-many"),
+        pytest.param(TRAINING, {"arguments": ["x" * 4097]}, id="argument-long"),
         pytest.param(DATASET, {"nonce": 1}, id="nonce-type"),
         pytest.param(DATASET, {"beacon": 0}, id="beacon-type"),
         pytest.param(DATASET, {"beacon": True}, id="nonce-and-beacon"),

@@ -56,13 +56,19 @@ def make_run(
     *,
     name: str = "01-dataset",
     subject: str = "00" * 32,
+    second: str | None = None,
     nonce: Nonce | None = None,
 ) -> Path:
-    payload = statement.make([statement.Subject(name="s", sha256=subject)], "https://example.com/p/v1", {"a": 1})
+    payloads = [
+        statement.make([statement.Subject(name="s", sha256=sha256)], "https://example.com/p/v1", {"a": 1})
+        for sha256 in (subject, second)
+        if sha256 is not None
+    ]
     asked = nonce or Nonce.random()
-    quote = vendor.quote(binding.report_data(asked.value, statements=[_codec.sha256_hex(payload)]))
+    quote = vendor.quote(binding.report_data(asked.value, statements=list(map(_codec.sha256_hex, payloads))))
+    names = [name, f"02-{name[3:]}"]
     run = Run(
-        statements=(NamedPayload(name=name, payload=payload),),
+        statements=tuple(NamedPayload(name=n, payload=p) for n, p in zip(names, payloads, strict=False)),
         nonce=asked,
         evidence=Evidence(media_type=MEDIA_TYPE, quote=quote, collateral=None),
         quoted_at="2026-11-22T00:00:00Z",
@@ -99,9 +105,14 @@ def go(built: Path, request_: Request, workspace: Path, tmp_path: Path, monkeypa
     return going
 
 
-def copy(*pairs: tuple[Path, str]) -> str:
-    """A script that puts folders where an enclave would."""
-    return "import shutil\n" + "\n".join(f"shutil.copytree({str(a)!r}, {b!r}, symlinks=True)" for a, b in pairs)
+MODEL = {"outputs": [{"name": "mine", "kind": "model"}], "private": []}
+
+
+def copy(*pairs: tuple[Path, str], index: Any = None) -> str:
+    """A script that puts folders where an enclave would, with a list of what was made."""
+    text = json.dumps(index or {"outputs": [], "private": []})
+    lines = [f"shutil.copytree({str(a)!r}, {b!r}, symlinks=True)" for a, b in pairs]
+    return "\n".join(["import shutil", f"open('out/made.json', 'w').write({text!r})", *lines])
 
 
 def refused(go: Go, script: str, error: type[LamslsaError], reason: str, **kwargs: Any) -> LamslsaError:
@@ -116,9 +127,7 @@ def test_a_run_comes_back(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> No
     script = "print('hello \\x1b[31m' + 'x' * 1000)\n" + copy((make_run(vendor, tmp_path / "made"), "out/run"))
     with go(script, say=said.append) as finished:
         assert [item.name for item in finished.run.statements] == ["01-dataset"]
-        assert finished.model is None
-        with pytest.raises(ValueError, match="training"):
-            finished.write_model(tmp_path / "model")
+        assert (finished.outputs, finished.private) == ({}, {})
     assert said[0].startswith("hello ")
     assert len(said) == 3
     assert max(map(len, said)) <= 400
@@ -131,24 +140,27 @@ def test_what_the_enclave_gets(go: Go, vendor: SimulatedVendor, tmp_path: Path, 
         "assert sorted(os.listdir('.')) == ['data', 'job', 'out'], os.listdir('.')\n"
         "assert not os.listdir('out')\n"
         "job = json.load(open('job/job.json'))\n"
-        "assert job == {'kind': 'dataset', 'tee': 'simulated', 'name': 'people', 'inputs': {'dataset': 'people.csv'},\n"
-        "  'others': {'x/y': 'people.csv'}, 'nonce': None, 'beacon': True, 'gpu': False}, job\n"
+        "assert job == {'kind': 'dataset', 'tee': 'simulated', 'name': 'people', 'inputs': {'dataset': 'people.csv',\n"
+        "  'x/y': 'people.csv'}, 'nonce': None, 'beacon': True, 'gpu': False, 'device': 'cpu', 'checkpoints': True,\n"
+        "  'arguments': []}, job\n"
         "assert open('job/config.yaml').read() == 'config'\n"
         "assert open('job/beacon', 'rb').read() == b'log\\n1\\n'\n"
-        "assert open('data/dataset/people.csv').read() == open('data/others/0/people.csv').read() == '1,2\\n'\n"
-        "assert 'root.key' in os.listdir('job/platform')\n"
+        "assert open('data/inputs/0/people.csv').read() == open('data/inputs/1/people.csv').read() == '1,2\\n'\n"
+        "open('data/checkpoints/work', 'w').write('sealed')\n"
+        "assert {'root.key', 'sealing.key'} <= set(os.listdir('job/platform'))\n"
     )
     made = make_run(vendor, tmp_path / "made", nonce=Nonce.of_beacon(b"log\n1\n"))
     asked = Request(
         kind="dataset",
         config=b"config",
-        inputs=request_.inputs,
+        inputs={**request_.inputs, "x/y": request_.inputs["dataset"]},
         name="people",
-        others={"x/y": request_.inputs["dataset"]},
         beacon=b"log\n1\n",
+        checkpoints=tmp_path / "kept" / "here",
     )
     with go(script + copy((made, "out/run")), asked=asked) as finished:
         assert finished.run.nonce.beacon is not None
+    assert (tmp_path / "kept" / "here" / "work").read_text() == "sealed"
 
 
 def test_sgx_gets_no_simulated_platform(
@@ -271,7 +283,7 @@ def test_links_are_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> N
     (made / "quote.bin").unlink()
     (made / "quote.bin").symlink_to(tmp_path / "secret")
     refused(go, copy((made, "out/run")), VerificationError, "enclave-output-link")
-    refused(go, f"import os\nos.symlink({str(made)!r}, 'out/run')", VerificationError, "enclave-output-link")
+    refused(go, copy() + f"\nimport os\nos.symlink({str(made)!r}, 'out/run')", VerificationError, "enclave-output-link")
 
 
 def test_another_statement_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> None:
@@ -308,10 +320,11 @@ def training(vendor: SimulatedVendor, tmp_path: Path, request_: Request) -> tupl
 
 def test_a_model_comes_back(go: Go, vendor: SimulatedVendor, tmp_path: Path, request_: Request) -> None:
     asked, model, made = training(vendor, tmp_path, request_)
-    with go(copy((made, "out/run"), (model, "out/model")), asked=asked) as finished:
-        finished.write_model(tmp_path / "results" / "model")
+    with go(copy((made, "out/run"), (model, "out/outputs/0"), index=MODEL), asked=asked) as finished:
+        assert set(finished.outputs) == {"mine"}
+        finished.write_output("mine", tmp_path / "results" / "model")
         with pytest.raises(FormatError) as error:
-            finished.write_model(tmp_path / "results" / "model")
+            finished.write_output("mine", tmp_path / "results" / "model")
         assert error.value.reason == "output-exists"
     assert (tmp_path / "results" / "model" / "deep" / "w.safetensors").read_bytes() == b"weights"
 
@@ -324,33 +337,101 @@ def test_a_model_on_another_file_system(
     rename = Path.rename
 
     def across(self: Path, to: Path) -> Path:
-        if self.name == "model":
+        if self.name == "0":
             raise OSError(18, "Invalid cross-device link")
         return rename(self, to)
 
-    with go(copy((made, "out/run"), (model, "out/model")), asked=asked) as finished:
+    with go(copy((made, "out/run"), (model, "out/outputs/0"), index=MODEL), asked=asked) as finished:
         monkeypatch.setattr(Path, "rename", across)
-        finished.write_model(target)
+        finished.write_output("mine", target)
     assert (target / "deep" / "w.safetensors").read_bytes() == b"weights"
 
 
 def test_another_model_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path, request_: Request) -> None:
     asked, model, made = training(vendor, tmp_path, request_)
 
-    def refuse(*pairs: tuple[Path, str]) -> None:
-        refused(go, copy(*pairs), VerificationError, "enclave-output-model", asked=asked)
+    run, output = (made, "out/run"), (model, "out/outputs/0")
 
-    refuse((made, "out/run"))
+    def refuse(*pairs: tuple[Path, str], index: Any = MODEL) -> None:
+        refused(go, copy(*pairs, index=index), VerificationError, "enclave-output-made", asked=asked)
+
+    refuse(run)
+    refuse(run, index=None)
+    refuse(run, output, index=None)
+    refuse(run, output, (model, "out/outputs/1"))
+    refuse(run, (model, "out/outputs/more"), output)
+    refuse(run, output, index={"outputs": [{"name": "mine", "kind": "dataset"}], "private": []})
     (model / ".git").mkdir()
-    refuse((made, "out/run"), (model, "out/model"))
+    refuse(run, output)
     (model / ".git").rmdir()
     (model / "more").write_bytes(b"")
-    refuse((made, "out/run"), (model, "out/model"))
+    refuse(run, output)
     (model / "more").unlink()
-    script = copy((made, "out/run"), (model, "out/model")) + "\nimport os\nos.mkfifo('out/model/pipe')"
+    script = copy(run, output, index=MODEL) + "\nimport os\nos.mkfifo('out/outputs/0/pipe')"
     refused(go, script, FormatError, "artifact-special", asked=asked)
     plain = make_run(vendor, tmp_path / "plain")
-    refused(go, copy((plain, "out/run"), (model, "out/model")), VerificationError, "enclave-output-model")
+    refused(go, copy((plain, "out/run"), output, index=MODEL), VerificationError, "enclave-output-made")
+
+
+def test_several_artifacts_each_have_their_statement(
+    go: Go, vendor: SimulatedVendor, tmp_path: Path, request_: Request
+) -> None:
+    folders = [tmp_path / "train", tmp_path / "test"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "rows.csv").write_text(folder.name, encoding="ascii")
+    digests = [hash_artifact(folder, "dataset").sha256 for folder in folders]
+    index = {"outputs": [{"name": "a/b", "kind": "dataset"}, {"name": "test", "kind": "dataset"}], "private": []}
+    asked = Request(kind="transform", config=b"", inputs=request_.inputs, name="split")
+    pairs = [(folder, f"out/outputs/{place}") for place, folder in enumerate(folders)]
+    both = make_run(vendor, tmp_path / "both", name="01-provenance", subject=digests[0], second=digests[1])
+    with go(copy((both, "out/run"), *pairs, index=index), asked=asked) as finished:
+        assert list(finished.outputs) == ["a/b", "test"]
+        finished.write_output("test", tmp_path / "mine")
+    assert (tmp_path / "mine" / "rows.csv").read_text() == "test"
+    one = make_run(vendor, tmp_path / "one", name="01-provenance", subject=digests[0])
+    script = copy((one, "out/run"), *pairs, index=index)
+    refused(go, script, VerificationError, "enclave-output-made", asked=asked)
+
+
+def test_private_files_come_back(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> None:
+    index = {"outputs": [], "private": ["openings.json", "receipts.jsonl"]}
+    leave = "\nimport os\nos.mkdir('out/private')\nopen('out/private/0', 'w').write('a')\nopen('out/private/1', 'w')"
+    with go(copy((make_run(vendor, tmp_path / "made"), "out/run"), index=index) + leave) as finished:
+        assert finished.private == {"openings.json": b"a", "receipts.jsonl": b""}
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [],
+        {"outputs": []},
+        {"outputs": [], "private": [], "more": 1},
+        {"outputs": [{"name": "a", "kind": "file"}], "private": []},
+        {"outputs": [{"name": "a"}], "private": []},
+        {"outputs": [1], "private": []},
+        {"outputs": [{"name": "a", "kind": "model"}] * 2, "private": []},
+        {"outputs": [{"name": "\u001b", "kind": "model"}], "private": []},
+        {"outputs": [], "private": ["../a"]},
+        {"outputs": [], "private": ["a/b"]},
+        {"outputs": [], "private": [".."]},
+        {"outputs": [], "private": [1]},
+        {"outputs": [], "private": ["a", "a"]},
+        {"outputs": [], "private": ["missing"]},
+        {"outputs": [], "private": [f"f{n}" for n in range(65)]},
+    ],
+    ids=lambda index: json.dumps(index)[:60],
+)
+def test_a_list_of_what_was_made_that_is_none(go: Go, vendor: SimulatedVendor, tmp_path: Path, index: Any) -> None:
+    made = make_run(vendor, tmp_path / "made")
+    script = copy((made, "out/run")) + f"\nopen('out/made.json', 'w').write({json.dumps(index)!r})"
+    refused(go, script, FormatError, "enclave-made")
+
+
+def test_no_list_of_what_was_made(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> None:
+    made = make_run(vendor, tmp_path / "made")
+    script = copy((made, "out/run")) + "\nimport os\nos.remove('out/made.json')"
+    refused(go, script, FormatError, "enclave-made")
 
 
 @pytest.mark.parametrize(
@@ -380,7 +461,7 @@ def test_names_are_those_that_an_input_has_everywhere(
     )
     script = (
         "import json\nassert json.load(open('job/job.json'))['inputs'] =="
-        " {'model': 'real-model', 'dataset': 'alias.csv'}\nassert open('data/dataset/alias.csv').read() == '1,2\\n'\n"
+        " {'model': 'real-model', 'dataset': 'alias.csv'}\nassert open('data/inputs/0/alias.csv').read() == '1,2\\n'\n"
     )
     made = make_run(vendor, tmp_path / "made", name="01-evaluation")
     with go(script + copy((made, "out/run")), asked=asked):

@@ -1,0 +1,118 @@
+"""Measure what a job declares, here or in an enclave build, and write all that came of it: complete, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from lamslsa._cli import ui
+from lamslsa._cli.attest_inputs import Inputs, refuse_other_kinds
+from lamslsa._cli.attest_plan import describe
+from lamslsa._cli.attest_results import Results, Write, assign, prepare_outputs, write_all
+from lamslsa._cli.attest_setup import Options, Setup
+from lamslsa._cli.inputs import read_capped
+from lamslsa.attest import Planned, attest, place
+from lamslsa.measure import foresight, load_job
+from lamslsa.measure.interface import Stage
+from lamslsa.publish import with_collateral
+
+__all__ = ["Asked", "in_enclave", "measure", "write_results"]
+
+_MAKING: Final = ("training", "transform")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the options of one stage ask for.
+
+    Attributes:
+        name: of the dataset, transform or evaluation.
+        outputs: folder of each artifact, by name; the name None is the only artifact's.
+    """
+
+    stage: Stage
+    inputs: Inputs
+    name: str | None = None
+    outputs: Mapping[str | None, Path] = field(default_factory=dict)
+
+
+def measure(asked: Asked, options: Options, output: ui.Output) -> int:
+    """Do what a stage's options ask for."""
+    config = read_capped(options.config, what="job")
+    job = load_job(config, source=str(options.config))
+    planned = place(job.plans(asked.stage, asked.name).values(), asked.inputs.paths)
+    refuse_other_kinds(planned, asked.inputs)
+    if options.dry_run:
+        return describe(planned, output)
+    if bool(asked.outputs) != (asked.stage in _MAKING):
+        raise click.UsageError("expected --model-out DIR or --output NAME=DIR, got neither")
+    prepare_outputs(asked.outputs, out=options.required_out, private=options.private)
+    _refuse_unforeseen(planned, asked.outputs, options)
+    setup = Setup.of(options, config)
+    with ui.terminable(), _measured(asked, planned, setup, options, output) as results:
+        return write_results(results, asked.outputs, setup, options, output)
+
+
+@contextmanager
+def _measured(
+    asked: Asked, planned: list[Planned], setup: Setup, options: Options, output: ui.Output
+) -> Iterator[Results]:
+    if setup.attester is not None:
+        context = setup.context(output.progress())
+        run, made = attest(planned, attester=setup.attester, nonce=setup.nonce, context=context)
+        writes: dict[str, Write] = {name: item.write for name, item in made.outputs.items()}
+        yield Results(run=run, outputs=writes, private=made.private)
+        return
+    with in_enclave(setup, options, output, kind=asked.stage, name=asked.name, inputs=asked.inputs.paths) as results:
+        yield results
+
+
+@contextmanager
+def in_enclave(setup: Setup, options: Options, output: ui.Output, **request: Any) -> Iterator[Results]:
+    """Have the enclave build do what ``request`` says (`lamslsa.enclave.run.Request`)."""
+    from lamslsa.enclave.run import Request, run_job
+
+    if setup.enclave is None:
+        raise TypeError("expected an enclave build")
+    beacon = setup.nonce.beacon
+    with run_job(
+        Request(
+            config=setup.config,
+            challenge=setup.nonce.value if beacon is None else None,
+            beacon=None if beacon is None else beacon.data,
+            device=setup.device,
+            checkpoints=setup.checkpoints,
+            **request,
+        ),
+        build_dir=setup.enclave,
+        runner="gramine-direct" if setup.direct else "gramine-sgx",
+        simulated_platform=setup.platform if setup.direct else None,
+        workspace=options.required_out.absolute().parent,
+        say=output.note,
+    ) as finished:
+        yield Results.of_enclave(finished)
+
+
+def write_results(
+    results: Results, outputs: Mapping[str | None, Path], setup: Setup, options: Options, output: ui.Output
+) -> int:
+    """Write what came of a measurement, and say where."""
+    if setup.collateral is not None:
+        results = replace(results, run=with_collateral(results.run, setup.collateral))
+    facts = {"tee": setup.tee, "simulated": setup.simulated, "devices": len(results.run.devices)}
+    return write_all(results, outputs, out=options.required_out, private=options.private, facts=facts, output=output)
+
+
+def _refuse_unforeseen(planned: list[Planned], outputs: Mapping[str | None, Path], options: Options) -> None:
+    """Refuse at once what would otherwise be found out after hours."""
+    if options.private is None and any(foresight.makes_private(item.plan) for item in planned):
+        raise click.UsageError("expected --private DIR: this job makes files for nobody else's eyes, got none")
+    known = [foresight.makes(item.plan) for item in planned]
+    if None in known:
+        return
+    assign([name for names in known for name in names or ()], outputs)
