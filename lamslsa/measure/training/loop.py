@@ -238,7 +238,8 @@ class _Training:
     def _state(self) -> dict[str, torch.Tensor]:
         """The weights, or a FormatError if they are not finite."""
         prefix = "" if self.stream is None else _WRAPPED
-        state = {name.removeprefix(prefix): tensor for name, tensor in weights.state_of(self.model).items()}
+        found = {name.removeprefix(prefix): tensor for name, tensor in weights.state_of(self.model).items()}
+        state = {name: found[name] for name in self.description.shapes()}  # opacus' LSTM has its own names beside these
         if not all(bool(tensor.isfinite().all()) for tensor in state.values()):
             raise _diverged()
         return state

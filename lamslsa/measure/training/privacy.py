@@ -112,7 +112,6 @@ def private_model(network: torch.nn.Module) -> torch.nn.Module:
     """
     try:
         from opacus import GradSampleModule
-        from opacus.validators import ModuleValidator
     except ImportError as err:
         raise UnavailableError(
             "expected the package opacus, got none", reason="privacy-unavailable", hint="pip install 'lamslsa[privacy]'"
@@ -125,10 +124,26 @@ def private_model(network: torch.nn.Module) -> torch.nn.Module:
             reason="privacy-layer",
             hint="batchNorm: false",
         )
-    if any(isinstance(module, torch.nn.LSTM) for module in network.modules()):
-        network = ModuleValidator.fix(network)
+    for name, child in list(network.named_children()):
+        if isinstance(child, torch.nn.LSTM):
+            setattr(network, name, _per_example(child))
     wrapped: torch.nn.Module = GradSampleModule(network, batch_first=True, loss_reduction="mean")
     return wrapped
+
+
+def _per_example(lstm: torch.nn.LSTM) -> torch.nn.Module:
+    """The same LSTM out of opacus' layers, of which each example's gradient is known; its weights keep their names."""
+    from opacus.layers import DPLSTM
+
+    own: torch.nn.Module = DPLSTM(
+        lstm.input_size,
+        lstm.hidden_size,
+        num_layers=lstm.num_layers,
+        bidirectional=lstm.bidirectional,
+        batch_first=lstm.batch_first,
+    )
+    own.load_state_dict(lstm.state_dict())
+    return own.to(next(lstm.parameters()).device)
 
 
 def private_optimizer(

@@ -83,6 +83,10 @@ class TextTraining:
             context=context,
         )
 
+    def configuration(self) -> dict[str, Any]:
+        """The configuration that is asked for, as it stands in the statement of a training that is not private."""
+        return {**self.shape(), **self.settings.resolved(epochs=self.settings.epochs, privacy=None)}
+
     def shape(self) -> dict[str, Any]:
         """What is configured besides the settings."""
         return {
