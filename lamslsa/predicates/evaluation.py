@@ -74,6 +74,9 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
                 "features": "all",
             }
         ),
+        "membership-inference/1": MappingProxyType(
+            {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "falsePositiveRates": (0.001, 0.01)}
+        ),
         "autoattack/1": MappingProxyType(
             {
                 "rows": "all",

@@ -9,6 +9,7 @@ from lamslsa.measure.evaluation import (
     classification,
     counterfactual,
     fairness,
+    membership,
     regression,
     robustness,
     robustness_autoattack,
@@ -25,6 +26,7 @@ MEASURERS: Final[tuple[Measurer, ...]] = (
     BuiltIn(named(fairness.NAME), "evaluation", fairness.declare),
     BuiltIn(named(counterfactual.NAME), "evaluation", counterfactual.declare),
     BuiltIn(named(baseline.NAME), "evaluation", baseline.declare),
+    BuiltIn(named(membership.NAME), "evaluation", membership.declare),
     BuiltIn(named(robustness.NAME), "evaluation", robustness.declare),
     BuiltIn(named(robustness_autoattack.NAME), "evaluation", robustness_autoattack.declare),
 )
