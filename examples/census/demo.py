@@ -10,104 +10,56 @@ files that he holds.
 from __future__ import annotations
 
 import argparse
-import base64
-import datetime as dt
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from walk import (  # noqa: E402 - an example is run as a script, and what they share lies beside its folder
+    NOT_AUTHENTIC,
+    REFUSED,
+    Case,
+    Walk,
+    clear,
+    filled,
+    finish,
+    flip_last_byte,
+    payload,
+    say,
+    short,
+    step,
+    unchanged,
+)
+from walk import payload_digest as digest_of  # noqa: E402
+
 POLICY = HERE.parent.parent / "policies" / "census-income" / "policy.yaml.in"
-ROLES = ("data-owner", "trainer", "auditor", "enclave-release")
-MARKER = ".lamslsa-demo"
-ACCEPTED, NOT_AUTHENTIC, REFUSED = 0, 4, 5
+Attack = Case
 
 
-@dataclass(frozen=True, slots=True)
-class Attack:
-    """What a malicious model provider does, and the exit code and reason that must come of it."""
-
-    title: str
-    exit_code: int
-    reason: str
-    change: Callable[[Path], None]
-    policy: str = "policy.yaml"
-
-
-class Demo:
+class Demo(Walk):
     """One demonstration in its own folder."""
 
     def __init__(self, folder: Path, *, job: Path, data: Path) -> None:
-        self.folder = folder
-        self.job = job
+        super().__init__(folder, job=job, model="census-mlp")
         self.train, self.test = data / "adult.data", data / "adult.test"
-        self.model = folder / "census-mlp"
-        self.store = self.model / ".attestations"
-        self.runs = folder / "runs"
-        self.policy = folder / "policy.yaml"
-        self.platform = folder / "simulated-platform"
-        self._command = [str(Path(sys.executable).parent / "lamslsa")]
-
-    # --- commands -----------------------------------------------------------------------------------------------------
-
-    def start(self, *arguments: str | Path, show: bool = True) -> subprocess.Popen[str]:
-        """Start a lamslsa command; what it says on stderr passes through."""
-        words = [str(argument) for argument in arguments]
-        if show:
-            say("  $ lamslsa " + " ".join(_short(word) for word in words))
-        environment = {**os.environ, "LAMSLSA_SIMULATED_PLATFORM": str(self.platform)}
-        return subprocess.Popen(self._command + words, stdout=subprocess.PIPE, text=True, env=environment)
-
-    def run(self, *arguments: str | Path, expect: int = ACCEPTED, show: bool = True) -> str:
-        """Run a lamslsa command to its end and return its stdout; any other exit code than expected ends the demo."""
-        return finish(self.start(*arguments, show=show), expect=expect)
-
-    def document(self, *arguments: str | Path, expect: int = ACCEPTED) -> dict[str, Any]:
-        """Like `run`, quietly, with the JSON result."""
-        result = json.loads(self.run(*arguments, "--format", "json", "--quiet", expect=expect, show=False))
-        if not isinstance(result, dict):
-            sys.exit("expected a JSON object from lamslsa")
-        return result
 
     # --- the path -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Keys for four roles, the simulated platform, and the signed reference value that the policy goes by."""
-        for role in ROLES:
-            self.run("keygen", self.folder / role, "--quiet")
-        release: list[str | Path] = [
-            "--release",
-            self.release(),
-            "--build",
-            "measure",
-            "--key",
-            self.folder / "enclave-release.key",
-        ]
-        root, signed = self.folder / "simulated-root.pem", self.folder / "enclave.sigstore.json"
-        measured = self.document(
-            "enclave", "measurement", "--tee", "simulated", "--root", root, *release, "--out", signed
-        )
-        say(f"  measurement of this installation: {measured['digest']}")
+        """Keys for four roles, the simulated platform, the signed reference value, and two policies."""
+        super().prepare()
         digests = {
-            name: self.document("digest", path, "--kind", "dataset")["digest"]
+            name: self.digest(path, "dataset")
             for name, path in (("census-train", self.train), ("census-test", self.test))
         }
         self.policy.write_text(policy_text(digests, platform="rehearsal"), encoding="utf-8")
         hardware = policy_text(digests, platform="production")
         (self.folder / "policy-hardware.yaml").write_text(hardware, encoding="utf-8")
-
-    def release(self) -> str:
-        """The release that is installed."""
-        return self.run("--version", show=False).split()[-1]
 
     def attest_dataset(self, name: str, path: Path, *others: str) -> None:
         """A datasheet."""
@@ -133,11 +85,6 @@ class Demo:
         measured = self._measured(job)
         out = self.runs / name
         self.run("attest", "evaluation", self.model, "--dataset", path, *measured, "--out", out, show=show)
-
-    def publish(self, run: str, role: str, *, store: Path | None = None, show: bool = True) -> None:
-        """Sign a run with a role's key and store it beside the model."""
-        key = self.folder / f"{role}.key"
-        self.run("publish", self.runs / run, "--key", key, "--to", store or self.store, "--quiet", show=show)
 
     def _measured(self, job: Path | None = None) -> list[str | Path]:
         return ["--config", job or self.job, "--tee", "simulated"]
@@ -198,30 +145,10 @@ class Demo:
             ),
         ]
 
-    def victim(self, attack: Attack, folder: Path) -> Path:
-        """A copy of the model with its attestations in ``folder``, changed by the attacker."""
-        victim = folder / attack.title.replace(" ", "-") / self.model.name
-        shutil.copytree(self.model, victim)
-        attack.change(victim)
-        return victim
-
-    def refuse(self, attack: Attack) -> None:
-        """See the attack refused, with its exit code and reason."""
-        policy = self.folder / attack.policy
-        result = self.document(
-            "verify", self.victim(attack, self.folder / "attacks"), "--policy", policy, expect=attack.exit_code
-        )
-        refused = [rule for rule in result["rules"] if rule["outcome"] == "refused"]
-        decisive = next((rule for rule in refused if rule["reason"] == attack.reason), None)
-        if decisive is None:
-            sys.exit(f"expected {attack.title} to be refused for {attack.reason}, got {refused}")
-        say(f"  refused ({attack.exit_code}) {attack.title}")
-        say(f"      {decisive['name']} [{decisive['reason']}]: {decisive['message']}")
-
     def _without_evaluation(self, victim: Path) -> Path:
         """Take the evaluation and its evidence out of the victim's attestations."""
         store = victim / ".attestations"
-        payload_of = payload_digest(self.runs / "evaluation")
+        payload_of = statement_digest(self.runs / "evaluation")
         for bundle in store.iterdir():
             statement = payload(bundle)
             named = {subject["digest"]["sha256"] for subject in statement["subject"]}
@@ -248,8 +175,8 @@ class Demo:
         store = self._without_evaluation(victim)
         for run in ("evaluation", "evaluation-on-training-set"):
             self.publish(run, "auditor", store=store, show=False)
-        genuine = payload_digest(self.runs / "evaluation")
-        other = payload_digest(self.runs / "evaluation-on-training-set")
+        genuine = statement_digest(self.runs / "evaluation")
+        other = statement_digest(self.runs / "evaluation-on-training-set")
         for bundle in store.iterdir():
             statement = payload(bundle)
             is_genuine_evidence = statement["subject"][0]["digest"]["sha256"] == genuine
@@ -263,91 +190,23 @@ class Demo:
 
 def policy_text(digests: dict[str, str], *, platform: str) -> str:
     """The demo's policy, every rule on one platform: ``rehearsal`` is simulated, ``production`` is hardware."""
-    template = POLICY.read_text(encoding="utf-8")
-    values = {
-        "TRAIN": digests["census-train"],
-        "TEST": digests["census-test"],
-        "PLATFORM": platform,
-        "EXPIRES": f"{dt.datetime.now(dt.UTC) + dt.timedelta(days=365):%Y-%m-%dT%H:%M:%SZ}",
-    }
-    for name, value in values.items():
-        template = template.replace(f"@{name}@", value)
-    return template
+    values = {"TRAIN": digests["census-train"], "TEST": digests["census-test"], "PLATFORM": platform}
+    return filled(POLICY, values)
 
 
-def payload(bundle: Path) -> dict[str, Any]:
-    """The statement in a bundle, unverified: an attacker reads what he likes."""
-    envelope = json.loads(bundle.read_bytes())["dsseEnvelope"]
-    statement = json.loads(base64.b64decode(envelope["payload"]))
-    if not isinstance(statement, dict):
-        sys.exit(f"expected a statement in {bundle}")
-    return statement
-
-
-def digest_of(bundle: Path) -> str:
-    """SHA-256 of the payload in a bundle."""
-    return hashlib.sha256(base64.b64decode(json.loads(bundle.read_bytes())["dsseEnvelope"]["payload"])).hexdigest()
-
-
-def payload_digest(run: Path) -> str:
+def statement_digest(run: Path) -> str:
     """SHA-256 of the evaluation statement that a run left."""
     return hashlib.sha256((run / "01-evaluation.json").read_bytes()).hexdigest()
 
 
 def flip_weight(victim: Path) -> None:
     """Change the last byte of the weights."""
-    weights = victim / "model.safetensors"
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
+    flip_last_byte(victim / "model.safetensors")
 
 
 def rename(path: Path, name: str) -> None:
     """Give a file another name, its bytes unchanged."""
     path.rename(path.with_name(name))
-
-
-def unchanged(victim: Path) -> None:
-    """Leave the victim as it is: the policy is what differs."""
-
-
-def finish(process: subprocess.Popen[str], *, expect: int = ACCEPTED) -> str:
-    """Wait for a command; any other exit code than expected ends the demo."""
-    output, _ = process.communicate()
-    if process.returncode != expect:
-        sys.exit(f"{output}\nexpected exit code {expect}, got {process.returncode}: {process.args!r}")
-    return output
-
-
-def say(text: str) -> None:
-    """Print at once, so that steps and the commands' own progress keep their order."""
-    print(text, flush=True)
-
-
-def _short(word: str) -> str:
-    path = Path(word)
-    return os.path.relpath(path) if path.is_absolute() else word
-
-
-def clear(folder: Path) -> None:
-    """Empty the folder of an earlier demo, but for its data; any other folder is left alone."""
-    marker = folder / MARKER
-    if any(old.name != "data" for old in folder.glob("*")) and not marker.exists():
-        sys.exit(f"expected an empty folder or that of an earlier demo, got {folder}")
-    for old in folder.glob("*"):
-        if old.name != "data":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-
-
-@contextmanager
-def step(title: str) -> Iterator[None]:
-    """A titled step and its wall-clock time."""
-    say(f"\n{title}")
-    began = time.monotonic()
-    yield
-    say(f"  [{time.monotonic() - began:.1f} s]")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -372,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with step("7. The model card"):
         card = folder / "card.html"
         say(demo.run("card", demo.model, "--policy", demo.policy, "--html", card, "--markdown", folder / "CARD.md"))
-    say(f"\nEverything came out as it must, in {time.monotonic() - began:.0f} s. Open {_short(str(card.resolve()))}")
+    say(f"\nEverything came out as it must, in {time.monotonic() - began:.0f} s. Open {short(str(card.resolve()))}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo import ACCEPTED, HERE, NOT_AUTHENTIC, REFUSED, Demo, clear, digest_of, payload, say, step
+from demo import HERE, Demo
+from walk import ACCEPTED, NOT_AUTHENTIC, REFUSED, clear, payload, say, step
+from walk import payload_digest as digest_of
 
 from lamslsa.testing.registry import Registry
 from lamslsa.testing.sigstore import LocalSigstore, github_claims
