@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from lamslsa import _yaml
-from lamslsa.measure.data.schema import TextSchema
-from lamslsa.measure.dataset import tabular, text
+from lamslsa.measure.data.schema import ImageSchema, TextSchema
+from lamslsa.measure.dataset import images, tabular, text
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.interface import Plan
 
 __all__ = ["NAMES", "declare"]
 
-NAMES: Final[tuple[str, ...]] = (tabular.NAME, text.NAME)
+NAMES: Final[tuple[str, ...]] = (images.NAME, tabular.NAME, text.NAME)
 
 
 def declare(dataset: DatasetJob, fields: _yaml.Mapping_ | None, scope: Scope) -> Plan:
@@ -26,6 +26,8 @@ def declare(dataset: DatasetJob, fields: _yaml.Mapping_ | None, scope: Scope) ->
     Raises:
         FormatError: a property is unknown, or refers to something that is not there.
     """
+    if isinstance(dataset.schema, ImageSchema):
+        return images.declare(dataset, dataset.schema, fields, scope)
     if isinstance(dataset.schema, TextSchema):
         return text.declare(dataset, dataset.schema, fields, scope)
     return tabular.declare(dataset, fields, scope)

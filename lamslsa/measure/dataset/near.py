@@ -163,7 +163,7 @@ def declare(fields: _yaml.Mapping_, dataset: DatasetJob, scope: Scope) -> NearDu
     """Read one entry of ``nearDuplicates``."""
     del scope
     unit = fields.take("unit").choice(["whitespace", "letters", "characters"])
-    bands = fields.take("bands").integer(minimum=1, maximum=_MAX_PERMUTATIONS)
+    bands = fields.take("bands").integer(minimum=2, maximum=_MAX_PERMUTATIONS)
     node = fields.take("permutations")
     found = NearDuplicates(
         column=text_column(fields, dataset, "column"),
