@@ -53,6 +53,7 @@ VERIFYING = [
     "evidence/nitro",
     "evidence/nvidia",
     "describe",
+    "croissant",
     "policy",
     "cards",
 ]
