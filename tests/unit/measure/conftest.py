@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,3 +149,31 @@ def model_files(tmp_path_factory: pytest.TempPathFactory, train_rows: list[list[
     path.write_bytes(to_csv(train_rows))
     with read_verified(path, "dataset") as artifact:
         return dict(measure_training(artifact, job=load_job(JOB.encode(), "job.yaml")).files)
+
+
+@pytest.fixture(scope="session")
+def linear_model() -> Callable[..., dict[str, bytes]]:
+    """The files of a ``tabular-mlp/1`` without hidden layers, of coefficients that somebody else found."""
+    import numpy as np
+    import safetensors.numpy
+
+    def build(
+        features: list[dict[str, Any]],
+        coefficients: Any,
+        intercept: Any,
+        *,
+        label: str,
+        says: dict[str, Any] | None = None,
+    ) -> dict[str, bytes]:
+        description: dict[str, Any] = {"architecture": "tabular-mlp/1", "features": features, "hidden": []}
+        description |= {"label": label} | ({} if says is None else {"says": says})
+        weights = {
+            "0.weight": np.ascontiguousarray(np.atleast_2d(coefficients), np.float32),
+            "0.bias": np.ascontiguousarray(np.atleast_1d(intercept), np.float32),
+        }
+        return {
+            "model.json": json.dumps(description).encode(),
+            "model.safetensors": safetensors.numpy.save(weights),
+        }
+
+    return build
