@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 ROLES = ("data-owner", "trainer", "auditor", "enclave-release")
 MARKER = ".lamslsa-demo"
@@ -235,3 +235,45 @@ def step(title: str) -> Iterator[None]:
     began = time.monotonic()
     yield
     say(f"  [{time.monotonic() - began:.1f} s]")
+
+
+class Example(Protocol):
+    """A walk that knows its way and what must be refused on it."""
+
+    folder: Path
+
+    def walk(self) -> None:
+        """Measure, sign and store, and write the policy."""
+        ...
+
+    def accept(self) -> None:
+        """See the model accepted."""
+        ...
+
+    def cases(self) -> list[Case]:
+        """What must be refused."""
+        ...
+
+    def refuse(self, case: Case) -> None:
+        """See one refused."""
+        ...
+
+    def render(self) -> Path:
+        """Render the card."""
+        ...
+
+
+def run(example: Callable[[Path, Path], Example], folder: Path, *, data: Path | None = None) -> None:
+    """Walk from the data to the card; ends the process where anything comes out as it must not."""
+    clear(folder)
+    began = time.monotonic()
+    one = example(folder, data or folder / "data")
+    one.walk()
+    with step("Verify"):
+        one.accept()
+    with step("What must be refused"):
+        for case in one.cases():
+            one.refuse(case)
+    with step("The model card"):
+        card = one.render()
+    say(f"\nEverything came out as it must, in {time.monotonic() - began:.0f} s. Open {short(str(card.resolve()))}")
