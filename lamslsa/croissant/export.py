@@ -3,7 +3,8 @@
 - ``distribution``: the files, each with its SHA-256; ``recordSet``: the columns of a table. Fields have a source only
   where a reader of Croissant finds the same columns: CSV or TSV with a header and nothing skipped or trimmed, JSON
   Lines, Parquet. Croissant cannot say how other tables are read; ``readAs`` holds the schema in full.
-- ``license``, ``description``, ``isBasedOn`` and ``readAs`` are what the owner declares; ``lamslsa:declared`` names them.
+- ``license``, ``description``, ``isBasedOn`` and ``readAs`` are what the owner declares; ``lamslsa:declared`` has their
+  names.
 - ``measured`` is what the statement says, unchanged; ``additionalProperty`` has the headline numbers for readers that
   know no more than schema.org. Each names the statement by the digest of its bytes.
 - There are no dates: nothing that was measured knows one. A document of a dataset without a declared licence or
@@ -16,7 +17,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lamslsa import predicates, statement
+from lamslsa import _codec, predicates, statement
 from lamslsa.croissant.vocabulary import CONFORMS_TO, CONTEXT
 from lamslsa.errors import FormatError
 from lamslsa.predicates import Dataset
@@ -53,7 +54,7 @@ def to_croissant(payload: bytes) -> dict[str, Any]:
             hint="a datasheet is what 'lamslsa attest dataset' writes",
         )
     (subject,) = parsed.subjects
-    wire = predicates.to_wire(sheet)
+    wire = _codec.loads(_codec.dumps(predicates.to_wire(sheet)))
     reference = {"@id": f"urn:sha256:{parsed.sha256}"}
     return {
         "@context": dict(CONTEXT),
