@@ -1,0 +1,163 @@
+"""How a model came to be: from trainings, through transforms, to the model, every step by whom the policy names.
+
+Rules:
+- A provenance counts when it has its witness, comes from an enclave of ours and does not contradict itself: a training
+  under the terms of ``training``, a transform under those of ``transforms``, without which no transform counts.
+- Each parent of a transform needs a descent of its own. What any step could read counts as seen by the model.
+- A model may descend in several ways; one of them must satisfy all rules. Few are looked at where there are very many,
+  in the order of their statements' digests: that can only refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Final
+
+from lamslsa.lineage import Artifact, Build, Ingredient
+from lamslsa.policy import _words
+from lamslsa.policy._candidates import Miss
+from lamslsa.policy._context import Context
+from lamslsa.predicates.provenance import BUILDER_PREFIX, TRAINING_BUILD_TYPE
+
+__all__ = ["Descent", "build_misses", "descents"]
+
+_MAX_DEPTH: Final = 32
+_MAX_DESCENTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descent:
+    """One way in which a model came to be.
+
+    Attributes:
+        trainings: at least one; several where parents were merged.
+        transforms: from the model downwards.
+    """
+
+    trainings: tuple[Build, ...]
+    transforms: tuple[Build, ...]
+
+    @property
+    def builds(self) -> tuple[Build, ...]:
+        """Every step, the last one first."""
+        return (*self.transforms, *self.trainings)
+
+    @property
+    def datasets(self) -> tuple[Ingredient, ...]:
+        """Every dataset that some step read, once for each schema that it was read under."""
+        found = {(item.artifact.sha256, item.schema): item for build in self.builds for item in build.datasets}
+        return tuple(item for _, item in sorted(found.items(), key=lambda entry: (entry[0][0], entry[0][1] or "")))
+
+    @property
+    def bases(self) -> tuple[Ingredient, ...]:
+        """The base models of trainings: models that nothing here leads up to."""
+        return tuple(item for build in self.trainings for item in build.bases)
+
+    @property
+    def trained_on(self) -> Mapping[str, tuple[Ingredient, ...]]:
+        """The datasets by manifest digest."""
+        by_digest: dict[str, tuple[Ingredient, ...]] = {}
+        for item in self.datasets:
+            by_digest[item.artifact.sha256] = (*by_digest.get(item.artifact.sha256, ()), item)
+        return by_digest
+
+
+def descents(context: Context) -> tuple[Descent, ...]:
+    """Every way in which the model that is appraised may have come to be, as far as that counts."""
+    return _descents(context, context.model, _MAX_DEPTH)
+
+
+def _descents(context: Context, model: Artifact, depth: int) -> tuple[Descent, ...]:
+    return tuple(islice(_each(context, model, depth), _MAX_DESCENTS))
+
+
+def _each(context: Context, model: Artifact, depth: int) -> Iterator[Descent]:
+    for build in context.lineage.builds_of(model):
+        if _own_misses(context, build):
+            continue
+        if not build.is_transform:
+            yield Descent(trainings=(build,), transforms=())
+        elif depth > 0:
+            parents = [_descents(context, base.artifact, depth - 1) for base in build.bases]
+            for combination in product(*parents):
+                yield Descent(
+                    trainings=_unique(training for descent in combination for training in descent.trainings),
+                    transforms=_unique((build, *(step for descent in combination for step in descent.transforms))),
+                )
+
+
+def _unique(builds: Iterator[Build] | tuple[Build, ...]) -> tuple[Build, ...]:
+    return tuple({build.attestation.statement.sha256: build for build in builds}.values())
+
+
+def build_misses(context: Context, build: Build) -> tuple[Miss, ...]:
+    """Why a provenance does not lead anywhere; empty where it does."""
+    misses = _own_misses(context, build)
+    if misses or not build.is_transform:
+        return misses
+    return tuple(
+        Miss(
+            reason="parent-unknown",
+            message=f"expected a qualifying provenance of the parent {_words.quoted(base.name)} "
+            f"({_words.short(base.artifact.sha256)}), got none",
+            mend="publish the attestation of the parent's training beside the model",
+            authentic=False,
+        )
+        for base in build.bases
+        if not _descents(context, base.artifact, _MAX_DEPTH)
+    )
+
+
+def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
+    """Why a provenance does not count, whatever lies below it."""
+    terms = context.policy.transforms if build.is_transform else context.policy.training
+    code = build.provenance.build_definition.external_parameters.code
+    if terms is None:
+        return (
+            Miss(
+                reason="transform-not-allowed",
+                message=f"expected a model as it was trained, got one made by {_words.quoted(str(code))}",
+                mend="after review name whose transforms may be accepted: transforms: {signedBy, platform, allow}",
+            ),
+        )
+    misses = list(context.qualifier.misses(build.attestation, terms.witness))
+    if build.fault is not None:
+        misses.append(
+            Miss(
+                reason=build.fault.reason,
+                message=build.fault.message,
+                mend=build.fault.hint or "attest the training again",
+                authentic=False,
+            )
+        )
+    build_type = build.provenance.build_definition.build_type
+    if build.is_transform:
+        allowed = () if context.policy.transforms is None else context.policy.transforms.allow
+        if str(code) not in allowed:
+            misses.append(
+                Miss(
+                    reason="transform-other",
+                    message=f"expected one of the transforms {', '.join(allowed)}, got {_words.quoted(str(code))}",
+                    mend="allow the transform in the policy after review",
+                )
+            )
+    elif build_type != TRAINING_BUILD_TYPE:
+        misses.append(
+            Miss(
+                reason="build-type-other",
+                message=f"expected declarative training, got code of the user's own ({build_type})",
+                mend="train with lamslsa attest training: no policy of this version trusts training code of others",
+            )
+        )
+    builder = build.provenance.run_details.builder.id
+    if not (builder.startswith(BUILDER_PREFIX) and len(builder) > len(BUILDER_PREFIX)):
+        misses.append(
+            Miss(
+                reason="builder-other",
+                message=f"expected a builder {BUILDER_PREFIX}<release>, got {_words.quoted(builder)}",
+                mend="train with lamslsa attest training",
+            )
+        )
+    return tuple(misses)
