@@ -77,6 +77,30 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
         "membership-inference/1": MappingProxyType(
             {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "falsePositiveRates": (0.001, 0.01)}
         ),
+        "lira/1": MappingProxyType(
+            {
+                "rows": "all",
+                "confidenceLevel": 0.95,
+                "resamples": 1000,
+                "falsePositiveRates": (0.001, 0.01),
+                "variant": "offline",
+                "variance": "global",
+                "shadows": 16,
+                "shadow": {
+                    "trainer": "tabular-mlp/1",
+                    "epochs": 10,
+                    "batchSize": 256,
+                    "optimizer": "adam",
+                    "learningRate": 0.001,
+                    "weightDecay": 0,
+                    "beta1": 0.9,
+                    "beta2": 0.999,
+                    "epsilon": 1e-8,
+                    "schedule": "constant",
+                    "augmentation": "none",
+                },
+            }
+        ),
         "autoattack/1": MappingProxyType(
             {
                 "rows": "all",

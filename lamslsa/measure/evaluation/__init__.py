@@ -9,6 +9,7 @@ from lamslsa.measure.evaluation import (
     classification,
     counterfactual,
     fairness,
+    lira,
     membership,
     regression,
     robustness,
@@ -27,6 +28,7 @@ MEASURERS: Final[tuple[Measurer, ...]] = (
     BuiltIn(named(counterfactual.NAME), "evaluation", counterfactual.declare),
     BuiltIn(named(baseline.NAME), "evaluation", baseline.declare),
     BuiltIn(named(membership.NAME), "evaluation", membership.declare),
+    BuiltIn(named(lira.NAME), "evaluation", lira.declare),
     BuiltIn(named(robustness.NAME), "evaluation", robustness.declare),
     BuiltIn(named(robustness_autoattack.NAME), "evaluation", robustness_autoattack.declare),
 )

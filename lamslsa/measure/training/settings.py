@@ -126,6 +126,10 @@ class Settings:
     schedule: Schedule
     privacy: Privacy | None
 
+    def asked(self) -> dict[str, Any]:
+        """As it was asked for."""
+        return self.resolved(epochs=self.epochs, privacy=None if self.privacy is None else self.privacy.resolved())
+
     def resolved(self, *, epochs: int, privacy: dict[str, Any] | None) -> dict[str, Any]:
         """As it stands in a statement.
 
@@ -144,12 +148,13 @@ class Settings:
         }
 
 
-def declare_settings(node: _yaml.Mapping_, *, fixed: bool = False) -> Settings:
+def declare_settings(node: _yaml.Mapping_, *, fixed: bool = False, seed: int | None = None) -> Settings:
     """Read the fields.
 
     Args:
         node: the trainer's part of a job file.
         fixed: whether all that `tabular-mlp/1` fixed may be left out, together.
+        seed: where it is given, it is no field.
 
     Raises:
         FormatError: a field is missing or of another value than it may have.
@@ -162,7 +167,7 @@ def declare_settings(node: _yaml.Mapping_, *, fixed: bool = False) -> Settings:
         batch_size=node.take("batchSize").integer(minimum=1, maximum=2**24),
         optimizer=_optimizer(node, short=short),
         schedule=Schedule(name="constant") if short else _schedule(node),
-        seed=node.take("seed").integer(minimum=0, maximum=2**53),
+        seed=node.take("seed").integer(minimum=0, maximum=2**53) if seed is None else seed,
         privacy=_privacy(node.get("privacy")),
     )
 
