@@ -14,10 +14,9 @@ Both are quotients of integers; the largest is found in exact arithmetic and rou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.measure.data.table import Table
 from lamslsa.measure.dataset.reading import columns, query
@@ -25,7 +24,11 @@ from lamslsa.measure.dataset.reading import columns, query
 if TYPE_CHECKING:
     import numpy as np
 
+    Array = np.ndarray[Any, Any]
+
 __all__ = ["equal", "ordered"]
+
+_SAFE: Final = 2**62
 
 
 def equal(table: Table, quasi_identifiers: Sequence[str], sensitive: str) -> Fraction:
@@ -61,43 +64,50 @@ def ordered(table: Table, quasi_identifiers: Sequence[str], sensitive: str) -> F
         f" from cells order by {_each(table, quasi_identifiers)}, s"
     ).fetchnumpy()
     ranks = np.searchsorted(np.asarray(totals["s"]), np.asarray(cells["s"]))
-    starts = np.append(np.flatnonzero(np.asarray(cells["first"])), len(ranks))
-    # Sums of cumulative counts: below[i] = Q_0 + … + Q_(i-1), where Q_i counts the rows up to the value of rank i.
-    cumulative = np.cumsum(np.asarray(totals["t"], dtype=np.int64))
-    below = [0, *_running(cumulative.tolist())]
-    largest = Fraction(0)
-    for start, end in pairwise(starts.tolist()):
-        counts = cells["c"][start:end].tolist()
-        distance = _moved(ranks[start:end].tolist(), counts, cumulative, below, rows=table.rows)
-        largest = max(largest, Fraction(distance, sum(counts) * table.rows * (len(cumulative) - 1)))
-    return largest
+    starts = np.flatnonzero(np.asarray(cells["first"]))
+    counts, wide = np.asarray(cells["c"], dtype=np.int64), np.asarray(totals["t"], dtype=np.int64)
+    sizes = np.add.reduceat(counts, starts)
+    # The largest number that comes up is at most n N m; beyond 64 bits the same sums are done on Python's integers.
+    if int(sizes.max()) * table.rows * len(wide) >= _SAFE:
+        counts, wide, sizes = (array.astype(object) for array in (counts, wide, sizes))
+    moved = _moved(ranks, counts, starts, sizes, np.cumsum(wide), rows=table.rows)
+    order = np.argsort(sizes, kind="stable")
+    different, first = np.unique(sizes[order], return_index=True)
+    largest = np.maximum.reduceat(moved[order], first)
+    denominator = table.rows * (len(wide) - 1)
+    return max(
+        Fraction(distance, size * denominator)
+        for size, distance in zip(different.tolist(), largest.tolist(), strict=True)
+    )
 
 
-def _running(values: list[int]) -> Iterator[int]:
-    total = 0
-    for value in values:
-        total += value
-        yield total
+def _moved(ranks: Array, counts: Array, starts: Array, sizes: Array, cumulative: Array, *, rows: int) -> Array:
+    """The distance of each class, times n N (m - 1): the sum over ranks i of |A_i N - n Q_i|.
 
+    A_i counts the rows of the class up to rank i and Q_i those of the table. A_i stays the same from one value of the
+    class to the next, while Q_i rises: so each such run is summed up on either side of the rank where the sign turns.
 
-def _moved(
-    ranks: list[int], counts: list[int], cumulative: np.ndarray[Any, Any], below: list[int], *, rows: int
-) -> int:
-    """The distance of one class, times n N (m - 1): the sum over ranks i of |A_i N - n Q_i|.
-
-    A_i counts the rows of the class up to rank i and stays the same between two of its values, while Q_i rises: so
-    each such run is summed up on either side of the rank where the sign turns.
+    Args:
+        ranks: of the values of all classes, class by class and rising within one.
+        counts: rows of the class with the value.
+        starts: where each class begins in these two.
+        sizes: rows of each class, n.
+        cumulative: Q_i, for each of the m ranks.
+        rows: of the table, N.
     """
-    size, reached, total = sum(counts), 0, 0
-    edges = [0, *ranks, len(cumulative)]
-    for number, (start, end) in enumerate(pairwise(edges)):
-        if number:
-            reached += counts[number - 1]
-        turn = int(cumulative.searchsorted(reached * rows // size, side="right"))
-        turn = min(max(turn, start), end)
-        total += (turn - start) * reached * rows - size * (below[turn] - below[start])
-        total += size * (below[end] - below[turn]) - (end - turn) * reached * rows
-    return total
+    import numpy as np
+
+    lengths = np.diff(np.append(starts, len(ranks)))
+    before = np.cumsum(counts)
+    before -= np.repeat(before[starts] - counts[starts], lengths)
+    begins, ends = np.insert(ranks, starts, 0), np.insert(ranks, starts + lengths, len(cumulative))
+    reached, size = np.insert(before, starts, 0), np.repeat(sizes, lengths + 1)
+    below = np.insert(np.cumsum(cumulative), 0, 0)
+    turns = np.clip(np.searchsorted(cumulative, reached * rows // size, side="right"), begins, ends)
+    more = (turns - begins) * reached * rows - size * (below[turns] - below[begins])
+    more += size * (below[ends] - below[turns]) - (ends - turns) * reached * rows
+    moved: Array = np.add.reduceat(more, starts + np.arange(len(starts)))
+    return moved
 
 
 def _prefixed(table: Table, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lamslsa import predicates, statement
 from lamslsa.artifact.reader import read_verified
 from lamslsa.errors import FormatError
 from lamslsa.measure import load_job
+from lamslsa.measure.dataset import closeness
 from lamslsa.measure.dataset.declare import NAMES
 from lamslsa.predicates import Dataset
 from lamslsa.testing.measuring import measure_dataset
@@ -223,6 +225,31 @@ def test_t_closeness(sheet: Dataset, rows: list[Row]) -> None:
         assert item.closeness == pytest.approx(largest, rel=1e-11), item.column
         assert item.undefined is None
     assert [item.distance for item in found.sensitive] == ["equal", "equal", "ordered"]
+
+
+@pytest.mark.parametrize("safe", [closeness._SAFE, 0])
+def test_earth_movers_distances_in_either_arithmetic(monkeypatch: pytest.MonkeyPatch, adult: Path, safe: int) -> None:
+    """The definition, summed rank by rank in fractions; 64-bit integers and Python's give the same."""
+    monkeypatch.setattr(closeness, "_SAFE", safe)
+    properties = """    properties: {anonymity: [{quasiIdentifiers: [race, sex, native-country],
+      sensitive: [{column: age, distance: ordered}, {column: capital-gain, distance: ordered}]}]}"""
+    job = load_job(adult_job(properties).encode(), "job.yaml")
+    with read_verified(adult / "adult.test", "dataset") as test:
+        sheet = predicates.parse(statement.parse(measure_dataset(test, name="test", job=job)))
+    assert isinstance(sheet, Dataset)
+    rows = read_adult(adult / "adult.test")
+    for item in sheet.anonymity[0].sensitive:
+        totals = Counter(row[item.column] for row in rows)
+        values = sorted(totals)
+        largest = Fraction(0)
+        for members in classes_of(rows, ("race", "sex", "native-country")).values():
+            here = Counter(row[item.column] for row in members)
+            gap, moved = Fraction(0), Fraction(0)
+            for value in values:
+                gap += Fraction(here[value], len(members)) - Fraction(totals[value], len(rows))
+                moved += abs(gap)
+            largest = max(largest, moved / (len(values) - 1))
+        assert item.closeness == float(largest)
 
 
 def psi(here: list[int], there: list[int], added: float = 0) -> float:
