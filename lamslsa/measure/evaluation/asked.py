@@ -40,6 +40,7 @@ __all__ = [
 PACKAGES: Final = ("duckdb", "lamslsa", "numpy", "safetensors", "scikit-learn", "scipy", "torch")
 _SUM_TOLERANCE: Final = 1e-4
 _MAX_RESAMPLES: Final = 100_000
+_OTHERS: Final = "classification/1 measures models of more classes, regression/1 those of numbers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,11 @@ def declare_dataset(node: _yaml.Mapping_, scope: Scope, *tasks: str) -> DatasetJ
     dataset = scope.dataset(item)
     task = str(dataset.schema.target.task)
     if task not in tasks:
-        item.refuse(f"expected a dataset with a label for {' or '.join(tasks)}, got {task}", reason="evaluation-task")
+        item.refuse(
+            f"expected a dataset with a label for {' or '.join(tasks)}, got {task}",
+            reason="evaluation-task",
+            hint=_OTHERS,
+        )
     return dataset
 
 
@@ -126,7 +131,9 @@ def refuse_other_task(task: Task, *tasks: str) -> None:
         FormatError: it does another.
     """
     if str(task) not in tasks:
-        raise FormatError(f"expected a model for {' or '.join(tasks)}, got one for {task}", reason="evaluation-task")
+        raise FormatError(
+            f"expected a model for {' or '.join(tasks)}, got one for {task}", reason="evaluation-task", hint=_OTHERS
+        )
 
 
 def answer(model: Given, data: Given, dataset: DatasetJob, groupings: Groups, context: Context) -> Replies:

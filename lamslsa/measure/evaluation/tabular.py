@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _yaml
-from lamslsa.errors import FormatError
+from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.declarations import DatasetJob, Groups, Scope, fraction, groups
+from lamslsa.measure.evaluation.asked import answer, declare_dataset, refuse_other_task
 from lamslsa.measure.evaluation.metrics import Answers, compute_metrics
 from lamslsa.measure.evaluation.statement import evaluation_seed, evaluation_statement
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
 from lamslsa.measure.models.determinism import one_thread
-from lamslsa.measure.models.examples import read_examples
-from lamslsa.measure.models.loading import load_model
-from lamslsa.measure.models.predict import predict
 
 __all__ = ["NAME", "TabularEvaluation", "declare"]
 
@@ -31,9 +29,6 @@ _PACKAGES: Final = (
     "torch",
     "torchmetrics",
 )
-
-
-_OTHER: Final = "classification/1 measures models of more classes, regression/1 those of numbers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,23 +87,16 @@ class TabularEvaluation:
         seed = evaluation_seed(model, dataset, configuration)
         asked_for = tuple(dict.fromkeys((*self.groups, *self.slices)))
         with one_thread():
-            progress("reading model and rows", 0, 1)
-            loaded = load_model(model.artifact)
-            if str(loaded.task) != "binary":
-                raise FormatError(
-                    f"expected a model of two classes, got {loaded.task}", reason="evaluation-task", hint=_OTHER
-                )
-            columns = tuple(dict.fromkeys(column for columns in asked_for for column in columns))
-            rows = read_examples(loaded, dataset.artifact, self.dataset, columns=columns)
-            progress("reading model and rows", 1, 1)
-            answers = Answers(labels=rows.labels, scores=predict(loaded, rows.inputs, context), groups=rows.columns)
+            replies = answer(model, dataset, self.dataset, asked_for, context)
+            refuse_other_task(replies.model.task, "binary")
+            answers = Answers(labels=replies.labels, scores=replies.scores, groups=dict(replies.groups))
             progress("computing metrics", 0, 1)
             metrics = compute_metrics(answers, job=self, seed=seed)
             progress("computing metrics", 1, 1)
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                architecture=replies.model.architecture,
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
@@ -120,8 +108,9 @@ class TabularEvaluation:
 
 def declare(node: _yaml.Mapping_, scope: Scope) -> Plan:
     """The plan that a job file declares; every parameter is written."""
-    dataset = scope.dataset(node.take("dataset"))
-    columns = [column.name for column in dataset.table.features if column.type != "number"]
+    dataset = declare_dataset(node, scope, "binary")
+    schema = dataset.schema
+    columns = [item.name for item in schema.features if item.type != "number"] if isinstance(schema, Schema) else []
     return TabularEvaluation(
         dataset=dataset,
         rows=node.take("rows").choice(["all"]),
