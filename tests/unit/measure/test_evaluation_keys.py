@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -164,3 +165,16 @@ def test_mistakes_in_flips_are_refused(key: str, value: Any, reason: str) -> Non
 )
 def test_mistakes_in_groups_are_refused(key: str, value: Any, reason: str) -> None:
     assert refused("group-fairness/1", {**EVALUATIONS["group-fairness/1"], key: value}) == reason
+
+
+SPECIFICATION: Final = Path(__file__).parents[3] / "predicates" / "evaluation" / "v1" / "README.md"
+
+
+@pytest.mark.parametrize("measurer", EVALUATIONS)
+def test_the_specification_has_every_key_and_the_digest(measurer: str) -> None:
+    section = SPECIFICATION.read_text(encoding="utf-8").split(f"## Measurer `{measurer}`\n")[1].split("\n## ")[0]
+    default = dict(DEFAULT_CONFIGURATIONS[measurer])
+    for key, value in default.items():
+        shown = f"`{json.dumps(value)}`" if isinstance(value, (str, tuple)) else value
+        assert f"| `{key}` | {shown} |" in section, key
+    assert f"`{predicates.configuration_digest(default)}`" in section
