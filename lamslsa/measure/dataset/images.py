@@ -22,7 +22,7 @@ from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import sheet
 from lamslsa.measure.dataset.pixels import images_of
 from lamslsa.measure.dataset.properties import Properties
-from lamslsa.measure.dataset.reading import COMPARED
+from lamslsa.measure.dataset.reading import COMPARED, a_dataset
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.environment import environment
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
@@ -104,7 +104,7 @@ class ImageDatasheet:
         artifact, declared, progress = inputs["dataset"].artifact, self.dataset, context.progress
         steps = 2 + len(self.others)
         progress("reading images", 0, steps)
-        counted = _count(artifact, self.schema)
+        counted = _count(a_dataset(artifact, declared.name), self.schema)
         overlaps = []
         for done, other in enumerate(self.others, 1):
             progress("comparing datasets", done, steps)
@@ -151,7 +151,7 @@ def _overlap(counted: _Counted, other: DatasetJob, artifact: VerifiedArtifact) -
     schema = other.schema
     if not isinstance(schema, ImageSchema):
         raise TypeError("expected images: a job compares like with like")
-    theirs = _count(artifact, schema).digests
+    theirs = _count(a_dataset(artifact, other.name), schema).digests
     return Overlap(
         dataset=ArtifactReference(name=other.name, digest=Digest(sha256=artifact.manifest.sha256)),
         schema_digest=Digest(sha256=schema.sha256),

@@ -41,6 +41,6 @@ def images_of(artifact: VerifiedArtifact, schema: ImageSchema) -> Iterator[tuple
                         reason="image-shape",
                     )
                 pixels = np.asarray(image, dtype=np.uint8).reshape(schema.height, schema.width, schema.channels)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as err:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as err:
             raise FormatError(f"{entry.path}: expected a PNG image, got other bytes", reason="image-format") from err
         yield schema.classes[folder], pixels

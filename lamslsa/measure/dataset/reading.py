@@ -13,10 +13,21 @@ from lamslsa.measure.data.table import Table
 from lamslsa.predicates._common import ArtifactReference, Digest, WireModel
 from lamslsa.predicates.dataset import Value
 
-__all__ = ["COMPARED", "MAX_CELLS", "Property", "Reading", "columns", "is_numeric", "query", "the_table"]
+__all__ = ["COMPARED", "MAX_CELLS", "Property", "Reading", "a_dataset", "columns", "is_numeric", "query", "the_table"]
 
 COMPARED: Final = "compared:"
 MAX_CELLS: Final = 10_000
+
+
+def a_dataset(artifact: VerifiedArtifact, what: str) -> VerifiedArtifact:
+    """The artifact, if it is a dataset.
+
+    Raises:
+        FormatError: it is not.
+    """
+    if artifact.manifest.kind != "dataset":
+        raise FormatError(f"expected a dataset as {what}, got a {artifact.manifest.kind}", reason="dataset-kind")
+    return artifact
 
 
 def the_table(artifact: VerifiedArtifact, what: str) -> VerifiedFile:
@@ -25,9 +36,7 @@ def the_table(artifact: VerifiedArtifact, what: str) -> VerifiedFile:
     Raises:
         FormatError: the artifact is not a dataset, or has several files.
     """
-    if artifact.manifest.kind != "dataset":
-        raise FormatError(f"expected a dataset as {what}, got a {artifact.manifest.kind}", reason="dataset-kind")
-    return artifact.only()
+    return a_dataset(artifact, what).only()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.dataset.disclosure import OPENINGS, withhold
 from lamslsa.measure.dataset.documents import documents_of
 from lamslsa.measure.dataset.properties import Properties
-from lamslsa.measure.dataset.reading import COMPARED, Reading, the_table
+from lamslsa.measure.dataset.reading import COMPARED, Reading, a_dataset, the_table
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.interface import Given, Input, Outcome, Payload
 from lamslsa.predicates._common import ArtifactReference, Digest, File, WireModel
@@ -58,7 +58,9 @@ def opened(jobs: Iterable[DatasetJob], inputs: Mapping[str, Given], *, own: str 
         FormatError: a file is not what its schema declares.
     """
     wanted = {job.name: job for job in jobs}
-    artifacts = {name: inputs["dataset" if name == own else f"{COMPARED}{name}"].artifact for name in wanted}
+    artifacts = {
+        name: a_dataset(inputs["dataset" if name == own else f"{COMPARED}{name}"].artifact, name) for name in wanted
+    }
     sources = {
         name: Source(file=the_table(artifacts[name], name), schema=job.schema)
         for name, job in wanted.items()

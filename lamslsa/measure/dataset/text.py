@@ -17,7 +17,7 @@ from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import sheet
 from lamslsa.measure.dataset.documents import documents_of
 from lamslsa.measure.dataset.properties import Properties
-from lamslsa.measure.dataset.reading import Reading
+from lamslsa.measure.dataset.reading import Reading, a_dataset
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.environment import environment
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
@@ -67,7 +67,7 @@ class TextDatasheet:
         steps = 2 + len(declared.overlap) + len(list(self.properties))
         seed = sheet.property_seed(artifact, declared.schema.sha256, self.configuration)
         progress("reading documents", 0, steps)
-        documents = documents_of(artifact, self.schema)
+        documents = documents_of(a_dataset(artifact, declared.name), self.schema)
         subject = sheet.reading(declared, artifact, texts=lambda: documents)
         done = 1
         with sheet.opened(self.others, inputs) as others:

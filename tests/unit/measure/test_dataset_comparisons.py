@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import random
 import re
 import unicodedata
@@ -122,6 +124,45 @@ def test_overlap_against_brute_force(read: Read) -> None:
         mine, theirs = [key(row, digits) for row in one], {key(row, digits) for row in two}
         assert (found.rows, found.distinct) == (sum(row in theirs for row in mine), len(theirs & set(mine)))
         assert found.rows > 0
+
+
+def test_rows_are_compared_whatever_the_format(read: Read) -> None:
+    """The same rows as CSV, Parquet and JSON Lines."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = [
+        {"text": text, "value": value, "count": number % 3, "flag": number % 2 == 0}
+        for number, (text, value) in enumerate([("a", 1.5), (None, 2.25), ("É", None), ("b", -0.5), ("b", 1e-3)] * 4)
+    ]
+    kinds = pa.schema([("text", pa.string()), ("value", pa.float64()), ("count", pa.int64()), ("flag", pa.bool_())])
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=kinds), sink)
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    fields = [["?" if row[k] is None else json.dumps(row[k]).strip('"') for k in row] for row in rows]
+    texts = "".join(",".join(["É" if field == "\\u00c9" else field for field in each]) + "\n" for each in fields)
+    columns = JOB[JOB.index("columns: [") : JOB.index("]}\n")] + "]"
+    schemas = "".join(
+        f"  {form}: {{format: {form}, nullToken: null, label: null, {columns}}}\n" for form in ("parquet", "jsonl")
+    )
+    for form, data in (("parquet", sink.getvalue()), ("jsonl", lines)):
+        for properties in ("{}", NORMALIZED.replace("digits: 2", "digits: 3")):
+            text = (
+                JOB.replace("PROPERTIES", properties)
+                .replace("CORPUS", "{}")
+                .replace("datasets:\n", f"{schemas}datasets:\n")
+            )
+            text = text.replace("two: {schema: table, skipLines: 0,", f"two: {{schema: {form},")
+            job = load_job(text.encode(), "job.yaml")
+            others = {"two": read({f"t.{form}": data})}
+            (found,) = parsed(measure_dataset(read({"t": texts.encode()}), name="one", job=job, others=others)).overlaps
+            assert (found.rows, found.distinct) == (20, len({tuple(row.values()) for row in rows})), (form, properties)
+
+
+def test_a_model_is_no_dataset(read: Read) -> None:
+    with pytest.raises(FormatError) as caught:
+        measure_dataset(read({"a.txt": b"x"}, "model"), name="folder", job=job_of())
+    assert caught.value.reason == "dataset-kind"
 
 
 def test_texts_are_counted(read: Read) -> None:
