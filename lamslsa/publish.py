@@ -18,7 +18,7 @@ from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence import binding, verifier_for
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.predicates import TeeEvidence, dataset, evaluation, provenance, to_wire
+from lamslsa.predicates import TeeEvidence, dataset, evaluation, inference, model, provenance, to_wire
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.tee_evidence import CCEL_MEDIA_TYPE, PREDICATE_TYPE, SNP_COLLATERAL_MEDIA_TYPE, Content
 from lamslsa.sign import parse_bundles
@@ -29,7 +29,15 @@ from lamslsa.store.interface import Store
 __all__ = ["Published", "evidence_statement", "payloads", "publish_run", "publish_runs", "with_collateral"]
 
 _EVIDENCE_NAME: Final = "tee-evidence"
-_OF_A_RUN: Final = frozenset({dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE, provenance.PREDICATE_TYPE})
+_OF_A_RUN: Final = frozenset(
+    {
+        dataset.PREDICATE_TYPE,
+        evaluation.PREDICATE_TYPE,
+        inference.PREDICATE_TYPE,
+        model.PREDICATE_TYPE,
+        provenance.PREDICATE_TYPE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ from typing import Final
 from lamslsa import statement as statements
 from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import MEASUREMENT_PARTS, SECURITY_VERSIONS, Measurement, Tee
-from lamslsa.predicates import dataset, evaluation, provenance
+from lamslsa.predicates import dataset, evaluation, inference, model, provenance
 from lamslsa.predicates import reference_values as rv
 from lamslsa.predicates._common import to_wire
 from lamslsa.predicates.emit import verify_descriptors
@@ -33,7 +33,9 @@ from lamslsa.statement import Statement, Subject
 
 __all__ = ["Masked", "Proposal", "make_statement", "measurement_of"]
 
-_MEASURED: Final = frozenset({dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE})
+_MEASURED: Final = frozenset(
+    {dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE, inference.PREDICATE_TYPE, model.PREDICATE_TYPE}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from lamslsa.predicates import dataset, evaluation, provenance
+from lamslsa.predicates import dataset, evaluation, inference, model, provenance
 from lamslsa.predicates._common import Count, Name, ResourceDescriptor, WireModel
 
 __all__ = [
@@ -56,7 +56,7 @@ class VouchesFor(WireModel, frozen=True, kw_only=True):
     Attributes:
         predicate_types: never empty.
         build_types: of provenance.
-        measurers: of datasheets and evaluations, ``<name>/<version>``.
+        measurers: of everything but provenance, ``<name>/<version>``.
     """
 
     predicate_types: Annotated[tuple[_Listed, ...], msgspec.Meta(min_length=1, max_length=_MAX_LISTED)]
@@ -82,9 +82,22 @@ class ReferenceValues(WireModel, frozen=True, kw_only=True):
 
 
 MEASURE_VOUCHES: Final = VouchesFor(
-    predicate_types=(dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE, provenance.PREDICATE_TYPE),
-    build_types=(provenance.TRAINING_BUILD_TYPE,),
-    measurers=("tabular-dataset/1", *evaluation.DEFAULT_CONFIGURATIONS),
+    predicate_types=(
+        dataset.PREDICATE_TYPE,
+        evaluation.PREDICATE_TYPE,
+        inference.PREDICATE_TYPE,
+        model.PREDICATE_TYPE,
+        provenance.PREDICATE_TYPE,
+    ),
+    build_types=(provenance.TRAINING_BUILD_TYPE, provenance.TRANSFORM_BUILD_TYPE),
+    measurers=(
+        "tabular-dataset/1",
+        "image-dataset/1",
+        "text-dataset/1",
+        *evaluation.DEFAULT_CONFIGURATIONS,
+        "inference/1",
+        "model-properties/1",
+    ),
 )
 """What the build without user code vouches for: every measurer and declarative training of this release."""
 

@@ -47,7 +47,7 @@ class Vouches:
 
     Attributes:
         build_types: of provenance.
-        measurers: of datasheets and evaluations, ``<name>/<version>``.
+        measurers: of everything but provenance, ``<name>/<version>``.
     """
 
     predicate_types: frozenset[str]

@@ -132,12 +132,19 @@ def test_what_the_builds_vouch_for(build: str, vouches: VouchesFor) -> None:
 
 
 def test_the_measure_build_vouches_for_every_measurer_there_is() -> None:
-    from lamslsa.measure.dataset import tabular as dataset
-    from lamslsa.measure.evaluation import tabular as evaluation
+    from lamslsa.measure.dataset.declare import NAMES
+    from lamslsa.measure.registry import BUILT_IN
 
-    made = {f"{module._NAME}/{module._VERSION}" for module in (dataset, evaluation)}
+    made = {*NAMES, *(name for stage in ("evaluation", "inference", "model") for name in BUILT_IN.names(stage))}
     assert set(MEASURE_VOUCHES.measurers) == made
+    assert len(MEASURE_VOUCHES.measurers) == len(made)
     assert not TRAIN_OWN_VOUCHES.measurers
+
+
+def test_every_evaluation_has_a_default_configuration() -> None:
+    from lamslsa.measure.registry import BUILT_IN
+
+    assert set(DEFAULT_CONFIGURATIONS) == set(BUILT_IN.names("evaluation"))
 
 
 def test_the_example_of_a_reference_value() -> None:
