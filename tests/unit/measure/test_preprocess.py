@@ -11,6 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -850,6 +851,82 @@ def test_a_dataset_joined_with_itself_is_one_dataset(run: Run, read: Read) -> No
     with pytest.raises(FormatError) as caught:
         plan.measure(given_, Context())
     assert caught.value.reason == "transform-names"
+
+
+# Other formats, real data ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl", "arrow"])
+def test_rows_of_other_formats_give_the_same_bytes(run: Run, read: Read, form: str) -> None:
+    import pyarrow as pa
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    steps = ["{step: dropMissing, columns: [member]}", split_step(), "{step: sort, columns: [city], descending: true}"]
+    text = transform_text(*steps, outputs=OUT)
+    types: dict[str, Callable[[str], Any]] = {
+        "id": int,
+        "age": int,
+        "score": float,
+        "city": str,
+        "member": "true".__eq__,
+    }
+    rows = [
+        {name: None if value == "?" else types.get(name, str)(value) for name, value in zip(COLUMNS, row, strict=True)}
+        for row in MANY
+    ]
+    stream = io.BytesIO()
+    if form == "jsonl":
+        stream.write(b"".join(json.dumps(row).encode() + b"\n" for row in rows))
+    elif form == "parquet":
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), stream)
+    else:
+        pyarrow.feather.write_feather(pa.Table.from_pylist(rows), stream, compression="uncompressed")
+    other = text.replace(
+        'people: {format: csv, delimiter: ",", header: true, trim: false, nullToken: "?",',
+        f"people: {{format: {form}, nullToken: null,",
+    ).replace("people: {schema: people, skipLines: 0,", "people: {schema: people,")
+    artifact = read({f"people.{form}": stream.getvalue()})
+    outcome = (
+        load(other).require_transform("prepare").measure({"dataset": Given(artifact=artifact, name="x")}, Context())
+    )
+    expected = run(load(text).require_transform("prepare"), MANY).outputs
+    assert {name: made.files for name, made in outcome.outputs.items()} == {n: m.files for n, m in expected.items()}
+
+
+ADULT = Path(__file__).parents[3] / "build/demo/data/adult.data"
+
+
+@pytest.mark.skipif(not ADULT.exists(), reason="make demo puts UCI Adult there")
+def test_uci_adult_split_after_duplicates_are_dropped() -> None:
+    kinds = "integer string integer string integer string string string string string integer integer integer string"
+    columns = ", ".join(f"{{name: c{i}, type: {kind}}}" for i, kind in enumerate([*kinds.split(), "string"]))
+    label = '{column: c14, classes: {"<=50K": 0, ">50K": 1}}'
+    job = load(
+        "apiVersion: lamslsa.dev/job/v1\nkind: Job\nschemas:\n"
+        f'  adult: {{format: csv, delimiter: ",", header: false, trim: true, nullToken: "?", columns: [{columns}],'
+        f" label: {label}}}\n"
+        "datasets: {adult: {schema: adult, skipLines: 0, groups: [], overlap: []}}\n"
+        "transforms: {t: {transform: preprocess/1, dataset: adult, steps: [{step: dropDuplicates, columns: all},"
+        " {step: split, into: {train: 4, test: 1}, seed: 0, together: [], stratify: [c14]}],"
+        f' nullToken: "?", label: {label}, outputs: {{train: tr, test: te}}}}}}\n'
+    )
+    with read_verified(ADULT, "dataset") as artifact:
+        made = Made(job.require_transform("t").measure({"dataset": Given(artifact=artifact, name="adult")}, Context()))
+    lines = [tuple(line.split(", ")) for line in ADULT.read_text(encoding="utf-8").splitlines() if line]
+    kept = list(dict.fromkeys(lines))
+    expected: list[list[int]] = [[], []]
+    for income in ("<=50K", ">50K"):
+        members = sorted((i for i, row in enumerate(kept) if row[14] == income), key=lambda i: draw(0, i))
+        expected[0] += members[: len(members) * 4 // 5]
+        expected[1] += members[len(members) * 4 // 5 :]
+    for name, indices in zip(("tr", "te"), expected, strict=True):
+        text = made.outputs[name].files["data.csv"].decode().splitlines()[1:]
+        assert [tuple(line.split(",")) for line in text] == [kept[i] for i in sorted(indices)]
+    assert len(lines) == 32_561
+    assert len(kept) == 32_537
+    train = {kept[i][:14] for i in expected[0]}
+    assert made.report("te")["shared"]["train"] == sum(kept[i][:14] in train for i in expected[1])
 
 
 # What a host could try ------------------------------------------------------------------------------------------------
