@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _yaml
 from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.measure.data.images import PACKAGES, read_images
 from lamslsa.measure.data.schema import ImageSchema
 from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import sheet
-from lamslsa.measure.dataset.pixels import images_of
 from lamslsa.measure.dataset.properties import Properties
 from lamslsa.measure.dataset.reading import COMPARED, a_dataset
 from lamslsa.measure.declarations import DatasetJob, Scope
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "ImageDatasheet", "declare"]
 
 NAME: Final = "image-dataset/1"
-_PACKAGES: Final = ("lamslsa", "numpy", "pillow")
+_PACKAGES: Final = ("lamslsa", *PACKAGES)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,13 +49,13 @@ class _Counted:
     squares: list[int] = field(default_factory=list)
 
     def take(self, label: int, image: np.ndarray[Any, Any]) -> None:
-        """Count one image of shape (height, width, channels), 8 bits a value."""
+        """Count one image of shape (channels, height, width), 8 bits a value."""
         import numpy as np
 
         self.classes[label] += 1
         self.digests[hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest()] += 1
-        wide = image.reshape(-1, self.schema.channels).astype(np.int64)
-        for total, more in ((self.sums, wide.sum(0)), (self.squares, (wide * wide).sum(0))):
+        wide = image.reshape(self.schema.channels, -1).astype(np.int64)
+        for total, more in ((self.sums, wide.sum(1)), (self.squares, (wide * wide).sum(1))):
             total[:] = [a + b for a, b in zip(total or [0] * self.schema.channels, more.tolist(), strict=True)]
 
     def channels(self, pixels: int) -> tuple[Channel, ...]:
@@ -137,7 +137,8 @@ class ImageDatasheet:
 
 def _count(artifact: VerifiedArtifact, schema: ImageSchema) -> _Counted:
     counted = _Counted(schema=schema)
-    for label, image in images_of(artifact, schema):
+    images = read_images(artifact, schema)
+    for label, image in zip(images.labels.tolist(), images.pixels, strict=True):
         counted.take(label, image)
     return counted
 

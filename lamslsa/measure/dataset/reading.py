@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -53,7 +53,7 @@ class Reading:
     sha256: str
     schema: AnySchema
     source: Table | None = None
-    texts: Callable[[], Sequence[str]] | None = None
+    texts: Callable[[], Iterable[str]] | None = None
 
     @property
     def table(self) -> Table:
@@ -77,10 +77,10 @@ class Reading:
         """What it was read as."""
         return Digest(sha256=self.schema.sha256)
 
-    def documents(self, column: str | None) -> list[str]:
+    def documents(self, column: str | None) -> Iterable[str]:
         """The texts, in order: documents, or a column of a table without what is missing."""
         if self.texts is not None:
-            return list(self.texts())
+            return self.texts()
         return [str(text) for text in self.table.values(column or "") if text is not None]
 
 

@@ -11,8 +11,8 @@ from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.measure.data.schema import Schema, TextSchema
 from lamslsa.measure.data.table import Source, Table, open_tables
+from lamslsa.measure.data.texts import read_texts
 from lamslsa.measure.dataset.disclosure import OPENINGS, withhold
-from lamslsa.measure.dataset.documents import documents_of
 from lamslsa.measure.dataset.properties import Properties
 from lamslsa.measure.dataset.reading import COMPARED, Reading, a_dataset, the_table
 from lamslsa.measure.declarations import DatasetJob, Scope
@@ -44,7 +44,7 @@ def reading(
     artifact: VerifiedArtifact,
     *,
     table: Table | None = None,
-    texts: Callable[[], Sequence[str]] | None = None,
+    texts: Callable[[], Iterable[str]] | None = None,
 ) -> Reading:
     """A dataset of the job that is open."""
     return Reading(name=job.name, sha256=artifact.manifest.sha256, schema=job.schema, source=table, texts=texts)
@@ -73,9 +73,9 @@ def opened(jobs: Iterable[DatasetJob], inputs: Mapping[str, Given], *, own: str 
         }
 
 
-def _texts(job: DatasetJob, artifact: VerifiedArtifact) -> Callable[[], Sequence[str]] | None:
+def _texts(job: DatasetJob, artifact: VerifiedArtifact) -> Callable[[], Iterable[str]] | None:
     schema = job.schema
-    return (lambda: documents_of(artifact, schema)) if isinstance(schema, TextSchema) else None
+    return (lambda: read_texts(artifact, schema)) if isinstance(schema, TextSchema) else None
 
 
 def measured(

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.measure.data.schema import TextSchema
+from lamslsa.measure.data.texts import read_texts
 from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import sheet
-from lamslsa.measure.dataset.documents import documents_of
 from lamslsa.measure.dataset.properties import Properties
 from lamslsa.measure.dataset.reading import Reading, a_dataset
 from lamslsa.measure.declarations import DatasetJob, Scope
@@ -67,7 +67,7 @@ class TextDatasheet:
         steps = 2 + len(declared.overlap) + len(list(self.properties))
         seed = sheet.property_seed(artifact, declared.schema.sha256, self.configuration)
         progress("reading documents", 0, steps)
-        documents = documents_of(a_dataset(artifact, declared.name), self.schema)
+        documents = list(read_texts(a_dataset(artifact, declared.name), self.schema))
         subject = sheet.reading(declared, artifact, texts=lambda: documents)
         done = 1
         with sheet.opened(self.others, inputs) as others:
