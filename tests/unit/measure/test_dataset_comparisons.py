@@ -356,3 +356,21 @@ def test_images_have_no_words() -> None:
     with pytest.raises(FormatError) as caught:
         load_job(text.replace("CORPUS", corpus).encode(), "job.yaml")
     assert caught.value.reason == "job-ngrams"
+
+
+def test_drift_needs_the_same_column_on_both_sides() -> None:
+    schema = """  wide: {format: csv, delimiter: ",", header: false, trim: false, nullToken: "?", label: null,
+    columns: [{name: text, type: string}, {name: value, type: integer}]}
+datasets:
+  wide: {schema: wide, skipLines: 0, groups: [], overlap: []}
+"""
+    for reference, column, reason in (
+        ("wide", "value", "job-drift"),
+        ("wide", "count", "job-drift"),
+        ("corpus", "value", "schema-not-a-table"),
+    ):
+        properties = f"{{drift: [{{reference: {reference}, column: {column}, bins: 4, emptyBins: undefined}}]}}"
+        text = JOB.replace("datasets:\n", schema).replace("PROPERTIES", properties).replace("CORPUS", "{}")
+        with pytest.raises(FormatError) as caught:
+            load_job(text.encode(), "job.yaml")
+        assert caught.value.reason == reason
