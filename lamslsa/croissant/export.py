@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from lamslsa import _codec, predicates, statement
-from lamslsa.croissant.vocabulary import CONFORMS_TO, CONTEXT
+from lamslsa.croissant.vocabulary import CONFORMS_TO, CONTEXT, RAI_CONFORMS_TO, RAI_PREFIX
 from lamslsa.errors import FormatError
 from lamslsa.predicates import Dataset
 
@@ -60,7 +60,7 @@ def to_croissant(payload: bytes) -> dict[str, Any]:
         "@context": dict(CONTEXT),
         "@type": "sc:Dataset",
         "name": subject.name,
-        "conformsTo": CONFORMS_TO,
+        "conformsTo": [CONFORMS_TO, RAI_CONFORMS_TO] if _is_responsible(sheet) else CONFORMS_TO,
         "identifier": f"sha256:{subject.sha256}",
         **_declared(sheet),
         "distribution": list(_files(sheet)),
@@ -90,8 +90,13 @@ def to_croissant(payload: bytes) -> dict[str, Any]:
 
 def _declared(sheet: Dataset) -> dict[str, Any]:
     said = {} if sheet.declared is None else predicates.to_wire(sheet.declared)
-    named = {"isBasedOn" if key == "source" else key: value for key, value in said.items()}
+    responsible = {f"{RAI_PREFIX}{key}": text for key, text in said.pop("responsible", {}).items()}
+    named = {"isBasedOn" if key == "source" else key: value for key, value in said.items()} | responsible
     return {**named, "lamslsa:declared": [*sorted(named), "readAs"]}
+
+
+def _is_responsible(sheet: Dataset) -> bool:
+    return sheet.declared is not None and bool(sheet.declared.responsible)
 
 
 def _files(sheet: Dataset) -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from lamslsa import _yaml
 from lamslsa.croissant.read import Imported, Table
 from lamslsa.measure.data import declare
+from lamslsa.predicates.dataset import RESPONSIBLE
 
 __all__ = ["job_fragment"]
 
@@ -26,8 +27,10 @@ def job_fragment(imported: Imported) -> str:
     lines.append("datasets:" if names else "datasets: {}")
     for name, table in names.items():
         dataset = {"schema": name, **_skipped(table.schema), "groups": [], "overlap": []}
-        if imported.declared:
-            dataset["declared"] = dict(imported.declared)
+        known = {key: text for key, text in imported.responsible.items() if key in RESPONSIBLE}
+        declared = {**imported.declared, **({"responsible": known} if known else {})}
+        if declared:
+            dataset["declared"] = declared
         lines.append(f"  {_text(name)}: {_flow(dataset)}")
     text = "\n".join(lines) + "\n"
     for _, node in _yaml.loads(text.encode(), source="croissant").mapping().take("schemas").mapping():
@@ -43,7 +46,8 @@ def _comments(imported: Imported) -> Iterator[str]:
         if table.assumed:
             yield f"# {name}: Croissant does not say, and was taken: {', '.join(table.assumed)}"
     for key, text in imported.responsible.items():
-        yield f"# rai:{_line(key)}: {_line(text)}"
+        if key not in RESPONSIBLE:
+            yield f"# left out: rai:{_line(key)}: {_line(text)}"
     for sentence in imported.left_out:
         yield f"# left out: {sentence}"
 

@@ -102,7 +102,7 @@ def read_croissant(data: bytes) -> Imported:
         except _UnfitError as err:
             left_out.append(f"record set {_short(record_set.get('@id'))}: {err}")
     responsible = {
-        key.removeprefix(RAI_PREFIX): "; ".join(_texts(document, key))[:_MAX_TEXT]
+        key.removeprefix(RAI_PREFIX): _short("; ".join(_texts(document, key)), _MAX_TEXT)
         for key in sorted(document)
         if key.startswith(RAI_PREFIX) and _texts(document, key)
     }

@@ -33,7 +33,7 @@ from lamslsa.measure.dataset import declare as sheets
 from lamslsa.measure.declarations import MAX_NAME, DatasetJob, Scope, groups
 from lamslsa.measure.interface import Plan, Stage
 from lamslsa.measure.registry import BUILT_IN, Catalogue
-from lamslsa.predicates.dataset import Declared
+from lamslsa.predicates.dataset import RESPONSIBLE, Declared
 
 __all__ = ["API_VERSION", "Job", "load_job"]
 
@@ -255,6 +255,18 @@ def _declared(node: _yaml.Node | None) -> Declared | None:
         return None
     fields = node.mapping()
     texts = [fields.get(key) for key in ("license", "source", "description")]
+    responsible = fields.get("responsible")
     fields.finish()
     license_, source, description = (None if text is None else text.string() for text in texts)
-    return Declared(license=license_, source=source, description=description)
+    return Declared(
+        license=license_,
+        source=source,
+        description=description,
+        responsible=None if responsible is None else _responsible(responsible.mapping()),
+    )
+
+
+def _responsible(fields: _yaml.Mapping_) -> dict[str, str]:
+    found = {key: node.string() for key in RESPONSIBLE if (node := fields.get(key)) is not None}
+    fields.finish()
+    return found

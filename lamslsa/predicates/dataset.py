@@ -18,6 +18,7 @@ from lamslsa.predicates._common import (
 
 __all__ = [
     "PREDICATE_TYPE",
+    "RESPONSIBLE",
     "Anonymity",
     "Bin",
     "Cell",
@@ -44,6 +45,30 @@ __all__ = [
     "Summary",
     "Withheld",
 ]
+
+# http://mlcommons.org/croissant/RAI/1.0
+RESPONSIBLE: Final = (
+    "annotationsPerItem",
+    "annotatorDemographics",
+    "dataAnnotationAnalysis",
+    "dataAnnotationPlatform",
+    "dataAnnotationProtocol",
+    "dataBiases",
+    "dataCollection",
+    "dataCollectionMissingData",
+    "dataCollectionRawData",
+    "dataCollectionTimeframe",
+    "dataCollectionType",
+    "dataImputationProtocol",
+    "dataLimitations",
+    "dataManipulationProtocol",
+    "dataPreprocessingProtocol",
+    "dataReleaseMaintenancePlan",
+    "dataSocialImpact",
+    "dataUseCases",
+    "machineAnnotationTools",
+    "personalSensitiveInformation",
+)
 
 PREDICATE_TYPE: Final = "https://lamslsa.dev/dataset/v1"
 
@@ -323,11 +348,16 @@ class Withheld(WireModel, frozen=True, kw_only=True):
 
 
 class Declared(WireModel, frozen=True, kw_only=True):
-    """What the owner says and nobody measured."""
+    """What the owner says and nobody measured.
+
+    Attributes:
+        responsible: by property of Croissant's vocabulary for responsible AI, such as ``dataBiases``.
+    """
 
     license: str | None = None
     source: str | None = None
     description: str | None = None
+    responsible: dict[str, str] | None = None
 
 
 class Dataset(WireModel, frozen=True, kw_only=True):

@@ -35,7 +35,8 @@ JOB = f"""{HEADER}schemas:
   people: {SCHEMA}
 datasets:
   people: {{schema: people, skipLines: 0, groups: [[y]], overlap: [other], declared: {{license: CC-BY-4.0,
-    source: "https://example.com/people", description: "a table, made up"}}}}
+    source: "https://example.com/people", description: "a table, made up",
+    responsible: {{dataBiases: "all made up"}}}}}}
   other: {{schema: people, skipLines: 0, groups: [], overlap: []}}
 """
 TABLE = (
@@ -92,6 +93,7 @@ def test_the_reference_implementation_takes_it_and_reads_the_rows(
     assert dataset.metadata.name == "people"
     assert dataset.metadata.license == ["CC-BY-4.0"]
     assert dataset.metadata.description == "a table, made up"
+    assert dataset.metadata.data_biases == ["all made up"]
     ids = ["records/age", "records/column-1", "records/member", "records/column-3", "records/y"]
     texts = [
         tuple(value.decode() if isinstance(value, bytes) else value for value in (record[key] for key in ids))
@@ -119,7 +121,7 @@ def test_files_stand_with_their_digests(document: dict[str, Any], people: Path) 
 
 
 def test_what_is_measured_and_what_is_declared_are_told_apart(document: dict[str, Any], sheet: bytes) -> None:
-    assert document["lamslsa:declared"] == ["description", "isBasedOn", "license", "readAs"]
+    assert document["lamslsa:declared"] == ["description", "isBasedOn", "license", "rai:dataBiases", "readAs"]
     assert document["isBasedOn"] == "https://example.com/people"
     digest = _codec.sha256_hex(sheet)
     assert document["subjectOf"]["sha256"] == digest
@@ -292,10 +294,12 @@ def test_metadata_of_the_reference_implementation(mlc: Any) -> None:
         "description": "by the reference implementation",
     }
     text = job_fragment(imported)
-    assert "# rai:dataCollection: asked people\n" in text
     assert 'Croissant does not say, and was taken: nullToken: "", trim: false, label: null\n' in text
     job = load_job((HEADER + text).encode(), "job.yaml")
     assert job.dataset("made").schema.resolved() == table.schema
+    declared = job.dataset("made").declared
+    assert declared is not None
+    assert declared.responsible == {"dataCollection": "asked people"}
 
 
 def test_what_is_imported_measures_the_file(mlc: Any, tmp_path: Path) -> None:
@@ -401,6 +405,7 @@ HOSTILE = 'a"\\\u202e\n\u2028# {x}: [y] 😀'
 def test_hostile_texts_stay_texts(document: dict[str, Any]) -> None:
     made = changed(changed(document, ("name",), HOSTILE), ("description",), HOSTILE)
     made["rai:dataBiases"] = HOSTILE
+    made["rai:other"] = HOSTILE
     made["recordSet"].append({"@id": HOSTILE, "field": []})
     text = job_fragment(parsed(made))
     assert all(letter.isprintable() or letter == "\n" for letter in text)
@@ -410,6 +415,7 @@ def test_hostile_texts_stay_texts(document: dict[str, Any]) -> None:
     assert "😀" in name
     comments = [line for line in text.splitlines() if line.startswith("#")]
     assert len(comments) == 4
+    assert '# left out: rai:other: a"\\' in text
 
 
 def test_several_tables_have_names_of_their_own(document: dict[str, Any]) -> None:

@@ -205,7 +205,12 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                     ds.Withheld(pointer="/overlaps/1", commitment=ONE),
                     ds.Withheld(pointer="/columns/0/missing"),
                 ),
-                declared=ds.Declared(license="CC-BY-4.0", source="UCI Adult", description="census records"),
+                declared=ds.Declared(
+                    license="CC-BY-4.0",
+                    source="UCI Adult",
+                    description="census records",
+                    responsible={"dataBiases": "one country, 1994"},
+                ),
             ),
         ),
         "evaluation": (
