@@ -77,6 +77,16 @@ DEFAULT_CONFIGURATIONS: Final = MappingProxyType(
         "membership-inference/1": MappingProxyType(
             {"rows": "all", "confidenceLevel": 0.95, "resamples": 1000, "falsePositiveRates": (0.001, 0.01)}
         ),
+        "corruptions/1": MappingProxyType(
+            {
+                "rows": "all",
+                "confidenceLevel": 0.95,
+                "resamples": 1000,
+                "corruptions": "all",
+                "severities": (1, 2, 3, 4, 5),
+                "columns": "all",
+            }
+        ),
         "lira/1": MappingProxyType(
             {
                 "rows": "all",

@@ -7,6 +7,7 @@ from typing import Final
 from lamslsa.measure.evaluation import (
     baseline,
     classification,
+    corruption,
     counterfactual,
     fairness,
     lira,
@@ -27,6 +28,7 @@ MEASURERS: Final[tuple[Measurer, ...]] = (
     BuiltIn(named(fairness.NAME), "evaluation", fairness.declare),
     BuiltIn(named(counterfactual.NAME), "evaluation", counterfactual.declare),
     BuiltIn(named(baseline.NAME), "evaluation", baseline.declare),
+    BuiltIn(named(corruption.NAME), "evaluation", corruption.declare),
     BuiltIn(named(membership.NAME), "evaluation", membership.declare),
     BuiltIn(named(lira.NAME), "evaluation", lira.declare),
     BuiltIn(named(robustness.NAME), "evaluation", robustness.declare),

@@ -8,7 +8,7 @@ Rules:
   reference of the statement, with the provenance of the model.
 
 Confidence is the logit of the probability p of the row's own class, log(p / (1 - p)): for a network from its logits in
-float64, z_y - log Σ exp(z_j), j ≠ y (Carlini et al. 2022, section IV C), so that certainty does not saturate.
+float64, z_y - log Σ exp(z_j), j ≠ y (Carlini et al. 2022), so that certainty does not saturate.
 """
 
 from __future__ import annotations
