@@ -441,6 +441,13 @@ def test_the_context_is_that_of_the_reference_implementation(mlc: Any) -> None:
     assert ours == importlib.import_module(f"{core}.rdf").make_context(context)
 
 
+@pytest.mark.parametrize("said", ["{other: x}", "{dataBiases: 7}", "all made up"])
+def test_a_job_says_what_croissant_has_words_for(said: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        load_job(JOB.replace('{dataBiases: "all made up"}', said).encode(), "job.yaml")
+    assert caught.value.reason in ("yaml-unknown-key", "yaml-type")
+
+
 # Command line ---------------------------------------------------------------------------------------------------------
 
 
