@@ -20,7 +20,7 @@ from typing import Final, NoReturn
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
-from lamslsa.predicates import Dataset, Evaluation, Inference, ModelSignature, Predicate, Provenance, TeeEvidence
+from lamslsa.predicates import Dataset, Evaluation, Inference, Model, ModelSignature, Predicate, Provenance, TeeEvidence
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, most_telling
@@ -95,7 +95,7 @@ class VerifiedAttestation:
     """
 
     statement: Statement
-    predicate: Dataset | Evaluation | Inference | Provenance
+    predicate: Dataset | Evaluation | Inference | Model | Provenance
     signatures: tuple[VerifiedSignature, ...]
     evidence: tuple[VerifiedEvidence, ...]
     seal: object = field(repr=False, compare=False)
@@ -227,7 +227,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
             seal=_SEAL,
         )
         for digest, item in sorted(signed.items())
-        if isinstance(item.predicate, Dataset | Evaluation | Inference | Provenance)
+        if isinstance(item.predicate, Dataset | Evaluation | Inference | Model | Provenance)
     )
     model_signatures = tuple(
         VerifiedModelSignature(

@@ -137,6 +137,8 @@ def _statement(
                 ("inference" if count == 1 else f"{_text.count(count)} inferences"),
                 _model_words(subject, appraisal),
             )
+        case predicates.Model():
+            kind, about = "properties", _model_words(subject, appraisal)
         case predicates.Provenance():
             is_training = attestation.predicate.build_definition.external_parameters.transform is None
             kind, about = ("training" if is_training else "transform"), _model_words(subject, appraisal)
@@ -194,7 +196,7 @@ def build(appraisal: Appraisal) -> Card:
                 evaluations.append(evaluation_section(evaluation, origins.source(one)))
             case predicates.Provenance() as provenance:
                 trainings.append(training_section(provenance, origins.source(one)))
-            case predicates.Dataset() | predicates.Inference():
+            case predicates.Dataset() | predicates.Inference() | predicates.Model():
                 pass
     datasets: list[Dataset] = [
         dataset_section(one.predicate, _subject(one), roles.get(_subject(one).digest, ""), origins.source(one))

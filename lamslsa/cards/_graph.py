@@ -159,7 +159,7 @@ def graph(appraisal: Appraisal, origins: Origins, about_model: Sequence[Verified
                 _add_training(drawing, attestation, provenance)
             case predicates.Evaluation() as evaluation:
                 _add_evaluation(drawing, attestation, evaluation)
-            case predicates.Dataset() | predicates.Inference():
+            case predicates.Dataset() | predicates.Inference() | predicates.Model():
                 pass
     return Graph(
         nodes=tuple(sorted(drawing.nodes.values(), key=lambda node: node.rank)),

@@ -15,6 +15,7 @@ from lamslsa.predicates import (
     dataset,
     evaluation,
     inference,
+    model,
     model_signature,
     provenance,
     reference_values,
@@ -24,6 +25,7 @@ from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
 from lamslsa.predicates.evaluation import Evaluation
 from lamslsa.predicates.inference import Inference
+from lamslsa.predicates.model import Model
 from lamslsa.predicates.model_signature import ModelSignature
 from lamslsa.predicates.provenance import Provenance
 from lamslsa.predicates.reference_values import ReferenceValues
@@ -35,6 +37,7 @@ __all__ = [
     "Dataset",
     "Evaluation",
     "Inference",
+    "Model",
     "ModelSignature",
     "Predicate",
     "Provenance",
@@ -45,13 +48,14 @@ __all__ = [
     "to_wire",
 ]
 
-Predicate = Dataset | Evaluation | Inference | ModelSignature | Provenance | ReferenceValues | TeeEvidence
+Predicate = Dataset | Evaluation | Inference | Model | ModelSignature | Provenance | ReferenceValues | TeeEvidence
 
 SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
         dataset.PREDICATE_TYPE: Dataset,
         evaluation.PREDICATE_TYPE: Evaluation,
         inference.PREDICATE_TYPE: Inference,
+        model.PREDICATE_TYPE: Model,
         model_signature.PREDICATE_TYPE: ModelSignature,
         provenance.PREDICATE_TYPE: Provenance,
         reference_values.PREDICATE_TYPE: ReferenceValues,
@@ -68,13 +72,13 @@ def parse(statement: Statement) -> Predicate:
     Raises:
         FormatError: unknown predicate type or version, a field that breaks its model, or more than one subject.
     """
-    model = SUPPORTED.get(statement.predicate_type)
-    if model is None:
+    kind = SUPPORTED.get(statement.predicate_type)
+    if kind is None:
         raise FormatError(
             f"expected a known predicate type, got {statement.predicate_type[:120]!r}", reason="predicate-type"
         )
-    if model is not TeeEvidence and len(statement.subjects) != 1:
+    if kind is not TeeEvidence and len(statement.subjects) != 1:
         raise FormatError(
             f"expected exactly one subject, got {len(statement.subjects)}", reason="statement-one-subject"
         )
-    return convert(statement.predicate, model, what=f"predicate {statement.predicate_type}")
+    return convert(statement.predicate, kind, what=f"predicate {statement.predicate_type}")

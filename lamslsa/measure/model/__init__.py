@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from lamslsa.measure.interface import Measurer
+from lamslsa.measure.interface import BuiltIn, Measurer, named
+from lamslsa.measure.model import properties
 
 __all__ = ["MEASURERS"]
 
-MEASURERS: Final[tuple[Measurer, ...]] = ()
+MEASURERS: Final[tuple[Measurer, ...]] = (BuiltIn(named(properties.NAME), "model", properties.declare),)

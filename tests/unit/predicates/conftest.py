@@ -10,6 +10,7 @@ import pytest
 from lamslsa.predicates import (
     Dataset,
     Evaluation,
+    Model,
     Predicate,
     Provenance,
     ReferenceValues,
@@ -19,6 +20,7 @@ from lamslsa.predicates import (
 from lamslsa.predicates import dataset as ds
 from lamslsa.predicates import evaluation as ev
 from lamslsa.predicates import inference as nf
+from lamslsa.predicates import model as ml
 from lamslsa.predicates import provenance as pv
 from lamslsa.predicates import reference_values as rv
 from lamslsa.predicates import tee_evidence as te
@@ -257,6 +259,40 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                 configuration_digest=Digest(sha256=configuration_digest(CONFIGURATION)),
                 records=nf.Tree(algorithm="rfc9162-sha256", size=2, root=ONE),
                 environment=ENVIRONMENT,
+            ),
+        ),
+        "model": (
+            ml.PREDICATE_TYPE,
+            Model(
+                kind="model",
+                measurer=Measurer(name="model-properties", version="1"),
+                configuration=CONFIGURATION,
+                configuration_digest=Digest(sha256=configuration_digest(CONFIGURATION)),
+                files=(ml.InspectedFile(path="model.bin", digest=TWO, size=3, format="pickle"),),
+                findings=(ml.Finding(path="model.bin", kind="pickle", severity="code", detail="imports os.system"),),
+                severities={"code": 1, "unknown": 0, "notice": 0},
+                weights=ml.Weights(
+                    tensors=1,
+                    elements=2,
+                    bytes=8,
+                    dtypes={"F32": 2},
+                    statistics=ml.Statistics(
+                        elements=2, zeros=0, non_finite=0, minimum=0.5, maximum=1.5, mean=1.25, deviation=0.5
+                    ),
+                    trainable=2,
+                ),
+                architecture=ml.Architecture(digest=ONE, name="tabular-mlp/1", source="model.json"),
+                environment=ENVIRONMENT,
+                tensors=(
+                    ml.Tensor(
+                        name="0.weight",
+                        file="model.safetensors",
+                        dtype="F32",
+                        shape=(2, 1),
+                        bytes=8,
+                        statistics=ml.Statistics(elements=2, zeros=0, non_finite=2, undefined="no finite values"),
+                    ),
+                ),
             ),
         ),
         "training": (

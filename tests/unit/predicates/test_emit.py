@@ -32,7 +32,9 @@ def refusal(data: bytes) -> str:
     return caught.value.reason
 
 
-@pytest.mark.parametrize("name", ["dataset", "evaluation", "inference", "training", "tee-evidence", "reference-values"])
+@pytest.mark.parametrize(
+    "name", ["dataset", "evaluation", "inference", "model", "training", "tee-evidence", "reference-values"]
+)
 def test_full_predicates_are_taken(full: Full, name: str) -> None:
     verify_descriptors(payload(full, name))
 

@@ -20,7 +20,7 @@ Path = tuple[str | int, ...]
 
 # Optional for predicates of this type at large, and required of this build type.
 BY_BUILD_TYPE = {("buildDefinition", "externalParameters", "trainer")}
-NAMES = ("dataset", "evaluation", "inference", "training", "tee-evidence", "reference-values")
+NAMES = ("dataset", "evaluation", "inference", "model", "training", "tee-evidence", "reference-values")
 SUBJECT = Subject(name="census", sha256="0" * 64)
 
 
@@ -179,7 +179,7 @@ def test_unknown_build_types_are_refused(full: Full) -> None:
     assert refused(predicate_type, value)
 
 
-@pytest.mark.parametrize("name", ["dataset", "evaluation", "inference", "training", "reference-values"])
+@pytest.mark.parametrize("name", ["dataset", "evaluation", "inference", "model", "training", "reference-values"])
 def test_a_statement_but_evidence_has_one_subject(full: Full, name: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse(*wire(full, name), subjects=2)

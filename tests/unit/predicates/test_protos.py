@@ -23,11 +23,12 @@ from lamslsa.predicates.emit import verify_descriptors
 Full = Mapping[str, tuple[str, Predicate]]
 
 SPECS = Path(__file__).parents[3] / "predicates"
-NAMES = ("dataset", "evaluation", "inference", "reference-values", "tee-evidence", "training")
+NAMES = ("dataset", "evaluation", "inference", "model", "reference-values", "tee-evidence", "training")
 MESSAGES = {
     "dataset": "lamslsa.dataset.v1.Dataset",
     "evaluation": "lamslsa.evaluation.v1.Evaluation",
     "inference": "lamslsa.inference.v1.Inference",
+    "model": "lamslsa.model.v1.Model",
     "reference-values": "lamslsa.reference_values.v1.ReferenceValues",
     "tee-evidence": "lamslsa.tee_evidence.v1.TeeEvidence",
 }
@@ -156,6 +157,7 @@ ROOTS: dict[str, tuple[type[WireModel], ...]] = {
     "dataset": (predicates.Dataset,),
     "evaluation": (predicates.Evaluation,),
     "inference": (predicates.Inference,),
+    "model": (predicates.Model,),
     "reference-values": (predicates.ReferenceValues,),
     "tee-evidence": (predicates.TeeEvidence,),
     "training": (pv.ExternalParameters, pv.InternalParameters, pv.DependencyAnnotations),
