@@ -68,6 +68,18 @@ class MemoryFile:
         except OSError as err:
             _refuse_memory(err)
 
+    def empty(self) -> None:
+        """Drop what was written, to write something else; not after `seal`.
+
+        Raises:
+            UnavailableError: the kernel refuses.
+        """
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+        except OSError as err:
+            _refuse_memory(err)
+
     def content(self) -> memoryview:
         """The bytes, read-only and without a copy; good after `close` too.
 

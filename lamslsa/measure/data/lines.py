@@ -19,12 +19,11 @@ from typing import Final, NoReturn
 
 from lamslsa.artifact.reader import VerifiedFile
 from lamslsa.errors import FormatError
+from lamslsa.measure.data.limits import MAX_LINE_BYTES
 from lamslsa.measure.data.schema import Schema
 
-__all__ = ["MAX_LINE_BYTES", "MAX_TABLE_BYTES", "Layout", "measure_lines"]
+__all__ = ["Layout", "measure_lines"]
 
-MAX_TABLE_BYTES: Final = 4 * 1024**3
-MAX_LINE_BYTES: Final = 1024 * 1024
 _BLOCK_BYTES: Final = 256 * 1024
 _QUOTED: Final = re.compile(rb'"(?:[^"]++|"")*+"')
 
@@ -167,13 +166,8 @@ def measure_lines(file: VerifiedFile, schema: Schema) -> Layout:
     Raises:
         FormatError: the file breaks one of the rules of this module; the message names the line.
     """
-    if file.entry.size > MAX_TABLE_BYTES:
-        raise FormatError(
-            f"{file.entry.path}: expected at most {MAX_TABLE_BYTES} bytes, got {file.entry.size}",
-            reason="csv-size",
-        )
     lines = _Lines(file, schema)
-    with open(file.library_path, "rb") as stream:  # noqa: PTH123 - a descriptor of sealed memory, not a path
+    with file.open() as stream:
         while lines.rows == 0 and (line := stream.readline(MAX_LINE_BYTES + 1)):
             lines.take(line)
         while block := stream.read(_BLOCK_BYTES) + stream.readline(MAX_LINE_BYTES + 1):
