@@ -43,7 +43,8 @@ def wilson(successes: int, samples: int, *, level: float) -> tuple[float, float]
     """Wilson score interval without continuity correction, by SciPy."""
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, samples).proportion_ci(confidence_level=level, method="wilson")
+    # the p-value of the share itself is 1 without a search, and has no part in the interval
+    interval = binomtest(successes, samples, successes / samples).proportion_ci(confidence_level=level, method="wilson")
     return float(interval.low), float(interval.high)
 
 

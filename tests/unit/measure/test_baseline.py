@@ -59,7 +59,7 @@ def test_differences_and_their_intervals_are_those_of_scikit_learn(count: int) -
     labels = random.integers(0, count, 300)
     model = np.where(random.random(300) < 0.8, labels, random.integers(0, count, 300))
     baseline = np.where(random.random(300) < 0.7, labels, random.integers(0, count, 300))
-    found = classes(labels, model, baseline, count=count, resamples=1000)
+    found = classes(labels, model, baseline, count=count, resamples=500)
     libraries: dict[str, Callable[[Any, Any], Any]] = {
         "accuracy": metrics.accuracy_score,
         "balanced_accuracy": metrics.balanced_accuracy_score,
@@ -67,15 +67,15 @@ def test_differences_and_their_intervals_are_those_of_scikit_learn(count: int) -
     }
     if count == 2:
         libraries["f1"] = metrics.f1_score
-    draws = [random.integers(0, 300, 300) for _ in range(300)]
+    draws = [random.integers(0, 300, 300) for _ in range(150)]
     for name, library in libraries.items():
         metric = found[f"{name}_difference"]
         assert metric.value == pytest.approx(library(labels, model) - library(labels, baseline), abs=1e-12)
         paired_values = [library(labels[rows], model[rows]) - library(labels[rows], baseline[rows]) for rows in draws]
         low, high = np.quantile(paired_values, [0.025, 0.975])
         assert metric.interval is not None
-        assert metric.interval.lower == pytest.approx(low, abs=0.25 * (high - low)), name
-        assert metric.interval.upper == pytest.approx(high, abs=0.25 * (high - low)), name
+        assert metric.interval.lower == pytest.approx(low, abs=0.3 * (high - low)), name
+        assert metric.interval.upper == pytest.approx(high, abs=0.3 * (high - low)), name
         assert found[f"{name}_noninferiority"].value == metric.interval.lower
     assert ("f1_difference" in found) == (count == 2)
     assert found["accuracymodel"].value == metrics.accuracy_score(labels, model)

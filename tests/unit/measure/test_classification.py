@@ -210,14 +210,14 @@ def test_bootstrap_is_that_of_rows() -> None:
         ("log_loss",): lambda rows: metrics.log_loss(labels[rows], shares[rows]),
         ("f1", ("class", 2)): lambda rows: metrics.f1_score(labels[rows] == 2, predictions[rows] == 2),
     }
-    draws = [random.integers(0, 250, 250) for _ in range(300)]
+    draws = [random.integers(0, 250, 250) for _ in range(200)]
     found = measure(labels, shares, resamples=600)
     for name, library in libraries.items():
         low, high = np.quantile([library(rows) for rows in draws], [0.025, 0.975])
         interval = found[name].interval
         assert interval is not None
-        assert interval.lower == pytest.approx(low, abs=0.25 * (high - low)), name
-        assert interval.upper == pytest.approx(high, abs=0.25 * (high - low)), name
+        assert interval.lower == pytest.approx(low, abs=0.3 * (high - low)), name
+        assert interval.upper == pytest.approx(high, abs=0.3 * (high - low)), name
 
 
 def test_a_value_does_not_depend_on_what_else_was_asked_for() -> None:
