@@ -90,7 +90,7 @@ def read_pixels(artifact: VerifiedArtifact, dataset: DatasetJob) -> tuple[Array,
     from lamslsa.measure.data.images import read_images
 
     images = read_images(artifact, schema)
-    return images.pixels.transpose(0, 3, 1, 2).copy(), images.labels
+    return images.pixels, images.labels
 
 
 def _encoded(table: Table, what: TableInputs | TextInputs) -> Array:

@@ -101,8 +101,8 @@ class ImageTraining:
         )
 
     def configuration(self) -> dict[str, Any]:
-        """The configuration that is asked for, as it stands in the statement of a training that is not private."""
-        return {**self.shape(), **self.settings.resolved(epochs=self.settings.epochs, privacy=None)}
+        """The configuration that is asked for; a statement has it too, and tells privacy in full."""
+        return {**self.shape(), **self.settings.asked()}
 
     def shape(self) -> dict[str, Any]:
         """What is configured besides the settings."""

@@ -109,7 +109,7 @@ def fit(material: Material, settings: Settings, context: Context, *, start: byte
 
     _refuse_rows(material.description, len(material.labels), settings)
     devices = [torch.cuda.current_device()] if context.device == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), secret.quiet():
         return _Training(material, settings, context, start=start, work=work).run()
 
 
@@ -129,6 +129,7 @@ class _Training:
     """One run: the network, its optimiser, and where it is."""
 
     def __init__(self, material: Material, settings: Settings, context: Context, *, start: bytes, work: bytes) -> None:
+        import numpy as np
         import torch
 
         self.description = material.description
@@ -136,7 +137,7 @@ class _Training:
         self.context = context
         self.start = start
         self.work = work
-        self.inputs = torch.from_numpy(material.inputs)
+        self.inputs = torch.from_numpy(np.require(material.inputs, requirements="W"))  # copied where read-only
         self.targets = _targets(material.description, material.labels)
         self.rows = len(material.labels)
         torch.manual_seed(settings.seed)

@@ -22,6 +22,9 @@ from __future__ import annotations
 
 import math
 import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.errors import FormatError, UnavailableError
@@ -38,6 +41,7 @@ __all__ = [
     "epsilon",
     "private_model",
     "private_optimizer",
+    "quiet",
     "sample_rate",
     "set_empty_gradients",
     "steps",
@@ -167,6 +171,15 @@ def private_optimizer(
     )
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without warnings of opacus and torch about hooks, and about bounds that are not the tightest."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Full backward hook is firing")
+        warnings.filterwarnings("ignore", message="Optimal order is the")
+        yield
+
+
 def set_empty_gradients(model: torch.nn.Module) -> None:
     """What a step without a row has: no gradient of anything, to which the noise is added as to every other."""
     for parameter in model.parameters():
@@ -181,12 +194,14 @@ def epsilon(privacy: Privacy, *, rate: float, count: int) -> float:
     Raises:
         FormatError: the accountant has no finite answer.
     """
+    import numpy as np
     from opacus.accountants import create_accountant
 
     accountant = create_accountant(privacy.accountant)
     accountant.history = [(privacy.noise_multiplier, rate, count)]
     try:
-        value = float(accountant.get_epsilon(delta=privacy.delta))
+        with quiet(), np.errstate(divide="ignore"):  # a sample rate of 1 has the logarithm of 0 on its way
+            value = float(accountant.get_epsilon(delta=privacy.delta))
     except (ValueError, RuntimeError, OverflowError, MemoryError) as err:
         raise _no_answer(privacy) from err
     if not math.isfinite(value):

@@ -87,7 +87,13 @@ def test_statement_says_what_was_run(tmp_path: Path, job: Job, train_set: Verifi
         "learningRate": 0.01,
         "weightDecay": 0.0,
         "optimizer": "adam",
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "epsilon": 1e-8,
+        "schedule": "constant",
+        "augmentation": "none",
         "seed": 7,
+        "privacy": None,
         "drop": ["score"],
     }
     dataset, code, *packages = provenance.build_definition.resolved_dependencies
@@ -103,7 +109,8 @@ def test_statement_says_what_was_run(tmp_path: Path, job: Job, train_set: Verifi
     environment = provenance.build_definition.internal_parameters.environment
     assert environment.machine["threads"] == 1
     assert environment.machine["capability"]
-    *files, loss = provenance.run_details.byproducts
+    *files, chain, order, loss = provenance.run_details.byproducts
+    assert (chain.name, order.name) == ("checkpoint-chain", "order-of-rows")
     assert {item.name: item.digest.sha256 for item in files if item.digest} == {
         entry.path: entry.sha256 for entry in written.files
     }
