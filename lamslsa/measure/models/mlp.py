@@ -28,9 +28,7 @@ from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
 from lamslsa.measure.models.features import (
     MAX_INPUTS,
-    CategoryFeature,
     Feature,
-    NumberFeature,
     input_width,
     refuse_features,
 )
@@ -50,15 +48,7 @@ from lamslsa.measure.models.interface import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = [
-    "ARCHITECTURE",
-    "CategoryFeature",
-    "Description",
-    "Feature",
-    "NumberFeature",
-    "input_width",
-    "parse_description",
-]
+__all__ = ["ARCHITECTURE", "Description", "parse_description"]
 
 ARCHITECTURE: Final = "tabular-mlp/1"
 _BINARY: Final = Classes(classes=2)
