@@ -117,6 +117,11 @@ class Schema:
     format: TableFormat = "csv"
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions that read such data."""
+        return ("duckdb", "numpy", "pyarrow") if self.format in ("arrow", "jsonl") else ("duckdb", "numpy")
+
+    @property
     def features(self) -> tuple[Column, ...]:
         """Every column but the label, in the order declared."""
         return tuple(column for column in self.columns if self.label is None or column.name != self.label.column)
@@ -186,6 +191,11 @@ class ImageSchema:
     classes: Mapping[str, int]
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions that read such data."""
+        return ("numpy", "pillow")
+
+    @property
     def label(self) -> Label:
         """The folder."""
         return Label(column="folder", classes=self.classes)
@@ -236,6 +246,11 @@ class TextSchema:
     """
 
     documents: Literal["file", "line"]
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions that read such data: none."""
+        return ()
 
     @property
     def label(self) -> None:

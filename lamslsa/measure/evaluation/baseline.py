@@ -79,7 +79,7 @@ class BaselineComparison:
             )
         configuration = self.configuration()
         report = Report(level=self.sampling.confidence_level, resamples=self.sampling.resamples)
-        with one_thread():
+        with one_thread(device=context.device):
             replies, others = (answer(item, dataset, self.dataset, (), context) for item in (model, baseline))
             context.progress("comparing models", 0, 1)
             self._compare(replies, others, report, evaluation_seed(model, dataset, configuration))
@@ -87,13 +87,14 @@ class BaselineComparison:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=replies.model.architecture,
+                loaded=[replies.model, others.model],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=(),
                 metrics=report.metrics,
                 packages=PACKAGES,
+                context=context,
                 references=[
                     Reference(role=BASELINE, kind="model", name=baseline.name, digest=Digest(sha256=digests[1]))
                 ],

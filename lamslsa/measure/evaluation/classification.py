@@ -80,7 +80,7 @@ class ClassificationEvaluation:
         configuration = self.configuration()
         asked_for = tuple(dict.fromkeys((*self.groups, *self.slices)))
         report = Report(level=self.sampling.confidence_level, resamples=self.sampling.resamples)
-        with one_thread():
+        with one_thread(device=context.device):
             replies = answer(model, dataset, self.dataset, asked_for, context)
             refuse_other_task(replies.model.task, "binary", "multiclass")
             Classification(
@@ -93,13 +93,14 @@ class ClassificationEvaluation:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=replies.model.architecture,
+                loaded=[replies.model],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=asked_for,
                 metrics=report.metrics,
                 packages=_PACKAGES,
+                context=context,
             )
 
 

@@ -94,7 +94,7 @@ class Corruptions:
         model, dataset = inputs["model"], inputs["dataset"]
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             refuse_numbers(loaded)
             examples = read_examples(loaded, dataset.artifact, self.dataset, columns=self.wanted_columns(loaded))
@@ -103,13 +103,14 @@ class Corruptions:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                loaded=[loaded],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=(),
                 metrics=metrics,
                 packages=_PACKAGES,
+                context=context,
             )
 
     def wanted_columns(self, loaded: LoadedModel) -> tuple[str, ...]:

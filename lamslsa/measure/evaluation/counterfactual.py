@@ -161,7 +161,7 @@ class CounterfactualEvaluation:
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
         report = Report(level=self.sampling.confidence_level, resamples=self.sampling.resamples)
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             refuse_other_task(loaded.task, "binary")
             found = flip(
@@ -183,13 +183,14 @@ class CounterfactualEvaluation:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                loaded=[loaded],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=tuple((item.column,) for item in self.attributes),
                 metrics=report.metrics,
                 packages=PACKAGES,
+                context=context,
             )
 
 

@@ -178,7 +178,7 @@ class FairnessEvaluation:
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
         report = Report(level=self.sampling.confidence_level, resamples=self.sampling.resamples)
-        with one_thread():
+        with one_thread(device=context.device):
             replies = answer(model, dataset, self.dataset, self.groups, context)
             refuse_other_task(replies.model.task, "binary")
             decisions = (replies.scores.astype(np.float64) >= self.threshold).astype(np.int64)
@@ -196,13 +196,14 @@ class FairnessEvaluation:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=replies.model.architecture,
+                loaded=[replies.model],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=self.groups,
                 metrics=report.metrics,
                 packages=_PACKAGES,
+                context=context,
             )
 
 

@@ -116,7 +116,7 @@ class Lira:
         model, dataset = inputs["model"], inputs["dataset"]
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             description = trainable(loaded, self.trainer)
             rows = read_rows(loaded, inputs, self.dataset, self.train)
@@ -151,14 +151,16 @@ class Lira:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                loaded=[loaded],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=(),
                 metrics=[*counted(rows), *metrics],
                 packages=PACKAGES,
+                context=context,
                 references=[reference(self.train, inputs["train"])],
+                also_read=[self.train],
             )
 
 

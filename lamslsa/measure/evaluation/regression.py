@@ -192,7 +192,7 @@ class RegressionEvaluation:
         configuration = self.configuration()
         asked_for = tuple(dict.fromkeys((*self.groups, *self.slices)))
         report = Report(level=self.sampling.confidence_level, resamples=self.sampling.resamples)
-        with one_thread():
+        with one_thread(device=context.device):
             replies = answer(model, dataset, self.dataset, asked_for, context)
             refuse_other_task(replies.model.task, "regression")
             Deviations(
@@ -205,13 +205,14 @@ class RegressionEvaluation:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=replies.model.architecture,
+                loaded=[replies.model],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=asked_for,
                 metrics=report.metrics,
                 packages=PACKAGES,
+                context=context,
             )
 
 

@@ -83,7 +83,7 @@ class Pgd:
         model, dataset = inputs["model"], inputs["dataset"]
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             network = network_of(loaded)
             columns = moving_columns(loaded, self.dataset, self.features)
@@ -102,13 +102,14 @@ class Pgd:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                loaded=[loaded],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=(),
                 metrics=self.metrics(attacked),
                 packages=_PACKAGES,
+                context=context,
             )
 
     def metrics(self, attacked: Attacked) -> list[Metric]:

@@ -76,7 +76,7 @@ class AutoAttack:
         model, dataset = inputs["model"], inputs["dataset"]
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             network, classes = network_of(loaded), loaded.task.classes or 0
             if not isinstance(loaded.description.inputs, ImageInputs):
@@ -96,13 +96,14 @@ class AutoAttack:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=loaded.architecture,
+                loaded=[loaded],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=(),
                 metrics=self.metrics(outcomes, classes=classes, shape=examples.inputs.shape),
                 packages=_PACKAGES,
+                context=context,
             )
 
     def metrics(self, outcomes: Outcomes, *, classes: int, shape: tuple[int, ...]) -> list[Metric]:

@@ -8,7 +8,8 @@ from typing import Any
 from lamslsa import predicates, statement
 from lamslsa.measure.declarations import DatasetJob, Groups
 from lamslsa.measure.environment import environment
-from lamslsa.measure.interface import Given, MeasurerName, Outcome, Payload
+from lamslsa.measure.interface import Context, Given, MeasurerName, Outcome, Payload
+from lamslsa.measure.models.loading import LoadedModel
 from lamslsa.predicates._common import DatasetReference, Digest, File
 from lamslsa.predicates.evaluation import (
     PREDICATE_TYPE,
@@ -38,35 +39,44 @@ def evaluation_statement(
     *,
     measurer: MeasurerName,
     model: Given,
-    architecture: str,
+    loaded: Sequence[LoadedModel],
     dataset: DatasetJob,
     data: Given,
     configuration: Mapping[str, Any],
     groups: Groups,
     metrics: Sequence[Metric],
     packages: Sequence[str],
+    context: Context,
     references: Sequence[Reference] = (),
+    also_read: Sequence[DatasetJob] = (),
 ) -> Outcome:
     """One statement about a model.
 
     Args:
         measurer: whose code measured.
         model: the subject.
-        architecture: what was loaded, by name and version.
+        loaded: every model that was asked, the subject first.
         dataset: what the job says of the data.
         data: the data.
         configuration: the measurer's parameters; whatever can change a value and is not an input.
         groups: the groupings that were asked for.
         metrics: in a fixed order.
-        packages: the distributions that the measurer imports.
+        packages: the distributions that the measurer imports; those that its models and data need are added.
+        context: where tensors lived.
         references: further inputs, by role: a baseline, training data.
+        also_read: what the job says of further data.
     """
     resolved = dict(configuration)
+    needed = {
+        *packages,
+        *(package for one in loaded for package in one.packages),
+        *(package for one in (dataset, *also_read) for package in one.schema.packages),
+    }
     predicate = Evaluation(
         kind="model",
         measurer=measurer,
         model=ModelDescription(
-            architecture=architecture,
+            architecture=loaded[0].architecture,
             files=tuple(
                 File(path=entry.path, digest=Digest(sha256=entry.sha256), size=entry.size)
                 for entry in model.artifact.manifest.files
@@ -85,7 +95,7 @@ def evaluation_statement(
             value=Digest(sha256=evaluation_seed(model, data, resolved).hex()),
         ),
         metrics=tuple(metrics),
-        environment=environment(packages),
+        environment=environment(sorted(needed), device=context.device),
         references=tuple(references),
     )
     subject = statement.Subject(name=model.name, sha256=model.artifact.manifest.sha256)

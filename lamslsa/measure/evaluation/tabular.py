@@ -86,7 +86,7 @@ class TabularEvaluation:
         configuration = self.configuration()
         seed = evaluation_seed(model, dataset, configuration)
         asked_for = tuple(dict.fromkeys((*self.groups, *self.slices)))
-        with one_thread():
+        with one_thread(device=context.device):
             replies = answer(model, dataset, self.dataset, asked_for, context)
             refuse_other_task(replies.model.task, "binary")
             answers = Answers(labels=replies.labels, scores=replies.scores, groups=dict(replies.groups))
@@ -96,13 +96,14 @@ class TabularEvaluation:
             return evaluation_statement(
                 measurer=self.measurer,
                 model=model,
-                architecture=replies.model.architecture,
+                loaded=[replies.model],
                 dataset=self.dataset,
                 data=dataset,
                 configuration=configuration,
                 groups=asked_for,
                 metrics=metrics,
                 packages=_PACKAGES,
+                context=context,
             )
 
 

@@ -38,7 +38,7 @@ __all__ = ["NAME", "RECEIPTS", "BatchInference", "declare"]
 
 NAME: Final = "inference/1"
 RECEIPTS: Final = "receipts.jsonl"
-_PACKAGES: Final = ("duckdb", "lamslsa", "numpy", "safetensors", "torch")
+_PACKAGES: Final = ("lamslsa", "numpy", "torch")
 _SALT_BYTES: Final = 32
 
 
@@ -86,12 +86,13 @@ class BatchInference:
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Ask the model; see `lamslsa.measure.interface.Plan`."""
         model, data = inputs["model"], inputs["dataset"]
-        with one_thread():
+        with one_thread(device=context.device):
             loaded = load_model(model.artifact, device=context.device)
             told = read_told(loaded, data.artifact, self.dataset)
             _refuse_many(told)
             scores = predict(loaded, told.inputs, context)
-            surroundings = environment(_PACKAGES)
+            packages = {*_PACKAGES, *loaded.packages, *self.dataset.schema.packages}
+            surroundings = environment(sorted(packages), device=context.device)
         records, openings = self._records(told, scores)
         leaves = [leaf_hash(wire.record_leaf(record)) for record in records]
         tree = Tree(leaves)

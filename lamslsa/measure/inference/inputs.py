@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.artifact.reader import VerifiedArtifact
-from lamslsa.errors import FormatError
 from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob
-from lamslsa.measure.models.encode import encode
-from lamslsa.measure.models.interface import TableInputs
+from lamslsa.measure.models.examples import encoded, read_pixels, refuse_other_images
+from lamslsa.measure.models.interface import ImageInputs, TableInputs
 from lamslsa.measure.models.loading import LoadedModel
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["Told", "read_told"]
+
+_SAYS: Final = {"binary": "probability", "multiclass": "probabilities", "regression": "number"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +44,21 @@ def read_told(loaded: LoadedModel, artifact: VerifiedArtifact, dataset: DatasetJ
         FormatError: the dataset is not what the schema declares, or not what the model takes.
     """
     what = loaded.description.inputs
-    if not isinstance(what, TableInputs):
-        raise FormatError("expected a model of tables, got another", reason="inference-inputs")
-    columns = [feature.name for feature in what.features]
+    if isinstance(what, ImageInputs):
+        refuse_other_images(what, dataset)
+        pixels, _ = read_pixels(artifact, dataset)
+        return Told(
+            inputs=pixels.astype("float32") / 255,
+            values=[{"file": entry.path, "sha256": entry.sha256} for entry in artifact.manifest.files],
+            says=_SAYS[str(loaded.task)],
+        )
+    columns = [feature.name for feature in what.features] if isinstance(what, TableInputs) else [what.column]
     with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=dataset.table)}) as tables:
         table = tables["rows"]
-        inputs = encode(table, what.features)
+        inputs = encoded(table, what)
         values = [_plain(table, column) for column in columns]
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
-    says = {"binary": "probability", "multiclass": "probabilities", "regression": "number"}[str(loaded.task)]
-    return Told(inputs=inputs, values=rows, says=says)
+    return Told(inputs=inputs, values=rows, says=_SAYS[str(loaded.task)])
 
 
 def _plain(table: Table, column: str) -> list[Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["MISSING", "Examples", "group_names", "read_examples", "read_pixels"]
+__all__ = ["MISSING", "Examples", "encoded", "group_names", "read_examples", "read_pixels", "refuse_other_images"]
 
 MISSING: Final = "(missing)"
 
@@ -66,13 +66,13 @@ def read_examples(
         )
     what = loaded.description.inputs
     if isinstance(what, ImageInputs):
-        _refuse_other_images(what, dataset)
+        refuse_other_images(what, dataset)
         pixels, labels = read_pixels(artifact, dataset)
         return Examples(inputs=pixels.astype("float32") / 255, labels=labels, columns={})
     with open_tables({"rows": Source(file=the_table(artifact, dataset.name), schema=dataset.table)}) as tables:
         table = tables["rows"]
         return Examples(
-            inputs=_encoded(table, what),
+            inputs=encoded(table, what),
             labels=table.values(target.column),
             columns={column: group_names(table, column) for column in columns},
         )
@@ -93,13 +93,23 @@ def read_pixels(artifact: VerifiedArtifact, dataset: DatasetJob) -> tuple[Array,
     return images.pixels, images.labels
 
 
-def _encoded(table: Table, what: TableInputs | TextInputs) -> Array:
+def encoded(table: Table, what: TableInputs | TextInputs) -> Array:
+    """What a model takes of a table.
+
+    Raises:
+        FormatError: a column is missing or has another type, or a value has no place among the inputs.
+    """
     if isinstance(what, TableInputs):
         return encode(table, what.features)
     return encode_texts(texts_of(table, what.column), what)
 
 
-def _refuse_other_images(what: ImageInputs, dataset: DatasetJob) -> None:
+def refuse_other_images(what: ImageInputs, dataset: DatasetJob) -> None:
+    """Return if the images of a dataset have the size that a model takes.
+
+    Raises:
+        FormatError: they have another.
+    """
     schema = dataset.schema
     if not isinstance(schema, ImageSchema):
         return

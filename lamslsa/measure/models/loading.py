@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCHITECTURES", "Architecture", "LoadedModel", "load_model", "parse_description"]
 
+_TORCH: Final = ("numpy", "safetensors", "torch")
 _DOCUMENTATION: Final = "application/vnd.cncf.model.doc.v1.raw"
 
 
@@ -63,6 +64,11 @@ class LoadedModel:
         return self.description.architecture
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions that its answers come from."""
+        return ARCHITECTURES[self.architecture].packages
+
+    @property
     def label(self) -> str:
         """The column that it predicts."""
         return self.description.label
@@ -80,11 +86,13 @@ class Architecture:
     Attributes:
         description: what ``model.json`` is parsed as.
         weights: the file of the weights.
+        packages: the distributions that the answers of such a model come from.
         load: description, file of the weights and device to the model.
     """
 
     description: type[Any]
     weights: str
+    packages: tuple[str, ...]
     load: Callable[[Any, VerifiedFile, Device], LoadedModel]
 
 
@@ -183,7 +191,7 @@ def _answering(description: TorchDescription, network: torch.nn.Module, device: 
 
 
 def _torch(description: type[Any]) -> Architecture:
-    return Architecture(description=description, weights=WEIGHTS_FILE, load=_load_torch)
+    return Architecture(description=description, weights=WEIGHTS_FILE, packages=_TORCH, load=_load_torch)
 
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = {
@@ -191,8 +199,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
     cnn.ARCHITECTURE: _torch(cnn.Description),
     vgg.ARCHITECTURE: _torch(vgg.Description),
     lstm.ARCHITECTURE: _torch(lstm.Description),
-    int8.ARCHITECTURE: Architecture(description=int8.Description, weights=WEIGHTS_FILE, load=_load_int8),
+    int8.ARCHITECTURE: Architecture(
+        description=int8.Description, weights=WEIGHTS_FILE, packages=_TORCH, load=_load_int8
+    ),
     onnx_model.ARCHITECTURE: Architecture(
-        description=onnx_model.Description, weights=onnx_model.ONNX_FILE, load=_load_onnx
+        description=onnx_model.Description,
+        weights=onnx_model.ONNX_FILE,
+        packages=("numpy", "onnx", "onnxruntime"),
+        load=_load_onnx,
     ),
 }

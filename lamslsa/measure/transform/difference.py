@@ -127,7 +127,9 @@ class ModelTransform:
                 after = predict(child, own.inputs, context)
                 found[role] = compare(before, after, loaded=child, level=self.confidence_level)
                 self._refuse(found[role]["maximum"])
-            surroundings = environment((*_PACKAGES, *self.packages))
+            needed = {*_PACKAGES, *self.packages, *child.packages, *self.dataset.schema.packages}
+            needed |= {package for parent in parents.values() for package in parent.loaded.packages}
+            surroundings = environment(sorted(needed))
         byproducts = [_content("difference", {"dataset": self.dataset.name, "from": found})]
         if made.measured:
             byproducts.append(_content("measured", made.measured))

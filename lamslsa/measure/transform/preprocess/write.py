@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from lamslsa.errors import FormatError
-from lamslsa.measure.data.lines import MAX_LINE_BYTES
+from lamslsa.measure.data.limits import MAX_LINE_BYTES
 from lamslsa.measure.data.schema import MAX_COLUMNS, Label, Schema
 from lamslsa.measure.transform.preprocess.frame import Field, Frame, Workspace, literal
 
