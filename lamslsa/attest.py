@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,16 +18,16 @@ from typing import TypeVar
 from lamslsa import _codec
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
-from lamslsa.artifact.memory import SEALED, Memory
+from lamslsa.artifact.memory import Memory
 from lamslsa.errors import FormatError
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import NamedPayload, Run
-from lamslsa.measure import Context, Given, Input, Output, OwnTraining, Plan, Progress, measure_own_training
+from lamslsa.measure import Context, Given, Input, Output, Plan, Progress
 from lamslsa.measure.interface import Checkpoints, Payload, refuse_roles
 from lamslsa.predicates.emit import verify_descriptors
 
-__all__ = ["Made", "Planned", "attest", "attest_own_training", "place", "sealed_checkpoints"]
+__all__ = ["Made", "Planned", "attest", "place", "read_inputs", "sealed_checkpoints"]
 
 T = TypeVar("T")
 
@@ -78,6 +78,17 @@ def attest(
             _merge(outputs, outcome.outputs)
             _merge(private, outcome.private)
     return _quote(statements, attester, nonce), Made(outputs=outputs, private=private)
+
+
+@contextmanager
+def read_inputs(planned: Planned, context: Context) -> Iterator[dict[str, Given]]:
+    """The verified inputs of one plan, by role, to the end of the block: to run it where nobody vouches for it.
+
+    Raises:
+        FormatError: an input is not usable, or a role is missing or unknown.
+    """
+    with ExitStack() as stack:
+        yield _Inputs(stack, context).of(planned)
 
 
 def place(plans: Iterable[Plan], given: Mapping[str, Path]) -> list[Planned]:
@@ -157,31 +168,6 @@ def sealed_checkpoints(folder: Path, *, tee: str, simulated_platform: Path, besi
     code = functools.partial(package_digest, beside=beside)
     key = sealing_key(tee, purpose=CHECKPOINTS, simulated_platform=simulated_platform, code=code)
     return SealedFolder(folder, key=key)
-
-
-def attest_own_training(
-    path: Path,
-    *,
-    code: Path,
-    job: OwnTraining,
-    attester: Attester,
-    progress: Progress,
-    nonce: Nonce,
-    memory: Memory = SEALED,
-) -> tuple[Run, Made]:
-    """Train with the user's own code on the dataset at ``path``.
-
-    Only where that code is part of what the TEE measures, and where a reference value lets the measurement vouch for
-    nothing else: the code shares this process and could have anything quoted.
-
-    Raises:
-        FormatError: the dataset or the job is not usable, or the code fails.
-        UnavailableError: the TEE does not answer.
-    """
-    with ExitStack() as stack:
-        dataset = _read(stack, path, "dataset", progress, memory)
-        outcome = measure_own_training(dataset, code=code, job=job)
-    return _quote(outcome.statements, attester, nonce), Made(outputs=outcome.outputs, private={})
 
 
 def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress, memory: Memory) -> VerifiedArtifact:

@@ -109,25 +109,43 @@ def dataset(path: Path, name: str, others: tuple[tuple[str, Path], ...], options
 @_MODELS
 @_OUTPUTS
 @click.option("--model-out", type=_PATH, help="Folder of the model, where one is made; must not exist.")
+@click.option("--own", is_flag=True, help="Run your own training loop: the command after --.")
+@click.option("--code", type=_PATH, help="With --own: folder of your code, with train.py.")
+@click.argument("words", nargs=-1, metavar="[-- python train.py …]")
 @common
 def training(
     datasets: tuple[tuple[str | None, Path], ...],
     models: tuple[tuple[str | None, Path], ...],
     named: tuple[tuple[str, Path], ...],
     model_out: Path | None,
+    own: bool,
+    code: Path | None,
+    words: tuple[str, ...],
     options: Options,
     output: ui.Output,
 ) -> int:
     """Train a model and attest how.
 
+    With --own the code is yours, and shares the process with what vouches: it runs in its own enclave build, or on a
+    simulated platform, whose measurement covers it, and a policy that takes it pins it by digest.
+
     \b
     Example:
       lamslsa attest training --config census.yaml --dataset train=adult.data \\
           --model-out ./model --tee simulated --out build/training
+      lamslsa attest training --own --code ./training --config own.yaml --dataset train=adult.data \\
+          --model-out ./model --tee simulated --out build/training -- python train.py --epochs 3
     """
     from lamslsa._cli.attest_run import Asked, measure
 
-    asked = Asked(stage="training", inputs=_inputs(datasets, models), outputs=_outputs(named, model_out))
+    inputs, outputs = _inputs(datasets, models), _outputs(named, model_out)
+    if own:
+        from lamslsa._cli.attest_own import train_own
+
+        return train_own(inputs, outputs, words, code, options, output)
+    if words or code is not None:
+        raise click.UsageError("expected --own with --code and a command of your own, got one of them alone")
+    asked = Asked(stage="training", inputs=inputs, outputs=outputs)
     return measure(asked, options, output)
 
 

@@ -19,6 +19,8 @@ from lamslsa._cli.inputs import read_capped
 from lamslsa.attest import Planned, attest, place
 from lamslsa.measure import foresight, load_job
 from lamslsa.measure.interface import Stage
+from lamslsa.measure.plugins import find
+from lamslsa.measure.registry import BUILT_IN
 from lamslsa.publish import with_collateral
 
 __all__ = ["Asked", "in_enclave", "measure", "write_results"]
@@ -44,7 +46,10 @@ class Asked:
 def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     """Do what a stage's options ask for."""
     config = read_capped(options.config, what="job")
-    job = load_job(config, source=str(options.config))
+    third = None if options.measurers is None else find(options.measurers)
+    beside = b"" if third is None else third.digest
+    catalogue = BUILT_IN if third is None else BUILT_IN.with_more(third.load(BUILT_IN.reserved()))
+    job = load_job(config, source=str(options.config), catalogue=catalogue)
     planned = place(job.plans(asked.stage, asked.name).values(), asked.inputs.paths)
     refuse_other_kinds(planned, asked.inputs)
     if options.dry_run:
@@ -53,7 +58,7 @@ def measure(asked: Asked, options: Options, output: ui.Output) -> int:
         raise click.UsageError("expected --model-out DIR or --output NAME=DIR, got neither")
     prepare_outputs(asked.outputs, out=options.required_out, private=options.private)
     _refuse_unforeseen(planned, asked.outputs, options)
-    setup = Setup.of(options, config)
+    setup = Setup.of(options, config, beside=beside)
     with ui.terminable(), _measured(asked, planned, setup, options, output) as results:
         return write_results(results, asked.outputs, setup, options, output)
 

@@ -22,7 +22,7 @@ from lamslsa.evidence.nonce import Nonce
 from lamslsa.measure import Context
 from lamslsa.measure.interface import Device, Progress
 
-__all__ = ["Options", "Setup", "common"]
+__all__ = ["Options", "Setup", "common", "require_device"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DIRECT: Final = "gramine-direct"
@@ -69,6 +69,7 @@ class Setup:
         config: bytes of the job file.
         attester: None where an enclave build does the measuring.
         tee: what was asked for, with ``auto`` resolved.
+        beside: digest of other code that shares this process.
     """
 
     config: bytes
@@ -80,6 +81,7 @@ class Setup:
     platform: Path
     device: Device
     checkpoints: Path | None
+    beside: bytes
 
     @property
     def simulated(self) -> bool:
@@ -124,7 +126,7 @@ class Setup:
         )
         if held is not None:
             _refuse_other_collateral(held, _TEES.get(tee, tee.removeprefix("simulated-")))
-        _require_device(options.device)
+        require_device(options.device)
         setup = cls(
             config=config,
             attester=attester,
@@ -135,12 +137,13 @@ class Setup:
             platform=options.platform,
             device=options.device,
             checkpoints=options.checkpoints,
+            beside=beside,
         )
         if not inside:
-            setup.context(ui.ProgressLine(silent=True), beside=beside)  # a sealing key that is missing is told now
+            setup.context(ui.ProgressLine(silent=True))  # a sealing key that is missing is told now
         return setup
 
-    def context(self, progress: Progress, *, beside: bytes = b"") -> Context:
+    def context(self, progress: Progress) -> Context:
         """What surrounds a measurement in this process.
 
         Raises:
@@ -150,11 +153,16 @@ class Setup:
             return Context(progress=progress, device=self.device)
         from lamslsa.attest import sealed_checkpoints
 
-        kept = sealed_checkpoints(self.checkpoints, tee=self.tee, simulated_platform=self.platform, beside=beside)
+        kept = sealed_checkpoints(self.checkpoints, tee=self.tee, simulated_platform=self.platform, beside=self.beside)
         return Context(progress=progress, device=self.device, checkpoints=kept)
 
 
-def _require_device(device: Device) -> None:
+def require_device(device: Device) -> None:
+    """Return if tensors can live there.
+
+    Raises:
+        UnavailableError: there is no such device.
+    """
     if device != "cuda":
         return
     import torch

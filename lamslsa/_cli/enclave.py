@@ -65,6 +65,8 @@ class _Found:
 @click.option("--part", "parts", metavar="NAME=HEX", multiple=True, help="A part that the source leaves open.")
 @click.option("--root", "root_file", type=click.Path(path_type=Path), help="Also write the root certificate, PEM.")
 @platform_option
+@click.option("--measurers", metavar="DISTRIBUTION", help="Simulated: with the measurers of this distribution beside.")
+@click.option("--code", type=click.Path(path_type=Path), help="Simulated: with your own training code beside.")
 @click.option("--release", help="Make a reference value: the lamslsa release in the enclave.")
 @click.option("--build", "build_name", metavar="NAME", help="Which build: measure, train-own, or one of your own.")
 @click.option(
@@ -111,6 +113,7 @@ def measurement(simulated_platform: Path, root_file: Path | None, output: ui.Out
         corim_key=options["corim_key"],
         platform=simulated_platform,
         root_file=root_file,
+        beside=_beside(options),
     )
     _refuse_other_build(options["build_name"], found)
     for text in found.notes:
@@ -151,6 +154,7 @@ def _source(
     corim_key: Path | None,
     platform: Path,
     root_file: Path | None,
+    beside: bytes,
 ) -> _Found:
     """The measurement from the one source that was named."""
     if len(named) != 1:
@@ -162,9 +166,11 @@ def _source(
         raise click.UsageError("expected --root with a simulated --tee only")
     if given and simulated:
         raise click.UsageError("expected no --part with a simulated --tee, whose measurement is complete")
+    if beside and not simulated:
+        raise click.UsageError("expected --measurers or --code with a simulated --tee only")
     ((kind, value),) = named.items()
     if simulated:
-        return _simulated(value, platform, root_file)
+        return _simulated(value, platform, root_file, beside)
     if kind == "corim":
         return _corim(value, corim_key, given)
     sources: dict[str, Callable[[Any, Mapping[str, str]], _Found]] = {
@@ -175,12 +181,25 @@ def _source(
     return sources[kind](value, given)
 
 
-def _simulated(tee: str, directory: Path, root_file: Path | None) -> _Found:
+def _beside(options: Mapping[str, Any]) -> bytes:
+    """Digest of the code that shares the process with ours; none where there is none."""
+    from lamslsa.artifact.package import package_manifest
+    from lamslsa.measure.plugins import find
+
+    code, measurers = options["code"], options["measurers"]
+    if code is not None and measurers is not None:
+        raise click.UsageError("expected --measurers or --code, got both")
+    if measurers is not None:
+        return find(measurers).digest
+    return b"" if code is None else bytes.fromhex(package_manifest(code).sha256)
+
+
+def _simulated(tee: str, directory: Path, root_file: Path | None, beside: bytes) -> _Found:
     platform = open_platform(tee, directory, now=dt.datetime.now(dt.UTC))
     if root_file is not None:
         replace_file(root_file, platform.root_pem)
     return _Found(
-        measurement=platform.measurement(),
+        measurement=platform.measurement(beside=beside),
         facts={"tee": tee, "simulated": True, "root": platform.root.sha256},
         lines={"root": f"{platform.root.sha256} (simulated)"},
     )

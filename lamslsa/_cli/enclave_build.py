@@ -28,9 +28,10 @@ _REQUEST_KEYS: Final = frozenset({"kind", "config", "inputs", "name", "arguments
 
 
 @click.command("build")
-@click.argument("which", metavar="BUILD", type=click.Choice(["measure", "train-own"]))
+@click.argument("which", metavar="BUILD", type=click.Choice(["measure", "train-own", "measure-with"]))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the build; must not exist.")
 @click.option("--code", type=click.Path(path_type=Path), help="train-own: folder of the training code, with train.py.")
+@click.option("--measurers", metavar="DISTRIBUTION", help="measure-with: the distribution with the measurers.")
 @click.option(
     "--python",
     type=click.Path(path_type=Path),
@@ -51,6 +52,7 @@ def build_command(
     which: Any,
     out: Path,
     code: Path | None,
+    measurers: str | None,
     python: Path,
     packages: Path | None,
     enclave_size: str,
@@ -64,25 +66,30 @@ def build_command(
 ) -> int:
     """Build an enclave: list every file that it may open, with its digest, and render its manifest.
 
-    'measure' is for datasets, declarative training and evaluation. 'train-own' holds one user's training code and
-    vouches for nothing but that training.
+    'measure' is for everything that a job file declares. 'train-own' holds one user's training code and vouches for
+    nothing but that training; 'measure-with' holds one distribution with measurers of a third party, and vouches for
+    those.
 
     \b
     Example:
       lamslsa enclave build measure --out build/measure
       lamslsa enclave build train-own --code ./training --out build/train-own
+      lamslsa enclave build measure-with --measurers acme-toxicity --out build/measure-with
     """
     from lamslsa.enclave.build import build
     from lamslsa.enclave.files import Interpreter
     from lamslsa.enclave.template import Settings
 
-    if (code is None) != (which == "measure"):
+    if (code is not None) != (which == "train-own"):
         raise click.UsageError("expected --code with train-own and only there")
+    if (measurers is not None) != (which == "measure-with"):
+        raise click.UsageError("expected --measurers with measure-with and only there")
     built = build(
         which,
         out,
         interpreter=Interpreter.ask(python, packages=packages),
         code=code,
+        measurers=measurers,
         settings=Settings(enclave_size=enclave_size, edmm=edmm, max_threads=threads, avx512=avx512, amx=amx, svn=svn),
         template_only=template_only,
     )

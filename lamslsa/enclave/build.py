@@ -54,28 +54,35 @@ def build(
     *,
     interpreter: Interpreter,
     code: Path | None = None,
+    measurers: str | None = None,
     settings: Settings | None = None,
     template_only: bool = False,
 ) -> Built:
     """Render the manifest of a build into a new folder.
 
     Args:
-        which: ``measure`` or ``train-own``.
+        which: ``measure``, ``train-own`` or ``measure-with``.
         folder: must not exist.
         interpreter: whose files the enclave may open.
         code: folder with the user's training code; for ``train-own`` and only there.
+        measurers: name of the distribution with a third party's measurers; for ``measure-with`` and only there.
         settings: what may differ between builds.
         template_only: stop at the template, which needs no Gramine.
 
     Raises:
-        FormatError: the folder exists, the code is not usable, or a path cannot stand in a manifest.
+        FormatError: the folder exists, code or measurers are not usable, or a path cannot stand in a manifest.
         UnavailableError: gramine-manifest, a package or jinja2 is missing.
     """
     refuse_existing(folder)
+    if (measurers is not None) != (which == "measure-with"):
+        raise FormatError(
+            f"expected a distribution with measurers for the build measure-with and only there, got the build {which}",
+            reason="enclave-measurers",
+        )
     if not template_only:
         find_program("gramine-manifest")
     code = None if code is None else code.resolve()
-    files = gather(interpreter, code=code)
+    files = gather(interpreter, code=code, measurers=measurers)
     template = render(
         which,
         python=interpreter.place,

@@ -10,6 +10,6 @@ __all__: list[str] = []
 
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[2]))
-    from lamslsa.enclave.inside import main, train_own
+    from lamslsa.enclave.inside import TRAIN_OWN, main
 
-    sys.exit(main(Path("/"), train_own))
+    sys.exit(main(Path("/"), TRAIN_OWN))

@@ -28,6 +28,7 @@ from lamslsa.enclave.manifest import LIBRARIES, PACKAGES, PYTHON
 from lamslsa.enclave.programs import run_program
 from lamslsa.enclave.template import Mount, TrustedFile
 from lamslsa.errors import FormatError, UnavailableError
+from lamslsa.measure.plugins import GROUP
 
 __all__ = ["Files", "Interpreter", "gather", "read_code"]
 
@@ -106,14 +107,19 @@ class Files:
     trusted: tuple[TrustedFile, ...]
 
 
-def gather(interpreter: Interpreter, *, code: Path | None = None) -> Files:
+def gather(interpreter: Interpreter, *, code: Path | None = None, measurers: str | None = None) -> Files:
     """List and hash the files of a build; reads each of them once.
+
+    Args:
+        interpreter: whose files.
+        code: folder of a user's training code.
+        measurers: name of the distribution with a third party's measurers.
 
     Raises:
         UnavailableError: a package is not installed, or ``ldd`` is missing.
-        FormatError: the training code is not usable.
+        FormatError: the training code is not usable, or the distribution is not the only one with measurers.
     """
-    packages, package_mounts = _packages(interpreter.packages)
+    packages, package_mounts = _packages(interpreter.packages, measurers)
     found = [interpreter.executable, *_stdlib(interpreter.stdlib), *packages]
     libraries = _libraries(found)
     mounts = [
@@ -136,7 +142,7 @@ def read_code(code: Path) -> list[Path]:
     Raises:
         FormatError: no such folder, no ``train.py``, a link, or too many files.
     """
-    files = [path for path in package_files(code) if not _left_out(path.relative_to(code).parts)]
+    files = list(package_files(code))
     if code / "train.py" not in files:
         raise FormatError(f"expected {code / 'train.py'} to start the training in, got none", reason="enclave-code")
     if len(files) > _MAX_CODE_FILES or any(path.is_symlink() for path in code.rglob("*")):
@@ -164,11 +170,17 @@ def _stdlib(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _packages(folder: Path) -> tuple[list[Path], list[Mount]]:
-    """Files of lamslsa and of what it requires; an editable lamslsa lies elsewhere and is mounted into its place."""
+def _packages(folder: Path, measurers: str | None) -> tuple[list[Path], list[Mount]]:
+    """Files of lamslsa and of what it requires; an editable lamslsa lies elsewhere and is mounted into its place.
+
+    With a third party's measurers their distribution and what it requires are there too, and no other measurers are:
+    the enclave takes the only ones that it finds.
+    """
     found: set[Path] = set()
     mounts: list[Mount] = []
-    for distribution in _closure(folder):
+    distributions = _closure(folder, measurers)
+    _refuse_other_measurers(distributions, measurers)
+    for distribution in distributions:
         files = list(_files(distribution, folder))
         found.update(files)
         if _normal(distribution.metadata["Name"]) == _PACKAGE:
@@ -195,10 +207,24 @@ def _files(distribution: importlib.metadata.Distribution, folder: Path) -> Itera
                 yield path
 
 
-def _closure(folder: Path) -> list[importlib.metadata.Distribution]:
+def _refuse_other_measurers(distributions: Iterable[importlib.metadata.Distribution], measurers: str | None) -> None:
+    having = {_normal(item.metadata["Name"]) for item in distributions if item.entry_points.select(group=GROUP)}
+    wanted = set() if measurers is None else {_normal(measurers)}
+    if having != wanted:
+        raise FormatError(
+            f"expected measurers in {', '.join(wanted) or 'no other distribution'}, "
+            f"got them in {', '.join(sorted(having)) or 'none'}",
+            reason="enclave-measurers",
+            hint=f"entry points in the group {GROUP}; docs/extending.md",
+        )
+
+
+def _closure(folder: Path, measurers: str | None) -> list[importlib.metadata.Distribution]:
     """Ourselves with what our measurers require; a requirement of a requirement that is not installed is left out."""
     installed = {_normal(item.metadata["Name"]): item for item in importlib.metadata.distributions(path=[str(folder)])}
     wanted = [name for name in _requirements(_known(installed, _PACKAGE), _EXTRAS) if name not in HOST_ONLY]
+    if measurers is not None:
+        wanted.append(_normal(measurers))
     found = {_PACKAGE, *wanted}
     for name in wanted:
         _known(installed, name)

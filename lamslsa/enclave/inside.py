@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,8 @@ from lamslsa import _codec
 from lamslsa._files import write_file
 from lamslsa._pace import Pace, memory_in_use
 from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
-from lamslsa.attest import Made, attest, attest_own_training, place, sealed_checkpoints
+from lamslsa.artifact.package import package_manifest
+from lamslsa.attest import Made, attest, place, sealed_checkpoints
 from lamslsa.enclave.job import BEACON, CHECKPOINTS, CODE, CONFIG, ERROR, GUESTS, JOB, PLATFORM, RUN, SCRATCH, Job
 from lamslsa.enclave.made import write_made
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
@@ -29,9 +31,11 @@ from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.nonce import MAX_BEACON_BYTES, Nonce
 from lamslsa.evidence.run import Run, write_run
 from lamslsa.measure import Context, load_job, load_own_training
-from lamslsa.measure.interface import Checkpoints
+from lamslsa.measure.interface import Checkpoints, Plan
+from lamslsa.measure.plugins import find_only
+from lamslsa.measure.registry import BUILT_IN
 
-__all__ = ["Measure", "Outcome", "main", "measure", "train_own"]
+__all__ = ["MEASURE", "MEASURE_WITH", "TRAIN_OWN", "Build", "Measure", "Outcome", "main"]
 
 _MAX_JOB_BYTES: Final = 64 * 1024
 _MAX_CONFIG_BYTES: Final = 1024 * 1024
@@ -44,18 +48,37 @@ Measure = Callable[[Path, Job, bytes, Attester, Nonce], Outcome]
 """Root of the file system, job, configuration, attester and nonce, to what came of the measurement."""
 
 
-def main(root: Path, measure_: Measure | None = None) -> int:
+def _nothing(root: Path) -> bytes:
+    del root
+    return b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What an enclave build does.
+
+    Attributes:
+        measure: what a job is done by.
+        beside: digest of the code that shares the process; a simulated platform measures it with ours, as the
+            processor does.
+    """
+
+    measure: Measure
+    beside: Callable[[Path], bytes] = _nothing
+
+
+def main(root: Path, build: Build | None = None) -> int:
     """Do the job that lies below ``root``.
 
     Args:
         root: the file system; another than ``/`` only where there is no enclave around.
-        measure_: what the job is done by; `measure` by default.
+        build: which build this is; `MEASURE` by default.
 
     Returns:
         The exit code of `lamslsa.errors`; whatever is not 0 left no run.
     """
     try:
-        run, made = _do(root, measure_ or measure)
+        run, made = _do(root, build or MEASURE)
         write_made(root, made.outputs, made.private)
         _write(root / RUN, _files(run, root / SCRATCH))
     except LamslsaError as err:
@@ -65,52 +88,80 @@ def main(root: Path, measure_: Measure | None = None) -> int:
     return 0
 
 
-def _do(root: Path, measure_: Measure) -> Outcome:
+def _do(root: Path, build: Build) -> Outcome:
     job = Job.parse(_read(root / JOB, _MAX_JOB_BYTES))
     config = _read(root / CONFIG, _MAX_CONFIG_BYTES)
     nonce = job.nonce(_read(root / BEACON, MAX_BEACON_BYTES) if job.with_beacon else None)
     gpu = "nvidia" if job.gpu else None
-    return measure_(root, job, config, attester_for(job.tee, simulated_platform=root / PLATFORM, gpu=gpu), nonce)
+    beside = build.beside(root) if job.tee == "simulated" else b""
+    attester = attester_for(job.tee, simulated_platform=root / PLATFORM, gpu=gpu, beside=beside)
+    return build.measure(root, job, config, attester, nonce)
 
 
-def measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
-    """Run the measurement that a job names.
-
-    Raises:
-        FormatError: configuration or inputs are not usable.
-        UnavailableError: the TEE does not answer.
-    """
-    context = Context(
-        progress=_Lines(), device=job.device, memory=_memory(root, job), checkpoints=_checkpoints(root, job)
-    )
+def _measure(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
+    """Run the measurement that a job names."""
+    _refuse_arguments(job)
     plans = load_job(config, source=CONFIG.name).plans(job.kind, job.name)
-    planned = place(plans.values(), {word: root / where for word, where in job.places().items()})
-    return attest(planned, attester=attester, nonce=nonce, context=context)
+    return _attested(root, job, plans.values(), attester, nonce)
 
 
-def train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
-    """Run the user's training code; a job of any other kind has no business here.
+def _measure_with(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
+    """Run a third party's measurement; one of ours has no business here."""
+    _refuse_arguments(job)
+    third = find_only()
+    catalogue = BUILT_IN.with_more(third.load(BUILT_IN.reserved()))
+    plans = load_job(config, source=CONFIG.name, catalogue=catalogue).plans(job.kind, job.name)
+    for plan in plans.values():
+        if plan.measurer.distribution is None:
+            raise FormatError(
+                f"expected a measurer of {third.descriptor.name} in the build for them, got {plan.measurer}",
+                reason="enclave-job",
+                hint="take the build measure",
+            )
+    return _attested(root, job, plans.values(), attester, nonce, beside=third.digest)
 
-    Raises:
-        FormatError: another kind of job, or configuration, inputs or code are not usable.
-        UnavailableError: the TEE does not answer.
-    """
+
+def _train_own(root: Path, job: Job, config: bytes, attester: Attester, nonce: Nonce) -> Outcome:
+    """Run the user's training code; a job of any other kind has no business here."""
     if job.kind != "training":
         raise FormatError(
             f"expected a training in the build for a user's training code, got the kind {job.kind}",
             reason="enclave-job",
             hint="take the build measure",
         )
-    (dataset,) = job.places().values()
-    return attest_own_training(
-        root / dataset,
-        code=root / CODE,
-        job=load_own_training(config, source=CONFIG.name),
-        attester=attester,
+    plan = load_own_training(config, source=CONFIG.name, code=root / CODE, arguments=job.arguments)
+    return _attested(root, job, [plan], attester, nonce, beside=_code(root))
+
+
+def _attested(
+    root: Path, job: Job, plans: Iterable[Plan], attester: Attester, nonce: Nonce, *, beside: bytes = b""
+) -> Outcome:
+    context = Context(
         progress=_Lines(),
-        nonce=nonce,
+        device=job.device,
         memory=_memory(root, job),
+        checkpoints=_checkpoints(root, job, beside),
     )
+    planned = place(plans, {word: root / where for word, where in job.places().items()})
+    return attest(planned, attester=attester, nonce=nonce, context=context)
+
+
+def _refuse_arguments(job: Job) -> None:
+    if job.arguments:
+        raise FormatError(
+            "expected arguments with a user's own training only, got some",
+            reason="enclave-job",
+            hint="take the build train-own",
+        )
+
+
+def _code(root: Path) -> bytes:
+    return bytes.fromhex(package_manifest(root / CODE).sha256)
+
+
+MEASURE: Final = Build(measure=_measure)
+MEASURE_WITH: Final = Build(measure=_measure_with, beside=lambda _: find_only().digest)
+TRAIN_OWN: Final = Build(measure=_train_own, beside=_code)
 
 
 def _memory(root: Path, job: Job) -> Memory:
@@ -118,10 +169,10 @@ def _memory(root: Path, job: Job) -> Memory:
     return SEALED if job.tee in GUESTS else EnclaveMemory(root / SCRATCH)
 
 
-def _checkpoints(root: Path, job: Job) -> Checkpoints | None:
+def _checkpoints(root: Path, job: Job, beside: bytes) -> Checkpoints | None:
     if not job.checkpoints:
         return None
-    return sealed_checkpoints(root / CHECKPOINTS, tee=job.tee, simulated_platform=root / PLATFORM)
+    return sealed_checkpoints(root / CHECKPOINTS, tee=job.tee, simulated_platform=root / PLATFORM, beside=beside)
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -42,9 +42,9 @@ __all__ = [
     "parse_manifest",
 ]
 
-Build = Literal["measure", "train-own"]
+Build = Literal["measure", "train-own", "measure-with"]
 BUILDS: Final[tuple[Build, ...]] = get_args(Build)
-PRODUCT_IDS: Final[Mapping[Build, int]] = MappingProxyType({"measure": 1, "train-own": 2})
+PRODUCT_IDS: Final[Mapping[Build, int]] = MappingProxyType({"measure": 1, "train-own": 2, "measure-with": 3})
 
 PACKAGES: Final = "/packages"
 LIBRARIES: Final = "/libs"
@@ -52,7 +52,11 @@ PYTHON: Final = "/python"
 CODE: Final = "/code"
 _CODE_FILE: Final = "/code/train.py"
 ENTRIES: Final[Mapping[Build, str]] = MappingProxyType(
-    {"measure": f"{PACKAGES}/lamslsa/enclave/entry.py", "train-own": f"{PACKAGES}/lamslsa/enclave/entry_own.py"}
+    {
+        "measure": f"{PACKAGES}/lamslsa/enclave/entry.py",
+        "train-own": f"{PACKAGES}/lamslsa/enclave/entry_own.py",
+        "measure-with": f"{PACKAGES}/lamslsa/enclave/entry_with.py",
+    }
 )
 FLAGS: Final = ("-I", "-S", "-B")
 ENVIRONMENT: Final[Mapping[str, str]] = MappingProxyType(

@@ -93,7 +93,7 @@ def render(
     """Render the template that gramine-manifest takes; the same arguments give the same bytes.
 
     Args:
-        build: which of the two.
+        build: which of them.
         python: the interpreter's place in the enclave.
         mounts: where interpreter, libraries and packages show.
         trusted: every file that may be opened, in any order.
@@ -106,7 +106,7 @@ def render(
     """
     import jinja2
 
-    if (code is None) != (build == "measure"):
+    if (code is not None) != (build == "train-own"):
         raise FormatError(
             f"expected training code in the build train-own and only there, got the build {build}",
             reason="enclave-code",

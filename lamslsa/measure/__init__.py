@@ -2,7 +2,7 @@
 
 from lamslsa.measure.interface import Context, Given, Input, Outcome, Output, Plan, Progress
 from lamslsa.measure.job import Job, load_job
-from lamslsa.measure.training.own import OwnTraining, load_own_training, measure_own_training
+from lamslsa.measure.training.own import OwnTraining, load_own_training
 
 __all__ = [
     "Context",
@@ -16,5 +16,4 @@ __all__ = [
     "Progress",
     "load_job",
     "load_own_training",
-    "measure_own_training",
 ]

@@ -13,6 +13,7 @@ from typing import Final
 
 from lamslsa import _yaml
 from lamslsa.measure import evaluation, inference, model, training, transform
+from lamslsa.measure.dataset.declare import NAMES as DATASETS
 from lamslsa.measure.declarations import Scope
 from lamslsa.measure.interface import Measurer, Plan, Stage
 
@@ -28,8 +29,12 @@ class Catalogue:
 
     def __init__(self, measurers: Iterable[Measurer]) -> None:
         self._by_name: Mapping[tuple[Stage, str], Measurer] = MappingProxyType(
-            {(item.stage, str(item.name)): item for item in measurers}
+            {(item.stage, f"{item.name.name}/{item.name.version}"): item for item in measurers}
         )
+
+    def with_more(self, measurers: Iterable[Measurer]) -> Catalogue:
+        """These measurers and more; none of them takes the name of another."""
+        return Catalogue([*measurers, *self._by_name.values()])
 
     def names(self, stage: Stage) -> tuple[str, ...]:
         """What a job file may name in a stage, sorted."""
@@ -45,6 +50,10 @@ class Catalogue:
         plan = self._by_name[stage, name].declare(node, scope)
         node.finish()
         return plan
+
+    def reserved(self) -> frozenset[str]:
+        """Every name of ours, datasheets and a user's own training among them: nobody else's measurer has one."""
+        return frozenset({name for _, name in self._by_name} | {*DATASETS, "own/1"})
 
 
 BUILT_IN: Final = Catalogue(

@@ -45,6 +45,7 @@ _WEIGHTS: Final = {
     "reference-other": 8,
     "builder-other": 8,
     "build-type-other": 9,
+    "training-code-other": 9,
     "transform-other": 9,
     "transform-not-allowed": 15,
     "schema-other": 9,

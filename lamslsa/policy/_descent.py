@@ -19,7 +19,7 @@ from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Miss
 from lamslsa.policy._context import Context
-from lamslsa.predicates.provenance import BUILDER_PREFIX, TRAINING_BUILD_TYPE
+from lamslsa.predicates.provenance import BUILDER_PREFIX, OWN_TRAINING_BUILD_TYPE, TRAINING_BUILD_TYPE
 
 __all__ = ["Descent", "build_misses", "descents"]
 
@@ -132,7 +132,6 @@ def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
                 authentic=False,
             )
         )
-    build_type = build.provenance.build_definition.build_type
     if build.is_transform:
         allowed = () if context.policy.transforms is None else context.policy.transforms.allow
         if str(code) not in allowed:
@@ -143,14 +142,8 @@ def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
                     mend="allow the transform in the policy after review",
                 )
             )
-    elif build_type != TRAINING_BUILD_TYPE:
-        misses.append(
-            Miss(
-                reason="build-type-other",
-                message=f"expected declarative training, got code of the user's own ({build_type})",
-                mend="train with lamslsa attest training: no policy of this version trusts training code of others",
-            )
-        )
+    else:
+        misses += _code_misses(context.policy.training.own_code, build)
     builder = build.provenance.run_details.builder.id
     if not (builder.startswith(BUILDER_PREFIX) and len(builder) > len(BUILDER_PREFIX)):
         misses.append(
@@ -161,3 +154,24 @@ def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
             )
         )
     return tuple(misses)
+
+
+def _code_misses(own_code: str | None, build: Build) -> Iterator[Miss]:
+    """Declarative training, or the one training code of a user's own that the policy names: never the other one."""
+    definition = build.provenance.build_definition
+    if own_code is None:
+        if definition.build_type != TRAINING_BUILD_TYPE:
+            yield Miss(
+                reason="build-type-other",
+                message=f"expected declarative training, got code of the user's own ({definition.build_type})",
+                mend="train with lamslsa attest training, or after review pin the code: training: {ownCode: sha256:…}",
+            )
+        return
+    codes = [item.digest.sha256 for item in definition.resolved_dependencies if item.annotations.own_code]
+    if definition.build_type != OWN_TRAINING_BUILD_TYPE or codes != [own_code]:
+        got = ", ".join(map(_words.short, codes)) or f"none ({definition.build_type})"
+        yield Miss(
+            reason="training-code-other",
+            message=f"expected training by the code {_words.short(own_code)}, got {got}",
+            mend="train with the code that the policy names, or name the other code after review",
+        )

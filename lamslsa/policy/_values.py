@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MEASURER: Final = re.compile(r"[^/\s]+/[^/\s]+")
+_DISTRIBUTION: Final = re.compile(r"pkg:[a-z]+/[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 _AGE: Final = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -127,7 +128,21 @@ def digest(node: Node) -> str:
 
 
 def measurer(node: Node) -> str:
-    """``<name>/<version>``."""
+    """``<name>/<version>``, and of a third party's measurer also the distribution: ``{name, distribution}``.
+
+    Returns:
+        The words that `lamslsa.predicates._common.Measurer` has for it.
+    """
+    if isinstance(node, Mapping_):
+        name, distribution = measurer(node.take("name")), node.take("distribution")
+        node.finish()
+        if not _DISTRIBUTION.fullmatch(distribution.string()):
+            distribution.refuse(
+                f"expected a package URL without version at {distribution.where}, got {distribution.string()[:80]!r}",
+                reason="policy-measurer",
+                hint="write it like pkg:pypi/acme-toxicity; the platform's reference value pins its files",
+            )
+        return f"{name} of {distribution.string()}"
     value = text(node)
     if not _MEASURER.fullmatch(value):
         node.refuse(f"expected <name>/<version> at {node.where}, got {value!r}", reason="policy-measurer")

@@ -150,6 +150,9 @@ class _Require:
                     self._found[key] = self._metric(rule, schema, known=chosen is not None, trained=on_training_data)
             case OverlapRule():
                 readings = used.get(rule.training.sha256, ())
+                if self.context.policy.training.own_code is not None:
+                    # the code that is pinned reads the bytes as it does: any reading by a datasheet may be compared
+                    readings = tuple(item for item in readings if item.schema is not None)
                 # read under several schemas, it is no longer one set of rows: then no overlap is the right one
                 read_as = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
                 key = (rule.name, schema, read_as, False)

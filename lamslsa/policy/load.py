@@ -235,10 +235,12 @@ class _Rules:
     def training(self, node: Mapping_) -> TrainingTerms:
         """Who says how the model was trained, and with which parameters."""
         witness = self.witness(node)
-        parameters = node.get("parameters")
+        parameters, own_code = node.get("parameters"), node.get("ownCode")
         node.finish()
         return TrainingTerms(
-            witness=witness, parameters=() if parameters is None else _values.parameters(parameters.mapping())
+            witness=witness,
+            parameters=() if parameters is None else _values.parameters(parameters.mapping()),
+            own_code=None if own_code is None else _values.digest(own_code),
         )
 
     def transforms(self, node: Node | None) -> TransformTerms | None:

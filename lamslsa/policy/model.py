@@ -102,10 +102,16 @@ class ParameterTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingTerms:
-    """Whose provenance counts, and with which parameters."""
+    """Whose provenance counts, and with which parameters.
+
+    Attributes:
+        own_code: digest of the only training code of a user's own that counts, hexadecimal; then no declarative
+            training does. None where only declarative training counts.
+    """
 
     witness: Witness
     parameters: tuple[ParameterTerms, ...]
+    own_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

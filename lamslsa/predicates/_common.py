@@ -60,13 +60,29 @@ class ResourceDescriptor(WireModel, frozen=True, kw_only=True):
 
 
 class Measurer(WireModel, frozen=True, kw_only=True):
-    """The code that computed a property; a policy names it ``<name>/<version>``."""
+    """The code that computed a property; a policy names it ``<name>/<version>``.
+
+    Attributes:
+        distribution: whose code it is, where it is not ours: purl in ``uri``, SHA-256 of its RECORD in ``digest``.
+
+    A third party's measurer never passes for one of ours, nor for that of another distribution: whoever compares
+    measurers compares these words.
+
+    >>> str(Measurer(name="toxicity", version="1"))
+    'toxicity/1'
+    >>> str(Measurer(name="toxicity", version="1", distribution=ResourceDescriptor(uri="pkg:pypi/acme@2.0")))
+    'toxicity/1 of pkg:pypi/acme'
+    """
 
     name: Name
     version: Name
+    distribution: ResourceDescriptor | None = None
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.version}"
+        own = f"{self.name}/{self.version}"
+        if self.distribution is None:
+            return own
+        return f"{own} of {(self.distribution.uri or self.distribution.name or '').partition('@')[0]}"
 
 
 class File(WireModel, frozen=True, kw_only=True):

@@ -36,12 +36,18 @@ BUILDER_PREFIX: Final = "https://lamslsa.dev/enclave/"
 
 
 class DependencyAnnotations(WireModel, frozen=True, kw_only=True):
-    """What an ingredient is; ``schema_digest`` says how a dataset was read."""
+    """What an ingredient is.
+
+    Attributes:
+        schema_digest: how a dataset was read.
+        own_code: a user's own training code, which was run in the process that vouches.
+    """
 
     kind: Literal["dataset", "model", "code", "package"]
     schema_digest: Digest | None = None
     role: str | None = None
     installation: Literal["wheel", "editable"] | None = None
+    own_code: Literal[True] | None = None
 
 
 class Dependency(WireModel, frozen=True, kw_only=True):

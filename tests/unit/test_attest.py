@@ -124,7 +124,7 @@ def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
-    assert attest.__all__ == ["Made", "Planned", "attest", "attest_own_training", "place", "sealed_checkpoints"]
+    assert set(attest.__all__) - {"attest"} == {"Made", "Planned", "place", "read_inputs", "sealed_checkpoints"}
 
 
 def _named_plan(*inputs: Input) -> Plan:

@@ -125,9 +125,10 @@ def code(tmp_path: Path) -> Path:
     (folder / "parts").mkdir(parents=True)
     (folder / "parts" / "__init__.py").write_text("SIZE = 3\n", encoding="utf-8")
     (folder / "train.py").write_text(
-        "import hashlib\nimport parts\n\n\ndef train(files, configuration):\n"
-        "    data = b''.join(files[name] for name in sorted(files))\n"
-        "    return {'weights.safetensors': hashlib.sha256(data).digest() * configuration['times'] * parts.SIZE}\n",
+        "import hashlib\nimport sys\nimport parts\nfrom lamslsa import own\n\nassert sys.argv[1:] == ['--more']\n"
+        "with open(own.inputs()['train'].path, 'rb') as file:\n    data = file.read()\nown.batch(data)\n"
+        "weights = hashlib.sha256(data).digest() * own.configuration()['times'] * parts.SIZE\n"
+        "(own.model_dir() / 'weights.safetensors').write_bytes(weights)\n",
         encoding="utf-8",
     )
     return folder.resolve()

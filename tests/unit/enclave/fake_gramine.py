@@ -34,7 +34,8 @@ if sgx == "sgx":
         assert tee == "sgx" and not simulated_platform.exists(), tee
         return attester_for("simulated", simulated_platform=Path(PLATFORM))
     inside.attester_for = quoting
-sys.exit(inside.main(Path(root), inside.train_own if entry.endswith("entry_own.py") else None))
+build = {"entry_own.py": inside.TRAIN_OWN, "entry_with.py": inside.MEASURE_WITH}.get(Path(entry).name)
+sys.exit(inside.main(Path(root), build))
 """
 
 

@@ -22,7 +22,8 @@ OWN = """
 apiVersion: lamslsa.dev/own-training/v1
 kind: OwnTraining
 model: mine
-dataset: people
+datasets: {train: people}
+models: {}
 configuration: {times: 2}
 """
 
@@ -62,7 +63,9 @@ def test_sgx_and_own_code(gramine: Path, light: Path, key: Path, people: Path, c
     folder = tmp_path / "build"
     build("train-own", folder, interpreter=Interpreter.ask(Path(sys.executable), packages=light), code=code)
     sign(folder, key)
-    request = Request(kind="training", config=OWN.encode(), inputs={"dataset": people}, challenge=bytes(32))
+    request = Request(
+        kind="training", config=OWN.encode(), inputs={"train": people}, challenge=bytes(32), arguments=("--more",)
+    )
     with run_job(request, build_dir=folder, runner="gramine-sgx", say=print) as done:
         assert done.run.nonce.value == bytes(32)
         done.write_output("mine", tmp_path / "mine")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from lamslsa.enclave.made import read_made
 from lamslsa.enclave.manifest import ENTRIES
 from lamslsa.errors import FormatError
 from lamslsa.evidence.run import read_run
+from lamslsa.evidence.sgx.parse import parse as parse_quote
+from lamslsa.evidence.simulated.platform import SimulatedPlatform
+from lamslsa.measure.plugins import find_only
 from lamslsa.publish import evidence_statement
 from lamslsa.testing.table import JOB, ROWS
 
@@ -39,7 +44,8 @@ OWN = """
 apiVersion: lamslsa.dev/own-training/v1
 kind: OwnTraining
 model: mine
-dataset: people
+datasets: {train: people}
+models: {}
 configuration: {times: 2}
 """
 
@@ -145,8 +151,8 @@ def test_what_the_host_gets_wrong_is_told(root: Path) -> None:
     assert failed(root, 3) == {
         "class": "FormatError",
         "reason": "enclave-job",
-        "message": "expected one of dataset, training, transform, evaluation, inference, model as kind in the job of an "
-        "enclave, got 'other'",
+        "message": "expected one of dataset, training, transform, evaluation, inference, model as kind in the job of "
+        "an enclave, got 'other'",
         "hint": None,
     }
     error.unlink()
@@ -173,26 +179,27 @@ def test_a_bug_is_no_refusal(root: Path) -> None:
 
     put(root)
     with pytest.raises(KeyError):
-        inside.main(root, broken)
+        inside.main(root, inside.Build(measure=broken))
     assert not list((root / "out").iterdir())
 
 
 @pytest.mark.slow
 def test_own_code(root: Path, code: Path) -> None:
     (root / "job" / "config.yaml").write_text(OWN, encoding="utf-8")
-    put(root, kind="training", name=None)
-    assert inside.main(root, inside.train_own) == 0
+    put(root, kind="training", name=None, inputs={"train": "people.csv"}, arguments=["--more"])
+    assert inside.main(root, inside.TRAIN_OWN) == 0
     parsed = statement.parse(read_run(root / "out" / "run").statements[0].payload)
     assert hash_artifact(root / "out" / "outputs" / "0", "model").sha256 == parsed.subjects[0].sha256
     assert len((root / "out" / "outputs" / "0" / "weights.safetensors").read_bytes()) == 32 * 2 * 3
-    assert parsed.predicate["buildDefinition"]["externalParameters"]["trainer"] == {"name": "own", "version": "1"}
+    assert parsed.predicate["buildDefinition"]["externalParameters"]["trainer"] == {"name": "own", "version": "2"}
+    assert parsed.predicate["buildDefinition"]["externalParameters"]["configuration"]["arguments"] == ["--more"]
 
 
 @pytest.mark.parametrize("kind", ["dataset", "evaluation"])
-def test_the_build_for_own_code_measures_nothing_else(root: Path, kind: str) -> None:
+def test_the_build_for_own_code_measures_nothing_else(root: Path, code: Path, kind: str) -> None:
     inputs = {"dataset": "people.csv"} | ({"model": "m"} if kind == "evaluation" else {})
     put(root, kind=kind, name="train" if kind == "dataset" else None, inputs=inputs)
-    assert failed(root, 3, inside.train_own)["reason"] == "enclave-job"
+    assert failed(root, 3, inside.TRAIN_OWN)["reason"] == "enclave-job"
 
 
 @pytest.mark.parametrize("build", ENTRIES)
@@ -230,3 +237,45 @@ def test_it_reaches_no_network_key_or_store() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+PLUGIN = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "plugin.py"))
+WITH = JOB[: JOB.index("evaluation: {")] + "evaluation: {measurer: acme-length/1, dataset: train, factor: 3}\n"
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    PLUGIN["install"](tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield
+    sys.modules.pop("acme_length", None)
+
+
+def test_a_third_party_measures_in_its_own_build(root: Path, plugin: None) -> None:
+    (root / "data" / "inputs" / "1" / "m").mkdir()
+    (root / "data" / "inputs" / "1" / "m" / "w").write_bytes(b"1234")
+    (root / "job" / "config.yaml").write_text(WITH, encoding="utf-8")
+    evaluation = {"kind": "evaluation", "name": None, "inputs": {"dataset": "people.csv", "model": "m"}}
+    put(root, **evaluation)
+    assert failed(root, 3)["reason"] == "yaml-choice", "the build without them knows nothing of it"
+    (root / "out" / "error.json").unlink()
+    assert inside.main(root, inside.MEASURE_WITH) == 0
+    run = read_run(root / "out" / "run")
+    measurer = statement.parse(run.statements[0].payload).predicate["measurer"]
+    assert measurer["distribution"]["uri"] == "pkg:pypi/acme-length@2.0"
+    quoted = Path(root / "job" / "platform")
+    platform = SimulatedPlatform.open(quoted, now=dt.datetime.now(dt.UTC))
+    expected = platform.measurement(beside=find_only().digest).parts["mrEnclave"]
+    assert parse_quote(run.evidence.quote).report.measurement["mrEnclave"] == expected
+    assert expected != platform.measurement().parts["mrEnclave"]
+
+
+def test_the_build_with_a_third_party_measures_nothing_of_ours(root: Path, plugin: None) -> None:
+    put(root)
+    assert failed(root, 3, inside.MEASURE_WITH)["reason"] == "enclave-job"
+
+
+@pytest.mark.parametrize("build", [None, inside.MEASURE_WITH])
+def test_arguments_are_for_own_code(root: Path, plugin: None, build: Any) -> None:
+    put(root, kind="training", name=None, inputs={"train": "people.csv"}, arguments=["-x"])
+    assert failed(root, 3, build)["reason"] == "enclave-job"

@@ -106,7 +106,7 @@ WEAKENED: dict[str, list[Any]] = {
     "sgx.debug": [True, 0],
     "sgx.file_check_policy": ["allow_all_but_log", True],
     "sgx.remote_attestation": ["none", "epid"],
-    "sgx.isvprodid": [0, 3, "1", True],
+    "sgx.isvprodid": [0, 4, "1", True],
     "sgx.isvsvn": [-1, 65536, True, "1"],
     "sgx.max_threads": [3, 1025, "16"],
     "sgx.enclave_size": ["16", "0G", "100000G", "16g"],

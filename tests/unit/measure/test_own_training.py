@@ -1,36 +1,70 @@
+"""A user's own loop: it gets verified bytes, its model is what it leaves, and the statement says what was executed."""
+
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamslsa import _codec, own
 from lamslsa.artifact import read_verified
+from lamslsa.artifact.package import package_manifest
 from lamslsa.errors import FormatError
-from lamslsa.measure.training.own import load_own_training, measure_own_training
+from lamslsa.measure import Context
+from lamslsa.measure.interface import Given, Outcome
+from lamslsa.measure.training import own_run
+from lamslsa.measure.training.own import load_own_training
+from lamslsa.measure.training.own_run import read_model
+from lamslsa.measure.training.own_watch import Watch, watching
 
 JOB = """
 apiVersion: lamslsa.dev/own-training/v1
 kind: OwnTraining
 model: mine
-dataset: theirs
+datasets: {train: theirs}
+models: {}
 configuration: {rate: 0.5, layers: [1, 2]}
 """
+COPY = (
+    "from pathlib import Path\nfrom lamslsa import own\n"
+    "(own.model_dir() / 'w').write_bytes(Path(own.inputs()['train']).read_bytes() * 2)\n"
+)
 
 
-def _train(tmp_path: Path, source: str) -> Any:
+def train(tmp_path: Path, source: str, *arguments: str, more: dict[str, str] | None = None, job: str = JOB) -> Outcome:
     code = tmp_path / "code"
     code.mkdir(exist_ok=True)
-    (code / "train.py").write_text(source, encoding="utf-8")
+    for name, text in {"train.py": source, **(more or {})}.items():
+        (code / name).write_text(text, encoding="utf-8")
     data = tmp_path / "data.csv"
     data.write_bytes(b"1,2\n")
+    plan = load_own_training(job.encode(), source="job.yaml", code=code, arguments=arguments)
     with read_verified(data, "dataset") as artifact:
-        return measure_own_training(artifact, code=code, job=load_own_training(JOB.encode(), source="job.yaml"))
+        return plan.measure({"train": Given(artifact=artifact, name="theirs")}, Context())
+
+
+def provenance(outcome: Outcome) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(outcome.statements[0].data)["predicate"]
+    return document
+
+
+def byproduct(outcome: Outcome, name: str) -> Any:
+    (found,) = [item for item in provenance(outcome)["runDetails"]["byproducts"] if item["name"] == name]
+    return json.loads(_codec.decode_base64(found["content"], what=name))
 
 
 def test_a_job() -> None:
     job = load_own_training(JOB.encode(), source="job.yaml")
-    assert (job.model, job.dataset, dict(job.configuration)) == ("mine", "theirs", {"rate": 0.5, "layers": [1, 2]})
+    assert (job.model, job.datasets, job.models) == ("mine", {"train": "theirs"}, {})
+    assert dict(job.configuration) == {"rate": 0.5, "layers": [1, 2]}
+    assert [(item.role, item.kind, item.name) for item in job.inputs] == [("train", "dataset", "theirs")]
+    assert job.makes == ("mine",)
 
 
 @pytest.mark.parametrize(
@@ -39,10 +73,14 @@ def test_a_job() -> None:
         ("v1", "v2", "yaml-choice"),
         ("OwnTraining", "Job", "yaml-choice"),
         ("model: mine\n", "", "yaml-missing-key"),
-        ("dataset: theirs", "more: 1\ndataset: theirs", "yaml-unknown-key"),
+        ("models: {}", "models: {}\nmore: 1", "yaml-unknown-key"),
+        ("models: {}", "models: {train: base}", "job-roles"),
+        ("{train: theirs}", "{}", "job-roles"),
+        ("{rate: 0.5, layers: [1, 2]}", "{arguments: 1}", "job-roles"),
         ("{rate: 0.5, layers: [1, 2]}", "[]", "yaml-type"),
         ("mine", '"' + "x" * 129 + '"', "job-name"),
         ("theirs", '"a\\tb"', "job-name"),
+        ("{train: theirs}", "{" + "x" * 129 + ": theirs}", "job-name"),
     ],
 )
 def test_another_job_is_refused(old: str, new: str, reason: str) -> None:
@@ -51,43 +89,172 @@ def test_another_job_is_refused(old: str, new: str, reason: str) -> None:
     assert error.value.reason == reason
 
 
-@pytest.mark.slow
-def test_the_statement_says_what_the_code_was(tmp_path: Path) -> None:
-    outcome = _train(
-        tmp_path, "def train(files, configuration):\n    return {'w': files['data.csv'] * configuration['layers'][1]}\n"
-    )
+def test_the_statement_says_what_was_run(tmp_path: Path) -> None:
+    source = COPY + "import sys\nimport parts\nassert sys.argv[1:] == ['--epochs', '3'], sys.argv\n"
+    outcome = train(tmp_path, source, "--epochs", "3", more={"parts.py": "SIZE = 3\n"})
     (trained,) = outcome.outputs.values()
     assert trained.files == {"w": b"1,2\n1,2\n"}
-    assert b'"training-code"' in outcome.statements[0].data
-    before = outcome.statements[0].data
-    again = _train(
-        tmp_path,
-        "def train(files, configuration):\n    return {'w': files['data.csv'] * configuration['layers'][1]} \n",
+    definition = provenance(outcome)["buildDefinition"]
+    assert definition["buildType"] == "https://lamslsa.dev/own-training/v1"
+    external = definition["externalParameters"]
+    assert external["trainer"] == {"name": "own", "version": "2"}
+    assert external["configuration"] == {"rate": 0.5, "layers": [1, 2], "arguments": ["--epochs", "3"]}
+    (code,) = [item for item in definition["resolvedDependencies"] if item["annotations"].get("ownCode")]
+    assert code["annotations"] == {"kind": "code", "ownCode": True}
+    assert code["digest"]["sha256"] == package_manifest(tmp_path / "code").sha256
+    (data,) = [item for item in definition["resolvedDependencies"] if item["annotations"]["kind"] == "dataset"]
+    assert data["annotations"] == {"kind": "dataset", "role": "train"}
+    modules = dict(byproduct(outcome, "modules"))
+    assert modules["code/train.py"] == hashlib.sha256(source.encode()).hexdigest()
+    assert modules["code/parts.py"] == hashlib.sha256(b"SIZE = 3\n").hexdigest()
+    assert modules["python/json/__init__.py"] == hashlib.sha256(Path(json.__file__).read_bytes()).hexdigest()
+    names = {item["name"] for item in definition["resolvedDependencies"] if item["annotations"]["kind"] == "package"}
+    assert {"msgspec", "cryptography"} <= names
+
+
+def test_other_code_is_another_statement_and_the_same_code_the_same(tmp_path: Path) -> None:
+    first = train(tmp_path, COPY)
+    again = train(tmp_path, COPY)
+    other = train(tmp_path, COPY + "\n")
+    assert first.statements[0].data == again.statements[0].data
+    assert first.outputs["mine"].manifest == other.outputs["mine"].manifest
+    assert first.statements[0].data != other.statements[0].data
+
+
+def test_code_in_no_file_and_code_from_elsewhere_is_told(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.py"
+    elsewhere.write_text("X = 1\n")
+    lines = f"exec('X = 2')\nimport runpy\nrunpy.run_path({str(elsewhere)!r})\n"
+    modules = byproduct(train(tmp_path, COPY + lines), "modules")
+    assert ["<dynamic>", hashlib.sha256(b"X = 2").hexdigest()] in modules
+    assert [str(elsewhere), hashlib.sha256(b"X = 1\n").hexdigest()] in modules
+
+
+def test_batches_are_a_chain(tmp_path: Path) -> None:
+    label = b"https://lamslsa.dev/own-training/batch/v1\n"
+    chain = bytes(32)
+    for data in (b"one", b"two"):
+        chain = hashlib.sha256(label + chain + hashlib.sha256(data).digest()).digest()
+    found = byproduct(train(tmp_path, COPY + "own.batch(b'one')\nown.batch(memoryview(b'two'))\n"), "batches")
+    assert found == {"count": 2, "chain": chain.hex()}
+    assert byproduct(train(tmp_path, COPY), "batches") == {"count": 0, "chain": "00" * 32}
+
+
+def test_nothing_of_the_host_reaches_it_and_nothing_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = sys.argv, list(sys.path), dict(os.environ)
+    lines = (
+        "import os, sys, parts\nassert 'SECRET_OF_THE_HOST' not in os.environ\n"
+        "assert os.environ['OMP_NUM_THREADS'] == '1'\nassert __name__ == '__main__'\n"
+        "os.environ['LEFT'] = 'x'\nsys.path.append('left')\n"
     )
-    assert again.outputs["mine"].manifest == trained.manifest
-    assert again.statements[0].data != before, "other code, other statement"
+    train(tmp_path, COPY + lines, more={"parts.py": "VALUE = 1\n"})
+    assert (sys.argv, sys.path, dict(os.environ)) == before
+    assert "parts" not in sys.modules, "the next code has a module of that name too"
+    with pytest.raises(RuntimeError):
+        own.inputs()
 
 
 @pytest.mark.parametrize(
-    ("source", "reason"),
+    "lines",
     [
-        ("", "own-training-failed"),
-        ("def train(files): return {}", "own-training-failed"),
-        ("raise OSError('x')", "own-training-failed"),
-        ("def train(", "own-training-failed"),
-        ("def train(files, configuration): return {}", "own-training-result"),
-        ("def train(files, configuration): return None", "own-training-result"),
-        ("def train(files, configuration): return {'w': 'text'}", "own-training-result"),
-        ("def train(files, configuration): return {1: b''}", "own-training-result"),
+        "import socket\nsocket.create_connection(('127.0.0.1', 9))",
+        "import socket\nsocket.getaddrinfo('localhost', 80)",
+        "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])",
+        "import os\nos.system('true')",
+        "import os\nos.execv('/bin/true', ['true'])",
+        "import os\nos.posix_spawn('/bin/true', ['true'], {})",
     ],
 )
-def test_code_that_gives_no_model_is_refused(tmp_path: Path, source: str, reason: str) -> None:
+def test_connections_and_other_processes_are_refused(tmp_path: Path, lines: str) -> None:
     with pytest.raises(FormatError) as error:
-        _train(tmp_path, source)
-    assert error.value.reason == reason
+        train(tmp_path, COPY + lines)
+    assert error.value.reason == "own-training-failed"
+    assert "stay in its process" in str(error.value)
+    subprocess.run([sys.executable, "-c", ""], check=True)  # the hook refuses nobody else
 
 
-def test_a_model_stays_in_its_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "source",
+    [
+        "raise OSError('x')",
+        "def train(",
+        "import sys\nsys.exit(1)",
+        "import sys\nsys.exit('no')",
+        "from lamslsa import nothing",
+    ],
+)
+def test_code_that_fails(tmp_path: Path, source: str) -> None:
     with pytest.raises(FormatError) as error:
-        _train(tmp_path, "def train(files, configuration): return {'../w': b''}")
-    assert error.value.reason == "path-relative"
+        train(tmp_path, source)
+    assert error.value.reason == "own-training-failed"
+
+
+def test_ending_well_in_so_many_words_is_no_failure(tmp_path: Path) -> None:
+    assert train(tmp_path, COPY + "import sys\nsys.exit(0)\n").outputs
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "from lamslsa import own\n(own.model_dir() / 'w').symlink_to('/etc/passwd')",
+        "from lamslsa import own\n(own.model_dir() / 'w').symlink_to('.')",
+        "import os\nfrom lamslsa import own\nos.mkfifo(own.model_dir() / 'w')",
+    ],
+)
+def test_code_that_leaves_no_model(tmp_path: Path, source: str) -> None:
+    with pytest.raises(FormatError) as error:
+        train(tmp_path, source)
+    assert error.value.reason == "own-training-result"
+
+
+def test_a_model_of_several_files(tmp_path: Path) -> None:
+    source = "from lamslsa import own\nd = own.model_dir()\n(d / 'a').mkdir()\n(d / 'a' / 'w').write_text('1')\n"
+    assert train(tmp_path, source + "(d / 'b').write_text('2')").outputs["mine"].files == {"a/w": b"1", "b": b"2"}
+
+
+def test_code_that_changes_itself_is_refused(tmp_path: Path) -> None:
+    source = COPY + "Path(__file__).write_text('#')\n"
+    with pytest.raises(FormatError) as error:
+        train(tmp_path, source)
+    assert error.value.reason == "own-training-code"
+
+
+def test_without_code(tmp_path: Path) -> None:
+    with pytest.raises(FormatError) as error:
+        load_own_training(JOB.encode(), source="job.yaml", code=tmp_path)
+    assert error.value.reason == "own-training-code"
+    with pytest.raises(FormatError) as error:
+        load_own_training(JOB.encode(), source="job.yaml").measure({}, Context())
+    assert error.value.reason == "own-training-code"
+
+
+def test_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "w").write_bytes(b"12345")
+    monkeypatch.setattr(own_run, "_MAX_MODEL_BYTES", 4)
+    with pytest.raises(FormatError) as error:
+        read_model(tmp_path)
+    assert error.value.reason == "own-training-result"
+    watch = Watch()
+    watch.dynamic = {f"{n:064x}" for n in range(20_001)}
+    with pytest.raises(FormatError) as error:
+        watch.modules(tmp_path)
+    assert error.value.reason == "own-training-modules"
+
+
+def test_watching_ends(tmp_path: Path) -> None:
+    with watching() as watch:
+        exec("A = 1")
+    seen = set(watch.dynamic)
+    assert seen
+    exec("B = 2")
+    assert watch.dynamic == seen
+
+
+def test_inputs_of_several_files(tmp_path: Path) -> None:
+    data = own.Data(files={"a": "/x/a", "b": "/x/b"})
+    with pytest.raises(ValueError, match="2"):
+        _ = data.path
+    assert os.fspath(own.Data(files={"a": "/x/a"})) == "/x/a"
