@@ -52,9 +52,13 @@ _COMMANDS: Final = {
     "verify-receipt": "prove what one inference was by a statement over many",
 }
 _EXTRAS: Final = {
-    **dict.fromkeys(
-        ("duckdb", "fairlearn", "numpy", "safetensors", "scipy", "sklearn", "torch", "torchmetrics"), "tabular"
-    ),
+    **dict.fromkeys(("duckdb", "numpy", "pyarrow", "scipy"), "dataset"),
+    **dict.fromkeys(("fairlearn", "safetensors", "sklearn", "torch", "torchmetrics"), "tabular"),
+    **dict.fromkeys(("onnx", "onnxruntime", "skl2onnx"), "onnx"),
+    **dict.fromkeys(("art", "pyautoattack"), "robustness"),
+    "PIL": "images",
+    "datasketch": "text",
+    "opacus": "privacy",
     **dict.fromkeys(("lxml", "pynvml", "signxml"), "gpu"),
     "jinja2": "enclave",
     "pkcs11": "pkcs11",

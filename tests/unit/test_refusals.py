@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -28,12 +29,17 @@ PASS_ON = {"nvidia/golden.py"}
 # They make evidence, or read what the own platform says; what appraisal says is a value, shown by tests/vectors/policy.
 OTHERS = ("evidence/simulated/", "evidence/appraise/")
 OTHER_MODULES = {
-    *(f"evidence/{name}.py" for name in ("_kernel", "_tsm", "attesters", "detect", "devices", "interface", "run")),
+    *(
+        f"evidence/{name}.py"
+        for name in ("_kernel", "_tsm", "attesters", "detect", "devices", "interface", "run", "sealing")
+    ),
     *(f"evidence/{name}.py" for name in ("nitro/attester", "nvidia/collect", "sgx/attester")),
     # what counts for nothing beside a key is told in a message, and refuses nothing
     *(f"sign/keyless/{name}.py" for name in ("_parts", "_witness")),
 }
 COVERED = ("archive.py", "evidence/", "model_signature.py", "sign/", "store/")
+# What an appraisal says is shown by its vectors; the first is said where there is always something to say it of.
+UNSHOWN = {"ingredient-missing", "witness-log", "witness-log-other", "witness-log-period", "witness-timestamp"}
 
 
 def test_the_table_is_generated() -> None:
@@ -66,6 +72,14 @@ def test_every_module_is_in_an_area() -> None:
     spoken = {path for path in refusals.PACKAGE.rglob("*.py") if refusals.reasons(path)}
     missing = {path.relative_to(refusals.PACKAGE).as_posix() for path in spoken - listed}
     assert {path for path in missing if path.startswith(COVERED) and not path.startswith(OTHERS)} == OTHER_MODULES
+
+
+def test_every_reason_in_the_package_is_shown_by_a_vector_or_a_test() -> None:
+    cases = [path.read_text(encoding="utf-8") for path in sorted(refusals.VECTORS.rglob("*.json"))]
+    in_vectors = {word for text in cases for word in re.findall(r'"([a-z0-9-]+)"', text)}
+    in_vectors |= {reason for area in refusals.AREAS for _, reason in refusals.refused(area)}
+    in_code = {reason for path in refusals.PACKAGE.rglob("*.py") for reason in refusals.reasons(path)}
+    assert in_code - in_vectors - refusals._tests().keys() == UNSHOWN
 
 
 def test_reasons_are_found_wherever_they_are_given(tmp_path: Path) -> None:
