@@ -224,6 +224,7 @@ def _closure(folder: Path, measurers: str | None) -> list[importlib.metadata.Dis
     installed = {_normal(item.metadata["Name"]): item for item in importlib.metadata.distributions(path=[str(folder)])}
     wanted = [name for name in _requirements(_known(installed, _PACKAGE), _EXTRAS) if name not in HOST_ONLY]
     if measurers is not None:
+        _known(installed, _normal(measurers))
         wanted.append(_normal(measurers))
     found = {_PACKAGE, *wanted}
     for name in wanted:

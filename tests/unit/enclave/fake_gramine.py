@@ -29,8 +29,8 @@ sys.path[:] = [stdlib, stdlib + "/lib-dynload", farm + "/packages"]
 from lamslsa.enclave import inside
 if sgx == "sgx":
     from lamslsa.evidence import attester_for
-    def quoting(tee, *, simulated_platform, gpu):
-        assert gpu is None
+    def quoting(tee, *, simulated_platform, gpu, beside):
+        assert gpu is None and not beside, "the processor measures, nobody tells it what"
         assert tee == "sgx" and not simulated_platform.exists(), tee
         return attester_for("simulated", simulated_platform=Path(PLATFORM))
     inside.attester_for = quoting

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import runpy
+import shutil
 from pathlib import Path
 
 import pytest
 
 from lamslsa.enclave.build import build, find_build, read_final, sign
 from lamslsa.enclave.files import Interpreter
+from lamslsa.enclave.manifest import Build
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 
 
@@ -131,3 +134,49 @@ def test_a_build_is_what_its_name_says(built: Path, key: Path) -> None:
         read_final(built)
     assert error.value.reason == "enclave-build"
     assert "train-own" in str(error.value)
+
+
+PLUGIN = runpy.run_path(str(Path(__file__).parents[1] / "measure" / "plugin.py"))
+
+
+@pytest.fixture
+def with_measurers(tiny: Interpreter, tmp_path: Path) -> Interpreter:
+    """The tiny installation with a third party's measurers in it."""
+    packages = tmp_path / "packages"
+    shutil.copytree(tiny.packages, packages, symlinks=True)
+    PLUGIN["install"](packages)
+    return Interpreter(executable=tiny.executable, stdlib=tiny.stdlib, packages=packages)
+
+
+def test_measurers_of_a_third_party(gramine: Path, with_measurers: Interpreter, tmp_path: Path, key: Path) -> None:
+    done = build("measure-with", tmp_path / "build", interpreter=with_measurers, measurers="Acme_Length")
+    final = sign(done.folder, key)
+    assert (final.build, final.code) == ("measure-with", None)
+    theirs = {uri for uri in final.trusted if "acme_length" in uri}
+    names = {uri.rpartition("/")[2] for uri in theirs}
+    assert names == {"__init__.py", "METADATA", "RECORD", "entry_points.txt"}
+    plain = build("measure", tmp_path / "plain", interpreter=with_measurers)
+    assert not [uri for uri in sign(plain.folder, key).trusted if "acme_length" in uri]
+
+
+@pytest.mark.parametrize(
+    ("which", "measurers"), [("measure", "acme-length"), ("measure-with", None), ("train-own", "acme-length")]
+)
+def test_measurers_go_with_their_build(
+    gramine: Path, with_measurers: Interpreter, tmp_path: Path, code: Path, which: Build, measurers: str | None
+) -> None:
+    own = code if which == "train-own" else None
+    with pytest.raises(FormatError) as error:
+        build(which, tmp_path / "build", interpreter=with_measurers, measurers=measurers, code=own)
+    assert error.value.reason == "enclave-measurers"
+
+
+def test_no_other_measurers_come_along(gramine: Path, with_measurers: Interpreter, tmp_path: Path) -> None:
+    PLUGIN["install"](with_measurers.packages, name="other", requires=("acme-length",))
+    for name, reason in (("other", "enclave-measurers"), ("safetensors", "enclave-measurers")):
+        with pytest.raises(FormatError) as error:
+            build("measure-with", tmp_path / "build", interpreter=with_measurers, measurers=name)
+        assert error.value.reason == reason
+    with pytest.raises(UnavailableError):
+        build("measure-with", tmp_path / "build", interpreter=with_measurers, measurers="missing")
+    assert not (tmp_path / "build").exists()

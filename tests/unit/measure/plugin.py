@@ -51,12 +51,14 @@ def install(
     points: str = POINTS,
     more: dict[str, str] | None = None,
     name: str = "acme-length",
+    requires: tuple[str, ...] = (),
 ) -> Path:
     """Write the package and its dist-info into a folder of packages; the folder of the package."""
     package, info = site / "acme_length", site / f"{name.replace('-', '_')}-2.0.dist-info"
     files = {
         package / "__init__.py": source,
-        info / "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n",
+        info / "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n"
+        + "".join(f"Requires-Dist: {item}\n" for item in requires),
         info / "entry_points.txt": points,
         **{site / path: text for path, text in (more or {}).items()},
     }
