@@ -24,6 +24,7 @@ from typing import Any, Final, Literal
 from lamslsa import _yaml
 from lamslsa.measure.data.table import Table
 from lamslsa.measure.dataset import closeness
+from lamslsa.measure.dataset.classes import cells, classes
 from lamslsa.measure.dataset.reading import Reading, columns, is_numeric, query
 from lamslsa.measure.declarations import DatasetJob, Scope, some_columns
 from lamslsa.predicates import dataset as wire
@@ -31,6 +32,7 @@ from lamslsa.predicates import dataset as wire
 __all__ = ["SIZES", "Anonymity", "Sensitive", "declare"]
 
 SIZES: Final = (2, 3, 5, 10)
+_NEAR: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,36 +67,40 @@ class Anonymity:
         """Measure."""
         del others, seed
         table = subject.table
-        keys = columns(table, self.quasi_identifiers)
         below = ", ".join(f"coalesce(sum(n) filter (where n < {size}), 0)" for size in SIZES)
-        found = query(
-            table,
-            f"select count(*), min(n), {below} from (select count(*) as n from {table.relation[1]} group by {keys})",
-        )
-        classes, smallest, *rows = map(int, found[0])
+        sizes = f"select count(*), min(n), {below} from"
+        sensitive: tuple[wire.Sensitive, ...] = ()
+        if self.sensitive:
+            with classes(table, self.quasi_identifiers) as (connection, name):
+                found = connection.execute(f"{sizes} {name}").fetchone()
+                sensitive = tuple(self._sensitive(table, item) for item in self.sensitive)
+        else:
+            keys = columns(table, self.quasi_identifiers)
+            found = query(table, f"{sizes} (select count(*) as n from {table.relation[1]} group by {keys})")[0]
+        count, smallest, *rows = map(int, found)
         return wire.Anonymity(
             quasi_identifiers=self.quasi_identifiers,
             samples=table.rows,
-            classes=classes,
+            classes=count,
             smallest_class=smallest,
             rows_below=tuple(wire.RowsBelow(size=size, rows=count) for size, count in zip(SIZES, rows, strict=True)),
-            sensitive=tuple(self._sensitive(table, item) for item in self.sensitive),
+            sensitive=sensitive,
         )
 
     def _sensitive(self, table: Table, item: Sensitive) -> wire.Sensitive:
-        counts = _class_counts(table, self.quasi_identifiers, item.column)
-        entropy, least = min((_entropy(each), each) for each in counts)
-        distance: float | None = None
-        undefined: str | None = None
-        if item.distance == "equal":
-            distance = float(closeness.equal(table, self.quasi_identifiers, item.column))
-        elif _has_missing(table, item.column):
-            undefined = "missing values have no place in the order"
-        else:
-            distance = float(closeness.ordered(table, self.quasi_identifiers, item.column))
+        with cells(table, self.quasi_identifiers, item.column) as (connection, name):
+            distinct, entropy, least = _diversity(connection, name)
+            distance: float | None = None
+            undefined: str | None = None
+            if item.distance == "equal":
+                distance = float(closeness.equal(connection, name, rows=table.rows))
+            elif connection.execute(f"select count(*) from {name} where s is null").fetchone()[0]:
+                undefined = "missing values have no place in the order"
+            else:
+                distance = float(closeness.ordered(connection, name, rows=table.rows))
         return wire.Sensitive(
             column=item.column,
-            distinct_diversity=min(map(len, counts)),
+            distinct_diversity=distinct,
             entropy_diversity=math.exp(entropy),
             entropy_counts=least,
             distance=item.distance,
@@ -103,26 +109,27 @@ class Anonymity:
         )
 
 
-def _class_counts(table: Table, quasi_identifiers: tuple[str, ...], sensitive: str) -> list[tuple[int, ...]]:
-    """The rows by sensitive value, most frequent first, of every class; classes of the same counts once."""
-    keys, s = columns(table, quasi_identifiers), columns(table, [sensitive])
-    found = query(
-        table,
-        f"select distinct list(c order by c desc) from"
-        f" (select {keys}, count(*) as c from {table.relation[1]} group by {keys}, {s}) group by {keys}",
+def _diversity(connection: Any, cells: str) -> tuple[int, float, tuple[int, ...]]:
+    """The fewest values in a class, the least entropy of one, and the counts of that class, most frequent first.
+
+    The database's logarithms only say which classes may be the one; among these it is decided here, from the counts.
+    """
+    entropies = (
+        f"select id, count(*) as m, ln(any_value(n)) - sum(c * ln(c)) / any_value(n) as h from {cells} group by id"
     )
-    return sorted(tuple(map(int, counts)) for (counts,) in found)
+    distinct, about = connection.execute(f"select min(m), min(h) from ({entropies})").fetchone()
+    near = f"select id from ({entropies}) where h <= {float(about) + _NEAR!r}"
+    found = connection.execute(
+        f"select distinct list(c order by c desc) from {cells} where id in ({near}) group by id"
+    ).fetchall()
+    entropy, least = min((_entropy(each), each) for each in (tuple(map(int, counts)) for (counts,) in found))
+    return int(distinct), entropy, least
 
 
 def _entropy(counts: tuple[int, ...]) -> float:
     """Shannon's, in nats."""
     total = sum(counts)
     return math.fsum(count / total * math.log(total / count) for count in counts)
-
-
-def _has_missing(table: Table, column: str) -> bool:
-    sql = f"select count(*) from {table.relation[1]} where {columns(table, [column])} is null"
-    return bool(query(table, sql)[0][0])
 
 
 def declare(fields: _yaml.Mapping_, dataset: DatasetJob, scope: Scope) -> Anonymity:

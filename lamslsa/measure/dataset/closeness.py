@@ -14,12 +14,8 @@ Both are quotients of integers; the largest is found in exact arithmetic and rou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
-
-from lamslsa.measure.data.table import Table
-from lamslsa.measure.dataset.reading import columns, query
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,50 +27,46 @@ __all__ = ["equal", "ordered"]
 _SAFE: Final = 2**62
 
 
-def equal(table: Table, quasi_identifiers: Sequence[str], sensitive: str) -> Fraction:
-    """The largest variational distance; "missing" is a value as any other."""
-    keys, rows, name = columns(table, quasi_identifiers), table.rows, table.relation[1]
-    s = columns(table, [sensitive])
-    # With c rows of n in the class and t of N in the table: 2 n N d = n N + the sum over its values of |cN - tn| - tn.
-    found = query(
-        table,
-        f"with cells as (select {keys}, {s} as s, count(*)::HUGEINT as c from {name} group by {keys}, {s}),"
-        f" totals as (select {s} as s, count(*)::HUGEINT as t from {name} group by {s}),"
-        f" sized as (select {_prefixed(table, quasi_identifiers)}, cells.c as c, totals.t as t,"
-        f" sum(cells.c) over (partition by {_prefixed(table, quasi_identifiers)}) as n"
-        f" from cells join totals on cells.s is not distinct from totals.s),"
-        f" classes as (select any_value(n) as n, sum(abs(c * {rows} - t * n) - t * n) as d from sized group by {keys})"
-        f" select n::BIGINT, max(d + n * {rows})::VARCHAR from classes group by n",
-    )
-    return max(Fraction(int(distance), 2 * size * rows) for size, distance in found)
+def equal(connection: Any, cells: str, *, rows: int) -> Fraction:
+    """The largest variational distance; "missing" is a value as any other.
+
+    Args:
+        connection: the database.
+        cells: a table of `lamslsa.measure.dataset.classes.cells`.
+        rows: of the whole table, N.
+    """
+    # With c rows of n in the class and t of N in the table: n N d is the sum of cN - tn over the values where it is
+    # positive, and those are all in the class. It is at most n N, and N at most a billion.
+    found = connection.execute(
+        f"with totals as (select s as value, sum(c)::BIGINT as t from {cells} group by s),"
+        f" more as (select id, n, greatest(c * {rows} - t * n, 0) as d"
+        f" from {cells} join totals on s is not distinct from value),"
+        f" distances as (select any_value(n) as n, sum(d) as d from more group by id)"
+        f" select n, max(d)::BIGINT from distances group by n"
+    ).fetchall()
+    return max(Fraction(int(distance), size * rows) for size, distance in found)
 
 
-def ordered(table: Table, quasi_identifiers: Sequence[str], sensitive: str) -> Fraction:
-    """The largest earth mover's distance of a column of numbers without missing values."""
+def ordered(connection: Any, cells: str, *, rows: int) -> Fraction:
+    """The largest earth mover's distance of a column of numbers without missing values; arguments as of `equal`."""
     import numpy as np
 
-    connection, name = table.relation
-    keys, s = columns(table, quasi_identifiers), columns(table, [sensitive])
-    totals = connection.execute(f"select {s} as s, count(*) as t from {name} group by {s} order by {s}").fetchnumpy()
+    totals = connection.execute(f"select s, sum(c)::BIGINT as t from {cells} group by s order by s").fetchnumpy()
     if len(totals["s"]) == 1:
         return Fraction(0)
-    cells = connection.execute(
-        f"with cells as (select {keys}, {s} as s, count(*) as c from {name} group by {keys}, {s})"
-        f" select s, c, row_number() over (partition by {keys} order by s) = 1 as first"
-        f" from cells order by {_each(table, quasi_identifiers)}, s"
-    ).fetchnumpy()
-    ranks = np.searchsorted(np.asarray(totals["s"]), np.asarray(cells["s"]))
-    starts = np.flatnonzero(np.asarray(cells["first"]))
-    counts, wide = np.asarray(cells["c"], dtype=np.int64), np.asarray(totals["t"], dtype=np.int64)
+    found = connection.execute(f"select id, s, c from {cells} order by id, s").fetchnumpy()
+    starts = np.flatnonzero(np.diff(np.asarray(found["id"]), prepend=0))
+    ranks = np.searchsorted(np.asarray(totals["s"]), np.asarray(found["s"]))
+    counts, wide = np.asarray(found["c"], dtype=np.int64), np.asarray(totals["t"], dtype=np.int64)
     sizes = np.add.reduceat(counts, starts)
     # The largest number that comes up is at most n N m; beyond 64 bits the same sums are done on Python's integers.
-    if int(sizes.max()) * table.rows * len(wide) >= _SAFE:
+    if int(sizes.max()) * rows * len(wide) >= _SAFE:
         counts, wide, sizes = (array.astype(object) for array in (counts, wide, sizes))
-    moved = _moved(ranks, counts, starts, sizes, np.cumsum(wide), rows=table.rows)
+    moved = _moved(ranks, counts, starts, sizes, np.cumsum(wide), rows=rows)
     order = np.argsort(sizes, kind="stable")
     different, first = np.unique(sizes[order], return_index=True)
     largest = np.maximum.reduceat(moved[order], first)
-    denominator = table.rows * (len(wide) - 1)
+    denominator = rows * (len(wide) - 1)
     return max(
         Fraction(distance, size * denominator)
         for size, distance in zip(different.tolist(), largest.tolist(), strict=True)
@@ -108,11 +100,3 @@ def _moved(ranks: Array, counts: Array, starts: Array, sizes: Array, cumulative:
     more += size * (below[ends] - below[turns]) - (ends - turns) * reached * rows
     moved: Array = np.add.reduceat(more, starts + np.arange(len(starts)))
     return moved
-
-
-def _prefixed(table: Table, names: Sequence[str]) -> str:
-    return ", ".join(f"cells.c{table.schema.position(name)}" for name in names)
-
-
-def _each(table: Table, names: Sequence[str]) -> str:
-    return ", ".join(f"c{table.schema.position(name)} asc nulls first" for name in names)

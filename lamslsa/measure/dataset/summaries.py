@@ -2,10 +2,10 @@
 
     summaries: [{column: age, quantiles: [0.25, 0.5, 0.75]}]
 
-Over the values that are not missing, ``n`` of them: the mean is the sum, rounded once (``math.fsum``), by n; the
-deviation the square root of the mean squared distance from it, by n as well, so that it is there for one value. A
-quantile is the smallest value that at least ``p * n`` values do not exceed: the inverse of the empirical distribution
-function, definition 1 of Hyndman and Fan (1996), and so a value that occurs.
+Over the values that are not missing, ``n`` of them: the mean is the sum, rounded once, by n; the deviation the square
+root of the mean squared distance from it, by n as well, so that it is there for one value. Each squared distance is
+rounded once, and so is their sum. A quantile is the smallest value that at least ``p * n`` values do not exceed: the
+inverse of the empirical distribution function, definition 1 of Hyndman and Fan (1996), and so a value that occurs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.measure.dataset.reading import Reading, is_numeric
+from lamslsa.measure.dataset.tally import Tally, exact_sum, tally
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.predicates import dataset as wire
 
@@ -44,40 +45,41 @@ class Summary:
 
     def measure(self, subject: Reading, others: Mapping[str, Reading], seed: bytes) -> wire.Summary:
         """Compute."""
-        import numpy as np
-
         del others, seed
-        table = subject.table
-        everything = table.values(self.column).astype(np.float64)
-        values = np.sort(everything[~np.isnan(everything)])
-        samples, missing = len(values), len(everything) - len(values)
+        found = tally(subject.table, self.column)
+        samples, missing = found.samples, subject.table.rows - found.samples
         if not samples:
             return wire.Summary(column=self.column, samples=0, missing=missing, undefined="every value is missing")
-        mean, deviation = _moments(values)
+        mean, deviation = _moments(found)
         return wire.Summary(
             column=self.column,
             samples=samples,
             missing=missing,
-            minimum=float(values[0]),
-            maximum=float(values[-1]),
+            minimum=float(found.values[0]),
+            maximum=float(found.values[-1]),
             mean=mean,
             deviation=deviation,
             quantiles=tuple(
-                wire.Quantile(probability=p, value=float(values[math.ceil(Fraction(repr(p)) * samples) - 1]))
+                wire.Quantile(probability=p, value=found.ranked(math.ceil(Fraction(repr(p)) * samples)))
                 for p in self.quantiles
             ),
             undefined="the sums are larger than a number can be" if mean is None or deviation is None else None,
         )
 
 
-def _moments(values: Any) -> tuple[float | None, float | None]:
+def _moments(found: Tally) -> tuple[float | None, float | None]:
     """Mean and deviation; None where a sum overflows."""
+    import numpy as np
+
+    counts = np.diff(found.up_to, prepend=0)
     try:
-        mean = math.fsum(values) / len(values)
-        squares = math.fsum((value - mean) ** 2 for value in values.tolist())
-    except OverflowError:
+        mean = float(exact_sum(found.values, counts)) / found.samples
+        with np.errstate(over="raise"):
+            squares = np.square(found.values - mean)
+        deviation = math.sqrt(float(exact_sum(squares, counts)) / found.samples)
+    except (OverflowError, FloatingPointError):
         return None, None
-    return mean, math.sqrt(squares / len(values))
+    return mean, deviation
 
 
 def declare(fields: _yaml.Mapping_, dataset: DatasetJob, scope: Scope) -> Summary:
