@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from lamslsa import predicates
 from lamslsa.cards import _text
+from lamslsa.cards._ancestry import Ancestry
+from lamslsa.cards._datasets import dataset_section
+from lamslsa.cards._evaluations import evaluation_section
 from lamslsa.cards._graph import graph
-from lamslsa.cards._sections import dataset_section, evaluation_section, training_section
+from lamslsa.cards._models import alerts, inference_section, properties_section
 from lamslsa.cards._source import Origins, listing
+from lamslsa.cards._statements import roles_of, statement_row, subject
+from lamslsa.cards._trainings import training_section
+from lamslsa.cards.parts import Reference, Standing
 from lamslsa.cards.view import (
+    Alert,
     Card,
     Dataset,
     Evaluation,
     Evidence,
+    Inference,
     Miss,
-    Reference,
+    Properties,
     Rule,
     SetAsideBundle,
-    Standing,
-    StatementRow,
     Training,
     Verdict,
 )
+from lamslsa.lineage import Build
 from lamslsa.policy.appraisal import Appraisal, Outcome, RuleResult
 from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
@@ -92,63 +99,6 @@ def _misses(rules: Sequence[RuleResult]) -> tuple[Miss, ...]:
     )
 
 
-def _roles(about_model: Sequence[VerifiedAttestation], origins: Origins) -> dict[str, str]:
-    """What this model used each dataset for, by digest; a use that only an unverified statement claims says so."""
-    uses: dict[str, dict[str, Standing]] = {}
-    for attestation in about_model:
-        match attestation.predicate:
-            case predicates.Provenance() as provenance:
-                dependencies = provenance.build_definition.resolved_dependencies
-                used = [("training", each.digest.sha256) for each in dependencies if each.annotations.kind == "dataset"]
-            case predicates.Evaluation() as evaluation:
-                used = [("test", evaluation.dataset.digest.sha256)]
-            case predicates.Inference() as inference:
-                used = [("inference", inference.dataset.digest.sha256)]
-            case predicates.Dataset():
-                used = []
-        for use, digest in used:
-            uses.setdefault(digest, {}).setdefault(use, origins.standing(attestation))
-    return {
-        digest: " and ".join(
-            f"{use} data" if standing == "verified" else f"{use} data (not verified)"
-            for use, standing in sorted(claimed.items(), reverse=True)
-        )
-        for digest, claimed in uses.items()
-    }
-
-
-def _subject(attestation: VerifiedAttestation) -> Reference:
-    subject = attestation.statement.subjects[0]
-    return Reference(name=subject.name, digest=subject.sha256)
-
-
-def _statement(
-    attestation: VerifiedAttestation, appraisal: Appraisal, roles: Mapping[str, str], origins: Origins
-) -> StatementRow:
-    subject = _subject(attestation)
-    match attestation.predicate:
-        case predicates.Dataset():
-            kind, about = "datasheet", roles.get(subject.digest, "not linked to this model")
-        case predicates.Evaluation():
-            kind, about = "evaluation", _model_words(subject, appraisal)
-        case predicates.Inference() as inference:
-            count = inference.records.size
-            kind, about = (
-                ("inference" if count == 1 else f"{_text.count(count)} inferences"),
-                _model_words(subject, appraisal),
-            )
-        case predicates.Model():
-            kind, about = "properties", _model_words(subject, appraisal)
-        case predicates.Provenance():
-            is_training = attestation.predicate.build_definition.external_parameters.transform is None
-            kind, about = ("training" if is_training else "transform"), _model_words(subject, appraisal)
-    return StatementRow(source=origins.source(attestation), kind=kind, subject=subject, about=about)
-
-
-def _model_words(subject: Reference, appraisal: Appraisal) -> str:
-    return "this model" if subject.digest == appraisal.model else "another model"
-
-
 def _evidence_standing(attestation: VerifiedAttestation, origins: Origins) -> Standing:
     """Verified where the policy relied on the statement and its quotes agree: else it is unknown which one counted."""
     kinds = {
@@ -178,32 +128,51 @@ def _evidence(attestations: Sequence[VerifiedAttestation], origins: Origins) -> 
         )
 
 
+def _by_role(each: Dataset) -> tuple[bool, bool, bool]:
+    """Verified ones first, then those that this model used, training data before the others."""
+    return each.source.standing != "verified", not each.role, "training" not in each.role
+
+
+def _made(build: Build, appraisal: Appraisal, origins: Origins) -> Training:
+    """The section of a training, a transform or a preprocessing."""
+    product, about = subject(build.attestation), ""
+    if product.digest != appraisal.model:
+        about = "dataset" if build.product.kind == "dataset" else "parent of this model"
+    return training_section(build.provenance, product, about, origins.source(build.attestation))
+
+
 def build(appraisal: Appraisal) -> Card:
     """Build the view of an appraisal; the same appraisal gives an equal view."""
     origins = Origins.of(appraisal)
+    ancestry = Ancestry.of(appraisal, origins)
     attestations = origins.verified_first(appraisal.attestations)
     about_model = [
         one
         for one in attestations
-        if not isinstance(one.predicate, predicates.Dataset) and _subject(one).digest == appraisal.model
+        if not isinstance(one.predicate, predicates.Dataset) and subject(one).digest == appraisal.model
     ]
-    roles = _roles(about_model, origins)
+    roles = roles_of(about_model, ancestry, origins)
     evaluations: list[Evaluation] = []
-    trainings: list[Training] = []
+    inferences: list[Inference] = []
+    properties: list[Properties] = []
+    found: list[Alert] = []
     for one in about_model:
+        source = origins.source(one)
         match one.predicate:
             case predicates.Evaluation() as evaluation:
-                evaluations.append(evaluation_section(evaluation, origins.source(one)))
-            case predicates.Provenance() as provenance:
-                trainings.append(training_section(provenance, origins.source(one)))
-            case predicates.Dataset() | predicates.Inference() | predicates.Model():
+                evaluations.append(evaluation_section(evaluation, source, roles))
+            case predicates.Inference() as inference:
+                inferences.append(inference_section(inference, source))
+            case predicates.Model() as model:
+                properties.append(properties_section(model, source))
+                found += alerts(model, source)
+            case predicates.Dataset() | predicates.Provenance():
                 pass
-    datasets: list[Dataset] = [
-        dataset_section(one.predicate, _subject(one), roles.get(_subject(one).digest, ""), origins.source(one))
+    datasets = [
+        dataset_section(one.predicate, subject(one), roles.get(subject(one).digest, ""), origins.source(one))
         for one in attestations
         if isinstance(one.predicate, predicates.Dataset)
     ]
-    datasets.sort(key=lambda each: (each.source.standing != "verified", not each.role, "training" not in each.role))
     at = _time(appraisal.at)
     return Card(
         model=Reference(name=appraisal.model_name, digest=appraisal.model),
@@ -213,14 +182,22 @@ def build(appraisal: Appraisal) -> Card:
         command=f"lamslsa verify MODEL --policy POLICY --at {at}",
         verdict=_verdict(appraisal),
         simulation=_simulation(appraisal),
+        alerts=tuple(dict.fromkeys(found)),
         rules=tuple(_rule(rule, origins) for rule in appraisal.rules),
         misses=_misses(appraisal.rules),
-        graph=graph(appraisal, origins, about_model),
+        graph=graph(appraisal, origins, ancestry, about_model),
+        properties=listing(properties, limit=5),
         evaluations=listing(evaluations, limit=20),
-        datasets=listing(datasets, limit=20),
-        trainings=listing(trainings, limit=20),
+        inferences=listing(inferences, limit=20),
+        datasets=listing(sorted(datasets, key=_by_role), limit=20),
+        preparations=listing(
+            (_made(each, appraisal, origins) for builds in ancestry.preparations.values() for each in builds), limit=20
+        ),
+        trainings=listing(
+            (_made(each, appraisal, origins) for builds in ancestry.generations for each in builds), limit=20
+        ),
         evidence=listing(_evidence(appraisal.attestations, origins)),
-        statements=listing(_statement(one, appraisal, roles, origins) for one in attestations),
+        statements=listing(statement_row(one, appraisal, ancestry, roles, origins) for one in attestations),
         set_aside=listing(
             SetAsideBundle(
                 source=one.source, reason=one.reason, message=f"{one.message} ({one.hint})" if one.hint else one.message

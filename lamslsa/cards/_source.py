@@ -1,4 +1,4 @@
-"""What the builders of the view share: standing and origin of a statement, and lists that say what they leave out."""
+"""What the builders of the view share: standing and origin of a statement, whose code it was, lists that count."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from lamslsa.cards.view import Fact, Listing, Source, Standing
+from lamslsa.cards import _text
+from lamslsa.cards.parts import Fact, Listing, Source, Standing
 from lamslsa.policy.appraisal import Appraisal
+from lamslsa.predicates._common import Measurer
 from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
-__all__ = ["MAX_ITEMS", "Origins", "facts", "listing", "tee_in_words"]
+__all__ = ["MAX_ITEMS", "Origins", "code_notices", "code_words", "facts", "facts_of", "listing", "tee_in_words"]
 
 MAX_ITEMS: Final = 200
+_MAX_PART: Final = 100
 _NONE: Final = "none"
 T = TypeVar("T")
 
@@ -24,12 +27,51 @@ def listing(items: Iterable[T], limit: int = MAX_ITEMS) -> Listing[T]:
     return Listing(shown=everything[:limit], omitted=max(0, len(everything) - limit))
 
 
+def _json_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def facts(values: Mapping[str, Any]) -> tuple[Fact, ...]:
     """JSON values as text; strings stand without quotes."""
-    return tuple(
-        Fact(name=name, value=value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-        for name, value in values.items()
-    )
+    return tuple(Fact(name=name, value=_json_text(value)) for name, value in values.items())
+
+
+def facts_of(name: str, value: Any) -> tuple[Fact, ...]:
+    """A JSON value that may be an object, whose members then stand by themselves.
+
+    >>> [fact.name for fact in facts_of("fit", {"rows": 3, "converged": True})]
+    ['fit: rows', 'fit: converged']
+    """
+    if isinstance(value, Mapping) and value:
+        return tuple(Fact(name=f"{name}: {key}", value=_json_text(item)) for key, item in value.items())
+    return (Fact(name=name, value=_json_text(value)),)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_PART else f"{text[: _MAX_PART - 1]}…"
+
+
+def _code(code: Measurer) -> str:
+    found = code.distribution
+    of = "" if found is None else f" of {_cut(found.uri or found.name or 'an unnamed package')}"
+    record = "" if found is None or found.digest is None else f" (sha256:{_text.short(found.digest.sha256)})"
+    return f"{_cut(code.name)}/{_cut(code.version)}{of}{record}"
+
+
+def code_words(code: Measurer) -> str:
+    """Whose code computed something; that it is a third party's comes first, where no long name can hide it.
+
+    >>> code_words(Measurer(name="tabular-evaluation", version="1"))
+    'tabular-evaluation/1'
+    """
+    return _code(code) if code.distribution is None else f"third party: {_code(code)}"
+
+
+def code_notices(code: Measurer) -> tuple[Fact, ...]:
+    """Says so where code that is not lamslsa's computed the values."""
+    if code.distribution is None:
+        return ()
+    return (Fact(name="Computed by a third party's code", value=_code(code)),)
 
 
 def tee_in_words(evidence: Iterable[VerifiedEvidence]) -> str:

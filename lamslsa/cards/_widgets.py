@@ -8,7 +8,7 @@ from typing import Final
 
 from lamslsa.cards import _text
 from lamslsa.cards._markup import Markup, element, join, own
-from lamslsa.cards.view import MARKS, WORDS, Fact, Listing, Source, Standing
+from lamslsa.cards.parts import MARKS, WORDS, Fact, Listing, Source, Standing
 
 __all__ = [
     "EMPTY",
@@ -18,12 +18,15 @@ __all__ = [
     "data_table",
     "declared_panel",
     "digest_code",
+    "digest_or_text",
     "fact_list",
     "more",
     "name_list",
+    "notices",
     "panel",
     "section",
     "tee_text",
+    "titled",
 ]
 
 EMPTY: Final = own("")
@@ -44,6 +47,11 @@ def code(text: str) -> Markup:
 def digest_code(digest: str) -> Markup:
     """A digest, short to read; in full where the pointer rests."""
     return element("code", {"title": f"sha256:{digest}"}, _text.short(digest))
+
+
+def digest_or_text(text: str) -> str:
+    """A text that is a whole digest, in code type; any other as it is."""
+    return code(text) if _DIGEST.fullmatch(text) else text
 
 
 def tee_text(tee: str) -> Markup:
@@ -88,11 +96,25 @@ def fact_list(facts: Iterable[Fact], *, kind: str = "facts") -> Markup:
             "div",
             {},
             element("dt", {}, fact.name),
-            element("dd", {}, code(fact.value) if _DIGEST.fullmatch(fact.value) else fact.value),
+            element("dd", {}, digest_or_text(fact.value)),
         )
         for fact in facts
     ]
     return element("dl", {"class": kind}, *pairs)
+
+
+def titled(title: str, facts: Listing[Fact], what: str) -> Markup:
+    """Facts under a title of their own, if there are any."""
+    if not facts.shown:
+        return EMPTY
+    return join((element("h4", {}, title), fact_list(facts.shown), more(facts, what)))
+
+
+def notices(facts: Iterable[Fact]) -> Markup:
+    """What to know before reading the values; the names are the card's own words."""
+    return join(
+        element("p", {"class": "notice"}, element("strong", {}, f"{fact.name}: "), fact.value, ".") for fact in facts
+    )
 
 
 def section(anchor: str, title: str, *children: str) -> Markup:

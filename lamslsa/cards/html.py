@@ -12,7 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from typing import Final, TypeVar
 
-from lamslsa.cards import _charts
+from lamslsa.cards._html_sections import (
+    dataset_panel,
+    evaluation_panel,
+    inference_panel,
+    properties_panel,
+    training_panel,
+)
+from lamslsa.cards._lineage import lineage
 from lamslsa.cards._markup import Markup, element, join, own
 from lamslsa.cards._widgets import (
     EMPTY,
@@ -20,31 +27,15 @@ from lamslsa.cards._widgets import (
     badge,
     code,
     data_table,
-    declared_panel,
     digest_code,
     fact_list,
     more,
     name_list,
-    panel,
     section,
     tee_text,
 )
-from lamslsa.cards.view import (
-    LEGEND,
-    MARKS,
-    OUTCOMES,
-    Card,
-    Dataset,
-    Distribution,
-    Evaluation,
-    Fact,
-    GroupTable,
-    Listing,
-    Measure,
-    Miss,
-    Rule,
-    Training,
-)
+from lamslsa.cards.parts import LEGEND, MARKS, Fact, Listing
+from lamslsa.cards.view import OUTCOMES, Alert, Card, Miss, Rule
 
 __all__ = ["render"]
 
@@ -73,8 +64,12 @@ def _header(card: Card) -> Markup:
         element("h1", {}, card.model.name),
         element("div", {"class": f"verdict {tone}", "role": "status"}, *lines),
         element("p", {"class": "banner"}, element("strong", {}, card.simulation)) if card.simulation else EMPTY,
-        _identities(card), _legend(), _verify_yourself(card),
+        *map(_alert, card.alerts), _identities(card), _legend(), _verify_yourself(card),
     )  # fmt: skip
+
+
+def _alert(alert: Alert) -> Markup:
+    return element("p", {"class": "banner alert"}, element("strong", {}, alert.text), SPACE, badge(alert.standing))
 
 
 def _identities(card: Card) -> Markup:
@@ -104,8 +99,12 @@ def _verify_yourself(card: Card) -> Markup:
     )  # fmt: skip
 
 
-def _contents() -> Markup:
-    places = ("rules", "lineage", "evaluations", "data", "training", "evidence", "statements")
+def _contents(card: Card) -> Markup:
+    places = ["rules", "lineage", "evaluations", "data", "training", "evidence", "statements"]
+    if card.properties.shown:
+        places.insert(places.index("evaluations"), "properties")
+    if card.inferences.shown:
+        places.insert(places.index("data"), "inferences")
     links = [element("a", {"href": f"#{place}"}, place.capitalize()) for place in places]
     return element("nav", {"aria-label": "Contents"}, *links)
 
@@ -143,102 +142,10 @@ def _lineage(card: Card) -> Markup:
         "lineage", "Lineage",
         element(
             "figure", {},
-            _charts.lineage(graph, wide=True), _charts.lineage(graph, wide=False),
+            element("div", {"class": "scroll"}, lineage(graph, wide=True)), lineage(graph, wide=False),
             element("figcaption", {}, "What the model was made of and measured on. Solid lines and ", marks[0],
                     " are verified, dashed lines and ", marks[1], f" are not. {note}"),
         ),
-    )  # fmt: skip
-
-
-def _measures(caption: str, measures: Listing[Measure], *, by: bool) -> Markup:
-    if not measures.shown:
-        return EMPTY
-    headers = ("Metric", *(("Groups",) if by else ()), "Value", "Samples", "Interval")
-    rows = [
-        (
-            join((each.label, SPACE, element("code", {"class": "wire"}, each.name))),
-            *((each.groups,) if by else ()),
-            element("strong", {"class": "value"}, each.text),
-            each.samples,
-            element("span", {"class": "value"}, each.method or "none"),
-        )
-        for each in measures.shown
-    ]
-    return join((data_table(caption, headers, rows), more(measures, "metrics")))
-
-
-def _groups(table: GroupTable) -> Markup:
-    rows = []
-    for row in table.rows:
-        cells = []
-        for measure, reference in zip(row.measures, table.references, strict=True):
-            if measure is None:
-                cells.append(element("span", {"class": "note"}, "not measured"))
-                continue
-            bar = _charts.measure_bar(measure, reference) or EMPTY
-            cells.append(element("div", {"class": "measure"}, bar, element("span", {"class": "value"}, measure.text)))
-        rows.append((*row.groups, row.samples, *cells))
-    by = " × ".join(table.columns)
-    methods = sorted({m.method for row in table.rows for m in row.measures if m is not None and m.method})
-    caption = f"By {by}. Bars run from 0 to 1; whiskers: {'; '.join(methods) or 'none'}; dotted: over all rows"
-    return data_table(
-        caption, (*table.columns, "Samples", *(each.value for each in table.metrics)), rows, kind="groups"
-    )
-
-
-def _evaluation(evaluation: Evaluation) -> Markup:
-    title = join(("On ", element("b", {}, evaluation.dataset.name), SPACE, digest_code(evaluation.dataset.digest)))
-    omitted = more(Listing(shown=(), omitted=evaluation.slices_omitted), "slices")
-    return panel(
-        evaluation.source, title,
-        _measures("Over all rows", evaluation.overall, by=False),
-        _measures("Differences between groups", evaluation.differences, by=True),
-        *map(_groups, evaluation.groups), omitted,
-        element("h4", {}, "Measured with"), fact_list(evaluation.facts),
-    )  # fmt: skip
-
-
-def _distribution(distribution: Distribution) -> Markup:
-    rows = []
-    for share in distribution.shares.shown:
-        bar = _charts.share_bar(f"{share.label}: {share.share}", share.fraction)
-        value = element("span", {"class": "value"}, share.share)
-        rows.append((share.label, element("div", {"class": "measure"}, bar, value), share.count))
-    caption = f"{distribution.title}, {distribution.samples} rows"
-    return join(
-        (data_table(caption, ("Group", "Share", "Rows"), rows, kind="shares"), more(distribution.shares, "groups"))
-    )
-
-
-def _dataset(dataset: Dataset) -> Markup:
-    role = dataset.role or "not linked to this model"
-    title = join((element("b", {}, dataset.reference.name), SPACE, digest_code(dataset.reference.digest), f" · {role}"))
-    overlaps = [
-        element("p", {"class": "overlap"}, element("b", {}, "Overlap: "), each, ".") for each in dataset.overlaps.shown
-    ]
-    missing = [(fact.name, fact.value) for fact in dataset.missing.shown]
-    return panel(
-        dataset.source, title, fact_list(dataset.facts), *overlaps, more(dataset.overlaps, "overlaps"),
-        element(
-            "div", {"class": "columns"},
-            *map(_distribution, dataset.distributions.shown),
-            data_table("Missing values by column", ("Column", "Missing"), missing) if missing else EMPTY,
-        ),
-        more(dataset.missing, "columns"), more(dataset.distributions, "distributions"),
-        declared_panel("Declared by the owner", dataset.declared),
-    )  # fmt: skip
-
-
-def _training(training: Training) -> Markup:
-    title = join(("Run ", digest_code(training.source.statement)))
-    packages = f"{training.package_count} packages are in the statement, each with version and digest; among them:"
-    return panel(
-        training.source, title, fact_list(training.facts),
-        element("h4", {}, "Ingredients"), fact_list(training.ingredients.shown),
-        more(training.ingredients, "ingredients"),
-        element("h4", {}, "Parameters"), fact_list(training.parameters.shown), more(training.parameters, "parameters"),
-        element("h4", {}, "Packages"), element("p", {}, packages), fact_list(training.packages),
-        declared_panel("Reported by the operating system", training.reported.shown), more(training.reported, "values"),
     )  # fmt: skip
 
 
@@ -284,20 +191,30 @@ def _warnings(card: Card) -> Markup:
     return join((element("h3", {}, "Warnings"), element("ul", {}, *items), more(card.warnings, "warnings")))
 
 
-def _listed(anchor: str, listing: Listing[T], panel: Callable[[T], Markup]) -> Markup:
-    none = element("p", {"class": "note"}, "No authentic statement says anything here.")
-    panels = [panel(each) for each in listing.shown] or [none]
-    return section(anchor, anchor.capitalize(), *panels, more(listing, "statements"))
+def _listed(anchor: str, listing: Listing[T], panel: Callable[[T], Markup], *others: Markup) -> Markup:
+    panels = [panel(each) for each in listing.shown]
+    if not panels and not others:
+        panels = [element("p", {"class": "note"}, "No authentic statement says anything here.")]
+    return section(anchor, anchor.capitalize(), *panels, more(listing, "statements"), *others)
 
 
 def _sections(card: Card) -> Iterable[Markup]:
     yield _rules(card)
     yield _lineage(card)
-    yield _listed("evaluations", card.evaluations, _evaluation)
-    yield _listed("data", card.datasets, _dataset)
-    yield _listed("training", card.trainings, _training)
+    if card.properties.shown:
+        yield _listed("properties", card.properties, properties_panel)
+    yield _listed("evaluations", card.evaluations, evaluation_panel)
+    if card.inferences.shown:
+        yield _listed("inferences", card.inferences, inference_panel)
+    prepared = [training_panel(each) for each in card.preparations.shown]
+    yield _listed("data", card.datasets, dataset_panel, *prepared, *_and_more(card.preparations))
+    yield _listed("training", card.trainings, training_panel)
     yield _evidence(card)
     yield _statements(card)
+
+
+def _and_more(listing: Listing[object]) -> list[Markup]:
+    return [more(listing, "statements")] if listing.omitted else []
 
 
 def _style() -> Markup:
@@ -317,5 +234,5 @@ def render(card: Card) -> str:
         element("style", {}, _style()),
     )  # fmt: skip
     footer = element("footer", {}, f"Rendered by lamslsa from attestations, as of {card.at}.")
-    body = element("body", {}, element("main", {}, _header(card), _contents(), *_sections(card), footer))
+    body = element("body", {}, element("main", {}, _header(card), _contents(card), *_sections(card), footer))
     return f"<!DOCTYPE html>\n{element('html', {'lang': 'en'}, head, body)}\n"

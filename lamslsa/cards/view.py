@@ -1,93 +1,48 @@
-"""What a card shows, as values: built once from an appraisal, the same for every renderer.
-
-Rules:
-- Every section carries a `Source`: which statement says this, who signed it, which TEE vouches, and its `Standing`.
-- ``verified``: some rule of the policy relied on the statement. ``unverified``: authentic, but no rule relied on it.
-  ``declared``: said by an owner or reported by a host, measured by nobody, whoever signed it.
-- Texts in here are as hostile as the attestations they come from; escaping is the renderer's work.
-- Nothing is left out silently: a `Listing` says how many items it does not show.
-"""
+"""What a card shows, as values: built once from an appraisal, the same for every renderer (`lamslsa.cards.parts`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final
 
+from lamslsa.cards.parts import (
+    Curve,
+    Distribution,
+    Fact,
+    GroupTable,
+    Listing,
+    Measure,
+    Reference,
+    Source,
+    Standing,
+    Table,
+)
 from lamslsa.policy.appraisal import Outcome
 
 __all__ = [
-    "LEGEND",
-    "MARKS",
     "OUTCOMES",
-    "WORDS",
+    "Alert",
     "Card",
     "Dataset",
-    "Distribution",
     "Edge",
     "Evaluation",
     "Evidence",
-    "Fact",
     "Graph",
-    "GroupRow",
-    "GroupTable",
-    "Listing",
-    "Measure",
+    "Inference",
     "Miss",
     "Node",
-    "Reference",
+    "Properties",
     "Rule",
     "SetAsideBundle",
-    "Share",
-    "Source",
-    "Standing",
     "StatementRow",
     "Training",
     "Verdict",
 ]
 
-T_co = TypeVar("T_co", covariant=True)
-
-Standing = Literal["verified", "unverified", "declared"]
-
-MARKS: Final = MappingProxyType[Standing, str]({"verified": "✓", "unverified": "○", "declared": "✎"})
-WORDS: Final = MappingProxyType[Standing, str](
-    {"verified": "verified", "unverified": "not verified", "declared": "declared"}
-)
-LEGEND: Final = MappingProxyType[Standing, str](
-    {
-        "verified": "a rule of the policy relied on the signed statement that says this.",
-        "unverified": "the statement is authentic, but no rule of the policy relied on it.",
-        "declared": "said by the owner or reported by the host; nobody measured it.",
-    }
-)
 OUTCOMES: Final = MappingProxyType[Outcome, str](
     {"satisfied": "✓ satisfied", "refused": "✕ refused", "not-evaluated": "– not evaluated"}
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing(Generic[T_co]):
-    """The items that are shown, and how many more there are."""
-
-    shown: tuple[T_co, ...]
-    omitted: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """An artifact: what it is called, and what it is."""
-
-    name: str
-    digest: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """A name and its value, both as text."""
-
-    name: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +54,14 @@ class Verdict:
     headline: str
     summary: str
     refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A sentence that belongs at the top of the card, and how good the statement is that it comes from."""
+
+    standing: Standing
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,90 +94,26 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the values of a section come from.
-
-    Attributes:
-        statement: SHA-256 of the statement's payload.
-        rules: names of the satisfied rules that name this statement.
-    """
-
-    standing: Standing
-    statement: str
-    signers: str
-    tee: str
-    rules: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """A metric: numbers for drawing, texts for reading.
-
-    Attributes:
-        text: value with interval, or why the metric is undefined.
-        method: how the interval was made; empty without one.
-    """
-
-    name: str
-    label: str
-    text: str
-    method: str
-    samples: str
-    groups: str = ""
-    value: float | None = None
-    lower: float | None = None
-    upper: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupRow:
-    """The metrics of one slice, in the order of the table's metrics."""
-
-    groups: tuple[str, ...]
-    samples: str
-    measures: tuple[Measure | None, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupTable:
-    """Slices over the same columns; ``references`` are the values over all rows."""
-
-    columns: tuple[str, ...]
-    metrics: tuple[Fact, ...]
-    references: tuple[float | None, ...]
-    rows: tuple[GroupRow, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Metrics of this model on one dataset."""
+    """Metrics of this model on one dataset.
+
+    Attributes:
+        notices: what to know before reading the values.
+        references: what else was read, by role and name, with its digest.
+        tables: slices, and metrics that have parameters.
+        omitted: how many values of such tables are not shown.
+    """
 
     source: Source
     dataset: Reference
+    notices: tuple[Fact, ...]
     facts: tuple[Fact, ...]
+    configuration: Listing[Fact]
+    references: Listing[Fact]
     overall: Listing[Measure]
     differences: Listing[Measure]
-    groups: tuple[GroupTable, ...]
-    slices_omitted: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """How many rows a group has."""
-
-    label: str
-    count: str
-    share: str
-    fraction: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
-    """Counts over one or more columns."""
-
-    title: str
-    samples: str
-    shares: Listing[Share]
+    tables: tuple[GroupTable, ...]
+    omitted: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,24 +123,71 @@ class Dataset:
     source: Source
     reference: Reference
     role: str
+    notices: tuple[Fact, ...]
     facts: tuple[Fact, ...]
     missing: Listing[Fact]
     distributions: Listing[Distribution]
+    tables: tuple[Table, ...]
     overlaps: Listing[str]
-    declared: tuple[Fact, ...]
+    withheld: Listing[Fact]
+    declared: Listing[Fact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """How the model was made; ``reported`` is what the operating system says of the machine."""
+    """How an artifact was made: by a training, by a transform, or a dataset out of datasets.
+
+    Attributes:
+        kind: what kind of run, in words.
+        product: what came out, and ``about`` what that is to this model; empty for the model itself.
+        privacy: of a private training.
+        losses: None where none are published.
+        measured: what was measured on the way and has no table of its own.
+        reported: what the operating system says of the machine.
+    """
 
     source: Source
+    kind: str
+    product: Reference
+    about: str
+    notices: tuple[Fact, ...]
     facts: tuple[Fact, ...]
     ingredients: Listing[Fact]
     parameters: Listing[Fact]
+    privacy: Listing[Fact]
+    losses: Curve | None
+    tables: tuple[Table, ...]
+    measured: Listing[Fact]
     packages: tuple[Fact, ...]
     package_count: str
     reported: Listing[Fact]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties:
+    """What the files of this model are."""
+
+    source: Source
+    notices: tuple[Fact, ...]
+    facts: tuple[Fact, ...]
+    findings: Table
+    files: Table
+    statistics: tuple[Fact, ...]
+    tensors: Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inference:
+    """What this model answered: one record, or a commitment to many."""
+
+    source: Source
+    title: str
+    dataset: Reference
+    notices: tuple[Fact, ...]
+    facts: tuple[Fact, ...]
+    input: Listing[Fact]
+    output: Listing[Fact]
+    configuration: Listing[Fact]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +228,8 @@ class Node:
     """An artifact or a run in the lineage.
 
     Attributes:
-        rank: 0 training data and base models, 1 training, 2 the model, 3 evaluation, 4 test data.
+        rank: 2 the model, 1 the training or transform that made it, 0 what that read; below 0 the same of a parent, or
+            of a dataset that was made of others; 3 evaluation, 4 test data.
     """
 
     key: str
@@ -297,7 +244,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """From an ingredient to what was made of it; ``overlap`` edges join two datasets that share rows."""
+    """From an ingredient to what was made of it; ``overlap`` edges join two datasets that share rows or an origin."""
 
     start: str
     end: str
@@ -322,6 +269,9 @@ class Card:
     Attributes:
         policy: the policy's file; ``policy_closure`` is its digest together with the keys and roots that it names.
         simulation: a sentence that says so if any TEE is simulated; empty otherwise.
+        alerts: what the reader must not miss, such as files that can run code.
+        preparations: how datasets were made of others.
+        trainings: how the model was made, and its parents.
     """
 
     model: Reference
@@ -331,11 +281,15 @@ class Card:
     command: str
     verdict: Verdict
     simulation: str
+    alerts: tuple[Alert, ...]
     rules: tuple[Rule, ...]
     misses: tuple[Miss, ...]
     graph: Graph
+    properties: Listing[Properties]
     evaluations: Listing[Evaluation]
+    inferences: Listing[Inference]
     datasets: Listing[Dataset]
+    preparations: Listing[Training]
     trainings: Listing[Training]
     evidence: Listing[Evidence]
     statements: Listing[StatementRow]

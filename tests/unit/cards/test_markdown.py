@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamslsa.cards import render
-from lamslsa.cards.markdown import quoted
+from lamslsa.cards._inline import quoted
 from lamslsa.policy.appraisal import Appraisal
 
 NASTY = (

@@ -86,7 +86,7 @@ def test_metrics_read_with_interval_samples_and_reason(accepted: Appraisal) -> N
         ("demographic_parity_difference", "sex"),
         ("demographic_parity_difference", "race"),
     ]
-    table = evaluation.groups[0]
+    table = evaluation.tables[0]
     assert table.columns == ("sex", "race")
     assert table.references == (0.8549, None)
     assert len(table.rows) == 10
@@ -101,7 +101,7 @@ def test_a_second_value_for_one_slice_is_not_hidden(sample: Any) -> None:
     metrics = sample.evaluated(wire)
     base = sample.appraise()
     card = build(dataclasses.replace(base, attestations=(metrics,), qualifying=(metrics,)))
-    rows = card.evaluations.shown[0].groups[0].rows
+    rows = card.evaluations.shown[0].tables[0].rows
     assert len(rows) == 11
     assert any(measure and measure.value == 0.111 for measure in rows[-1].measures)
 
@@ -112,7 +112,7 @@ def test_what_is_left_out_is_counted(sample: Any) -> None:
     wire["metrics"] += [wire["metrics"][-1]] * MAX_ITEMS
     metrics = sample.evaluated(wire)
     card = build(dataclasses.replace(sample.appraise(), attestations=(metrics,), qualifying=()))
-    assert card.evaluations.shown[0].slices_omitted == 20
+    assert card.evaluations.shown[0].omitted == 20
 
 
 def test_many_runs_are_counted_and_not_drawn(sample: Any) -> None:
