@@ -8,7 +8,7 @@ import pytest
 
 from lamslsa import predicates, statement, verify
 from lamslsa.errors import VerificationError
-from lamslsa.lineage import Artifact, Lineage, Build
+from lamslsa.lineage import Artifact, Build, Lineage
 from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.sign.interface import Signature
 from lamslsa.testing import chain

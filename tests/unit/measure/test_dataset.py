@@ -25,6 +25,11 @@ Read = Callable[..., VerifiedArtifact]
 Row = tuple[Any, ...]
 
 
+def _duplicates(sheet: Dataset) -> int:
+    assert sheet.duplicates is not None
+    return sheet.duplicates.rows
+
+
 def parsed(payload: bytes) -> Dataset:
     predicate = predicates.parse(statement.parse(payload))
     assert isinstance(predicate, Dataset)
@@ -55,7 +60,7 @@ def independently(texts: list[list[str]], schema: Schema) -> list[Row]:
 def assert_counts(sheet: Dataset, rows: list[Row], schema: Schema) -> None:
     names = [column.name for column in schema.columns]
     assert sheet.rows == len(rows)
-    assert sheet.duplicates.rows == len(rows) - len(set(rows))
+    assert _duplicates(sheet) == len(rows) - len(set(rows))
     assert [column.name for column in sheet.columns] == names
     for index, column in enumerate(sheet.columns):
         values = [row[index] for row in rows]
@@ -80,7 +85,7 @@ def test_datasheet_of_the_training_set(job: Job, train_set: VerifiedArtifact, tr
     schema = job.dataset("people-train").table
     rows = independently(train_rows, schema)
     assert_counts(sheet, rows, schema)
-    assert sheet.duplicates.rows > 0
+    assert _duplicates(sheet) > 0
     assert [item.columns for item in sheet.distributions] == [("sex",), ("sex", "race"), ("race", "income")]
     assert sheet.overlaps == ()
     assert sheet.declared is None

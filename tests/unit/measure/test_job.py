@@ -9,9 +9,9 @@ import pytest
 
 from lamslsa.errors import FormatError
 from lamslsa.measure import Job
+from lamslsa.measure.training.settings import Adam
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
-from lamslsa.measure.training.settings import Adam
 from lamslsa.testing.measuring import tabular_evaluation, tabular_training
 
 MakeJob = Callable[..., Job]

@@ -22,7 +22,7 @@ from lamslsa.testing.chain import Entry
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 CASES = sorted(path.parent for area in ("policy", "lineage") for path in (VECTORS / area).glob("*/case.json"))
-_SUBJECT = ["subject", 0, "digest", "sha256"]
+_SUBJECT: list[str | int] = ["subject", 0, "digest", "sha256"]
 CLASSES = {0: None, 3: "FormatError", 4: "VerificationError", 5: "PolicyError"}
 
 
