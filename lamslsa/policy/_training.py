@@ -26,6 +26,7 @@ from lamslsa.policy.model import DatasetTerms, ParameterTerms, Policy, Transform
 __all__ = ["ingredient_rules", "lineage_rule", "training_rules", "unknown_training"]
 
 _UNKNOWN: Final = "expected a qualifying provenance that names the datasets of this model, got none"
+_ABSENT: Final = object()
 _MEND_UNKNOWN: Final = "mend the rule training first"
 
 
@@ -108,12 +109,19 @@ def _transform_rule(context: Context, build: Build, head: Head) -> Finding:
 
 def _observed(policy: Policy, item: Build) -> str:
     configuration = item.provenance.build_definition.external_parameters.configuration
-    values = [
-        f"{terms.name}={_shown(configuration[terms.name])}"
-        for terms in policy.training.parameters
-        if terms.name in configuration
-    ]
+    found = {terms.name: _parameter(terms.name, configuration) for terms in policy.training.parameters}
+    values = [f"{name}={_shown(value)}" for name, value in found.items() if value is not _ABSENT]
     return ", ".join([str(item.provenance.build_definition.external_parameters.code), *values])
+
+
+def _parameter(name: str, configuration: Mapping[str, Any]) -> Any:
+    """The value of a parameter; ``privacy.epsilon`` is ``epsilon`` within ``privacy``, and never a name with a dot."""
+    value: Any = configuration
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return _ABSENT
+        value = value[part]
+    return value
 
 
 def _shown(value: Any) -> str:
@@ -135,9 +143,9 @@ def _parameter_misses(terms: tuple[ParameterTerms, ...], item: Build) -> Iterato
 
 
 def _parameter_miss(terms: ParameterTerms, configuration: Mapping[str, Any]) -> tuple[str, str] | None:
-    if terms.name not in configuration:
+    value = _parameter(terms.name, configuration)
+    if value is _ABSENT:
         return "parameter-absent", "none"
-    value = configuration[terms.name]
     if terms.equals is not None:
         try:
             equal = _codec.canonical_with_fractions(value) == terms.equals
