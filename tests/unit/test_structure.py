@@ -64,7 +64,7 @@ VERIFYING = [
 
 def _documents() -> Iterator[Path]:
     yield from ROOT.glob("*.md")
-    for folder in ("docs", "policies", "predicates", "enclave", "tests/interop"):
+    for folder in ("docs", "examples", "policies", "predicates", "enclave", "tests/interop"):
         yield from (path for path in (ROOT / folder).rglob("*.md") if "node_modules" not in path.parts)
 
 
