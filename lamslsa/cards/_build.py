@@ -152,6 +152,7 @@ def build(appraisal: Appraisal) -> Card:
         if not isinstance(one.predicate, predicates.Dataset) and subject(one).digest == appraisal.model
     ]
     roles = roles_of(about_model, ancestry, origins)
+    seen = roles_of(about_model, ancestry, origins, seen_only=True)
     evaluations: list[Evaluation] = []
     inferences: list[Inference] = []
     properties: list[Properties] = []
@@ -160,7 +161,7 @@ def build(appraisal: Appraisal) -> Card:
         source = origins.source(one)
         match one.predicate:
             case predicates.Evaluation() as evaluation:
-                evaluations.append(evaluation_section(evaluation, source, roles))
+                evaluations.append(evaluation_section(evaluation, source, seen))
             case predicates.Inference() as inference:
                 inferences.append(inference_section(inference, source))
             case predicates.Model() as model:

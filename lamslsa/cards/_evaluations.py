@@ -224,21 +224,21 @@ def _tables(metrics: Sequence[_Metric], overall: Mapping[str, float | None]) -> 
     return tuple(tables), len(metrics) - shown
 
 
-def _reference(reference: evaluations.Reference, roles: Mapping[str, str]) -> Fact:
-    """What else was read; of a dataset, what this model used it for as far as attestations say."""
+def _reference(reference: evaluations.Reference, seen: Mapping[str, str]) -> Fact:
+    """What else was read; of a dataset, whether the model was made with it as far as provenance says."""
     digest, known = reference.digest.sha256, ""
     if reference.kind == "dataset":
-        known = f" ({roles.get(digest) or 'not linked to this model'})"
+        known = f" ({seen.get(digest, 'named by no provenance of this model')})"
     return Fact(name=f"{reference.role}: {reference.kind} {reference.name}{known}", value=f"sha256:{digest}")
 
 
-def evaluation_section(predicate: predicates.Evaluation, source: Source, roles: Mapping[str, str]) -> Evaluation:
+def evaluation_section(predicate: predicates.Evaluation, source: Source, seen: Mapping[str, str]) -> Evaluation:
     """Metrics over all rows, differences between groups, and tables, apart.
 
     Args:
         predicate: the evaluation.
         source: where it comes from.
-        roles: what this model used each dataset for, by digest.
+        seen: what the model was made with, by digest of the dataset.
     """
     parted = [metric for metric in predicate.metrics if metric.slice or metric.parameters]
     whole = [metric for metric in predicate.metrics if not metric.slice and not metric.parameters]
@@ -255,7 +255,7 @@ def evaluation_section(predicate: predicates.Evaluation, source: Source, roles: 
             Fact(name="seed, derived from model, dataset and configuration", value=predicate.seed.value.sha256),
         ),
         configuration=listing(facts(predicate.configuration), limit=40),
-        references=listing((_reference(each, roles) for each in predicate.references), limit=20),
+        references=listing((_reference(each, seen) for each in predicate.references), limit=20),
         overall=overall,
         differences=listing(_measure(metric) for metric in whole if metric.groups),
         tables=tables,

@@ -40,7 +40,7 @@ class _Layout:
 def _layout(nodes: Sequence[Node], *, wide: bool) -> _Layout:
     first = min(0, *(node.rank for node in nodes))
     ranks = [[node for node in nodes if node.rank == rank] for rank in range(first, _LAST_RANK + 1)]
-    size, gap = (180, 36) if len(ranks) <= _FEW_RANKS or not wide else (156, 22)
+    size, gap = (180, 36) if len(ranks) <= _FEW_RANKS or not wide else (164, 16)
     places: dict[str, tuple[float, float]] = {}
     if wide:
         tallest = max(len(rank) for rank in ranks)
@@ -82,10 +82,17 @@ def _name(name: str, x: float, y: float, size: int) -> Markup:
     return element("text", {"class": "name", "x": x, "y": y, "textLength": squeezed, "lengthAdjust": how}, fitted)
 
 
+def _kind(kind: Markup, x: float, y: float, size: int) -> Markup:
+    """The card's own words; longer ones are squeezed."""
+    squeezed = size - 22 if len(kind) > size // 8 else None
+    how = "spacingAndGlyphs" if squeezed else None
+    return element("text", {"class": "kind", "x": x, "y": y, "textLength": squeezed, "lengthAdjust": how}, kind)
+
+
 def _node(node: Node, x: float, y: float, size: int) -> Markup:
     lines = [
         rect("box", x, y, size, _NODE_HEIGHT, radius=5),
-        _words("kind", x + 11, y + 19, own(f"{MARKS[node.standing]} {node.kind}")),
+        _kind(own(f"{MARKS[node.standing]} {node.kind}"), x + 11, y + 19, size),
         _name(node.name, x + 11, y + 40, size),
         _words("digest", x + 11, y + 58, _text.short(node.digest)),
     ]
@@ -166,7 +173,7 @@ def _in_words(graph: Graph) -> Markup:
 def lineage(graph: Graph, *, wide: bool) -> Markup:
     """The lineage as a picture; ``wide`` reads from left to right, otherwise from top to bottom."""
     layout = _layout(graph.nodes, wide=wide)
-    deep = " deep" if wide and layout.width > _MANY_RANKS * 180 else ""
+    deep = " deep" if wide and layout.width > _MANY_RANKS * (164 + 16) else ""
     return element(
         "svg",
         {

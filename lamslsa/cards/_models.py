@@ -66,7 +66,7 @@ def alerts(predicate: predicates.Model, source: Source) -> Iterator[Alert]:
     for severity, sentence in sentences:
         count, files = _count(predicate, severity), worst.count(severity)
         if count != "0" or files:
-            yield Alert(standing=source.standing, text=f"{sentence}: {_text.count(files)} files, findings: {count}.")
+            yield Alert(standing=source.standing, text=f"{sentence}: files {_text.count(files)}, findings {count}.")
 
 
 def _findings(predicate: predicates.Model) -> Table:

@@ -61,8 +61,24 @@ def _uses(
                 pass
 
 
-def roles_of(about_model: Sequence[VerifiedAttestation], ancestry: Ancestry, origins: Origins) -> dict[str, str]:
-    """What this model used each dataset for, by digest; a use that only an unverified statement claims says so."""
+_SEEN: Final = frozenset({"training", "parent", "transform"})
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
+
+
+def roles_of(
+    about_model: Sequence[VerifiedAttestation], ancestry: Ancestry, origins: Origins, *, seen_only: bool = False
+) -> dict[str, str]:
+    """What this model used each dataset for, by digest; a use that only an unverified statement claims says so.
+
+    Args:
+        about_model: statements about the model.
+        ancestry: how it was made.
+        origins: how good each statement is.
+        seen_only: leave out what it was only measured with.
+    """
     uses: dict[str, dict[str, Standing]] = {}
     for attestation, use, digests in _uses(about_model, ancestry):
         standing = origins.standing(attestation)
@@ -73,14 +89,17 @@ def roles_of(about_model: Sequence[VerifiedAttestation], ancestry: Ancestry, ori
         for build in ancestry.preparations.get(digest, ()):
             for item in build.datasets:
                 uses.setdefault(item.artifact.sha256, {}).setdefault("source", origins.standing(build.attestation))
-    return {
-        digest: " and ".join(
-            words if claimed[use] == "verified" else f"{words} (not verified)"
-            for use, words in _USES.items()
-            if use in claimed
+    found = {
+        digest: _sentence(
+            [
+                words if claimed[use] == "verified" else f"{words} (not verified)"
+                for use, words in _USES.items()
+                if use in claimed and (use in _SEEN or not seen_only)
+            ]
         )
         for digest, claimed in uses.items()
     }
+    return {digest: words for digest, words in found.items() if words}
 
 
 def statement_row(

@@ -14,6 +14,7 @@ from lamslsa.describe.evidence import (
     describe_quote,
     root_words,
 )
+from lamslsa.describe.kinds import foreign_code, kind_words
 from lamslsa.describe.model import Description, Surroundings, plain
 from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.evidence import binding, verifier_for
@@ -50,9 +51,12 @@ def describe_statement(payload: bytes, around: Surroundings) -> Description:
     if isinstance(predicate, TeeEvidence):
         return _describe_evidence(parsed, predicate, facts, around)
     return Description(
-        kind="in-toto statement",
+        kind=f"in-toto statement: {kind_words(predicate)}",
         facts={**facts, "predicate": parsed.predicate},
-        unverified=("what it says: evidence that covers these bytes, and a policy, decide whether it counts",),
+        unverified=(
+            "what it says: evidence that covers these bytes, and a policy, decide whether it counts",
+            *foreign_code(predicate),
+        ),
     )
 
 

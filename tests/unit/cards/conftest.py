@@ -12,8 +12,9 @@ import pytest
 from lamslsa import _codec, predicates, statement, verify
 from lamslsa.evidence.interface import Claims, Standing
 from lamslsa.policy.appraisal import Appraisal, RuleResult
-from lamslsa.predicates import dataset, evaluation, provenance
+from lamslsa.predicates import dataset, evaluation, inference, model, provenance
 from lamslsa.sign.interface import Signature
+from tests.unit.cards import wires
 
 AT = dt.datetime(2026, 11, 22, 6, 30, tzinfo=dt.UTC)
 SEXES = {"Female": 0.33, "Male": 0.67}
@@ -327,8 +328,26 @@ def refuse() -> Appraisal:
     )
 
 
+def everything_else(text: str, **changes: Any) -> tuple[verify.VerifiedAttestation, ...]:
+    """Statements of all other kinds, about the demo's model and data."""
+    name, made = text[:200], provenance.PREDICATE_TYPE
+    return (
+        attestation(name, MODEL, model.PREDICATE_TYPE, wires.properties(text), "x", **changes),
+        attestation(name, MODEL, evaluation.PREDICATE_TYPE, wires.robustness(text, TEST, TRAIN), "x", **changes),
+        attestation(name, MODEL, inference.PREDICATE_TYPE, wires.answers(text, 1), "x", **changes),
+        attestation(name, MODEL, inference.PREDICATE_TYPE, wires.answers(text, 5_000), "x", **changes),
+        attestation(name, TEST, dataset.PREDICATE_TYPE, wires.datasheet(text), "x", **changes),
+        attestation(name, digest("questions"), dataset.PREDICATE_TYPE, wires.pictures(), "x", **changes),
+        attestation(name, MODEL, made, wires.transform(text, TRAIN), "x", **changes),
+        attestation(name, wires.PARENT, made, wires.private_training(text, TRAIN), "x", **changes),
+        attestation(name, wires.PARENT, made, wires.own_training(text, TRAIN), "x", **changes),
+        attestation(name, TRAIN, made, wires.preprocessing(text), "x", **changes),
+        attestation(name, TEST, made, wires.preprocessing(text), "x", **changes),
+    )
+
+
 def hostile(text: str) -> Appraisal:
-    """A refused appraisal of two statements of each kind, with ``text`` wherever a stranger can write."""
+    """A refused appraisal of statements of every kind, with ``text`` wherever a stranger can write."""
     name = text[:200]
     overlap = dataset_wire(rows=100, missing=3, other=(name, TRAIN)) | {"declared": {"license": text, "source": text}}
     overlap["columns"][1]["name"] = text
@@ -363,6 +382,7 @@ def hostile(text: str) -> Appraisal:
         attestation(name, TEST, dataset.PREDICATE_TYPE, overlap, "x", **signed),
         attestation(name, MODEL, provenance.PREDICATE_TYPE, built, "x", **signed),
         attestation(name, MODEL, evaluation.PREDICATE_TYPE, metrics, "x", **signed),
+        *everything_else(text, **signed),
     )
     said: dict[str, Any] = dict.fromkeys(("platform", "tee", "reason", "message", "mend", "observed", "signer"), text)
     rules = (
@@ -389,6 +409,8 @@ class Sample:
     dataset_wire = staticmethod(dataset_wire)
     evaluated = staticmethod(evaluated)
     evaluation_wire = staticmethod(evaluation_wire)
+    attestation = staticmethod(attestation)
+    everything_else = staticmethod(everything_else)
     evidence = staticmethod(evidence)
     hostile = staticmethod(hostile)
     provenance_wire = staticmethod(provenance_wire)

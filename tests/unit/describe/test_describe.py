@@ -117,7 +117,7 @@ def test_collateral(vendor: SimulatedVendor, kind: str) -> None:
 
 def test_a_bare_statement_is_nobodys_word() -> None:
     found = describe(chain.census()["evaluation"], around())
-    assert (found.kind, found.verified) == ("in-toto statement", ())
+    assert (found.kind, found.verified) == ("in-toto statement: evaluation of a model", ())
     assert found.facts["predicateType"] == "https://lamslsa.dev/evaluation/v1"
 
 
@@ -134,7 +134,7 @@ def test_a_bundle_with_and_without_the_key(signer: KeySigner) -> None:
     assert describe(bundle, around(keys={"other.pub": other})).verified == ()
     found = describe(bundle, around(keys={"other.pub": other, "auditor.pub": signer.verifier()}))
     assert found.verified == ("signed with auditor.pub",)
-    assert found.parts[0].kind == "in-toto statement"
+    assert found.parts[0].kind == "in-toto statement: evaluation of a model"
 
 
 def test_evidence_says_what_it_covers(run: Run, signer: KeySigner) -> None:
@@ -165,7 +165,7 @@ def test_lines_of_bundles(signer: KeySigner) -> None:
 def test_a_run_folder(run: Run) -> None:
     found = describe_run(run, around())
     assert found.verified == ("the quote's report data is that of exactly these statements, devices and this nonce",)
-    assert [part.kind for part in found.parts] == ["SGX quote", "in-toto statement"]
+    assert [part.kind for part in found.parts] == ["SGX quote", "in-toto statement: evaluation of a model"]
     other = describe_run(dataclasses.replace(run, nonce=Nonce(value=bytes(16))), around())
     assert other.verified == ()
     assert other.unverified[0].startswith("NOT so")
