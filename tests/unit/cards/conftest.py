@@ -405,6 +405,7 @@ class Sample:
 
     MODEL = MODEL
     TEST = TEST
+    TRAIN = TRAIN
     appraise = staticmethod(appraise)
     dataset_wire = staticmethod(dataset_wire)
     evaluated = staticmethod(evaluated)

@@ -1,0 +1,52 @@
+"""Statements are called by what they say, and code that is not lamslsa's is named."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+
+from lamslsa import statement
+from lamslsa.describe import Description, Surroundings, describe
+from lamslsa.predicates import dataset, evaluation, inference, model, provenance
+from tests.unit.cards import wires
+
+NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
+DATA = wires.digest("data")
+OWN = "training of a model by code of the user's own"
+
+
+def described(kind: str, wire: Any) -> Description:
+    payload = statement.make([statement.Subject(name="one", sha256="a" * 64)], kind, wire)
+    return describe(payload, Surroundings(at=NOW, now=NOW, held=(), keys={}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "wire", "words"),
+    [
+        (dataset.PREDICATE_TYPE, wires.pictures(), "datasheet of a dataset"),
+        (evaluation.PREDICATE_TYPE, wires.robustness("x", DATA, DATA), "evaluation of a model"),
+        (inference.PREDICATE_TYPE, wires.answers("x", 1), "one inference of a model"),
+        (inference.PREDICATE_TYPE, wires.answers("x", 5_000), "5,000 inferences of a model"),
+        (model.PREDICATE_TYPE, wires.properties("x"), "properties of a model"),
+        (provenance.PREDICATE_TYPE, wires.private_training("x", DATA), "training of a model"),
+        (provenance.PREDICATE_TYPE, wires.own_training("x", DATA), OWN),
+        (provenance.PREDICATE_TYPE, wires.transform("x", DATA), "transform that made a model"),
+        (provenance.PREDICATE_TYPE, wires.preprocessing("x"), "transform that made a dataset"),
+    ],
+)
+def test_a_statement_is_called_by_what_it_says(kind: str, wire: Any, words: str) -> None:
+    found = described(kind, wire)
+    assert (found.kind, found.verified) == (f"in-toto statement: {words}", ())
+
+
+def test_code_that_is_not_ours_is_named_among_what_is_not_verified() -> None:
+    third = wires.pictures() | {"measurer": wires.measurer("toxicity", third="pkg:pypi/acme@1.2")}
+    assert described(dataset.PREDICATE_TYPE, third).unverified[1:] == (
+        "the code that measured, which is a third party's: toxicity/1 of pkg:pypi/acme",
+    )
+    assert described(provenance.PREDICATE_TYPE, wires.own_training("x", DATA)).unverified[1:] == (
+        f"the training code, which is the user's own: {wires.SHA['sha256']}",
+    )
+    assert len(described(dataset.PREDICATE_TYPE, wires.pictures()).unverified) == 1
