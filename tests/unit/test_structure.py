@@ -20,7 +20,7 @@ from lamslsa._cli.main import cli
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = (
-    *("README.md", "docs/interoperability.md", "docs/job-file.md", "docs/measurers.md"),
+    *("README.md", "docs/extending.md", "docs/interoperability.md", "docs/job-file.md", "docs/measurers.md"),
     *("docs/signing.md", "docs/stores.md"),
 )
 MODULES = sorted(
