@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from lamslsa import _codec
 from lamslsa.cards import _text
-from lamslsa.cards._source import MAX_ITEMS, facts_of, listing
+from lamslsa.cards._source import MAX_ITEMS, facts_of, few, listing
 from lamslsa.cards.parts import Curve, Fact, Listing, Table
 from lamslsa.errors import FormatError
 from lamslsa.predicates.provenance import Byproduct
@@ -148,7 +148,7 @@ def _counts(counts: Any) -> str:
     if not isinstance(counts, Mapping):
         return "not stated"
     parts = [f"{part}: {_text.count(rows)}" for part, rows in counts.items() if isinstance(rows, int)]
-    return ", ".join(parts[:9]) or "none"
+    return few(parts)
 
 
 def _steps(steps: Iterable[Any]) -> Iterator[tuple[str, ...]]:
@@ -173,9 +173,9 @@ def _report(report: Mapping[str, Any], measured: Measured) -> None:
             )
         )
     if isinstance(early, list) and early:
-        numbers = ", ".join(str(index + 1) for index in early[:_MAX_ROWS] if isinstance(index, int))
+        numbers = few([str(index + 1) for index in early if isinstance(index, int)], limit=_MAX_ROWS)
         measured.notices.append(
-            Fact(name="Learned before the split", value=f"steps {numbers} learned from rows that other parts hold")
+            Fact(name="Learned before the split", value=f"from rows that other parts hold: step {numbers}")
         )
     if isinstance(shared, Mapping):
         measured.facts += facts_of("rows that also occur in", shared)

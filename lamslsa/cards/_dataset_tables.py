@@ -8,7 +8,7 @@ from typing import Final
 
 from lamslsa import predicates
 from lamslsa.cards import _text
-from lamslsa.cards._source import listing
+from lamslsa.cards._source import few, listing
 from lamslsa.cards.parts import Table
 from lamslsa.predicates import dataset as datasheets
 from lamslsa.predicates._common import ArtifactReference
@@ -92,27 +92,25 @@ def _share(share: datasheets.Share) -> tuple[str, ...]:
 
 
 def _summary(summary: datasheets.Summary) -> tuple[str, ...]:
-    quantiles = "; ".join(f"{each.probability:g}: {_text.number(each.value)}" for each in summary.quantiles[:9])
-    if len(summary.quantiles) > 9:
-        quantiles += f"; {len(summary.quantiles) - 9} more"
+    quantiles = [f"{each.probability:g}: {_text.number(each.value)}" for each in summary.quantiles]
     reason = "" if summary.undefined is None else f"undefined: {summary.undefined}"
     return (
         summary.column,
         _text.count(summary.samples),
         _text.count(summary.missing),
         *map(_number, (summary.minimum, summary.maximum, summary.mean, summary.deviation)),
-        "; ".join(filter(None, (quantiles, reason))) or _NONE,
+        "; ".join(filter(None, (few(quantiles, separator="; ") if quantiles else "", reason))) or _NONE,
     )
 
 
 def _anonymity(anonymity: datasheets.Anonymity) -> tuple[str, ...]:
-    below = "; ".join(f"below {each.size}: {_text.count(each.rows)}" for each in anonymity.rows_below[:8])
+    below = [f"below {each.size}: {_text.count(each.rows)}" for each in anonymity.rows_below]
     return (
         _PRODUCT.join(anonymity.quasi_identifiers),
         _text.count(anonymity.samples),
         _text.count(anonymity.classes),
         _text.count(anonymity.smallest_class),
-        below or _NONE,
+        few(below, separator="; "),
     )
 
 

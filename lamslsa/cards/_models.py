@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lamslsa import predicates
 from lamslsa.cards import _text
-from lamslsa.cards._source import code_notices, code_words, facts, listing
+from lamslsa.cards._source import code_notices, code_words, facts, few, listing
 from lamslsa.cards.parts import Fact, Listing, Reference, Source, Table
 from lamslsa.cards.view import Alert, Inference, Properties
 from lamslsa.predicates import inference as inferences
@@ -127,9 +127,7 @@ def _tensors(predicate: predicates.Model) -> Table:
 
 
 def _dtypes(dtypes: Mapping[str, int]) -> str:
-    named = [f"{name}: {_text.count(elements)}" for name, elements in list(dtypes.items())[:12]]
-    more = len(dtypes) - len(named)
-    return "; ".join((*named, f"{more} more")) if more else "; ".join(named) or _NONE
+    return few([f"{name}: {_text.count(elements)}" for name, elements in dtypes.items()], limit=12, separator="; ")
 
 
 def properties_section(predicate: predicates.Model, source: Source) -> Properties:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -13,7 +13,7 @@ from lamslsa.policy.appraisal import Appraisal
 from lamslsa.predicates._common import Measurer
 from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
-__all__ = ["MAX_ITEMS", "Origins", "code_notices", "code_words", "facts", "facts_of", "listing", "tee_in_words"]
+__all__ = ["MAX_ITEMS", "Origins", "code_notices", "code_words", "facts", "facts_of", "few", "listing", "tee_in_words"]
 
 MAX_ITEMS: Final = 200
 _MAX_PART: Final = 100
@@ -25,6 +25,16 @@ def listing(items: Iterable[T], limit: int = MAX_ITEMS) -> Listing[T]:
     """The first ``limit`` items, and the number of the others."""
     everything = tuple(items)
     return Listing(shown=everything[:limit], omitted=max(0, len(everything) - limit))
+
+
+def few(parts: Sequence[str], *, limit: int = 9, separator: str = ", ") -> str:
+    """Parts side by side, and how many more there are.
+
+    >>> few(["a", "b", "c"], limit=2), few([])
+    ('a, b, 1 more', 'none')
+    """
+    more = len(parts) - limit
+    return separator.join((*parts[:limit], *([f"{_text.count(more)} more"] if more > 0 else []))) or _NONE
 
 
 def _json_text(value: Any) -> str:

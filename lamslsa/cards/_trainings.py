@@ -9,7 +9,7 @@ from typing import Any, Final
 from lamslsa import predicates
 from lamslsa.cards import _text
 from lamslsa.cards._byproducts import read_byproducts
-from lamslsa.cards._source import code_notices, code_words, facts, listing
+from lamslsa.cards._source import code_notices, code_words, facts, few, listing
 from lamslsa.cards.parts import Fact, Reference, Source
 from lamslsa.cards.view import Training
 from lamslsa.predicates._common import ResourceDescriptor
@@ -49,7 +49,7 @@ def _own_code(definition: BuildDefinition) -> Iterator[Fact]:
     yield Fact(
         name="Training code of the user's own",
         value="no part of lamslsa, run in the process that vouches for it: "
-        + (", ".join(f"sha256:{digest}" for digest in codes[:3]) or "its digest is not stated"),
+        + (few([f"sha256:{digest}" for digest in codes], limit=3) if codes else "its digest is not stated"),
     )
 
 
@@ -68,7 +68,7 @@ def _privacy_notice(privacy: Mapping[str, Any]) -> Iterator[Fact]:
     said = {fact.name: fact.value for fact in facts(privacy)}
     epsilon, delta, accountant = (said.get(name, "not stated") for name in ("epsilon", "delta", "accountant"))
     left = privacy.get("notCovered")
-    without = f"; without {', '.join(map(str, left[:9]))}" if isinstance(left, list) and left else ""
+    without = f"; without {few(list(map(str, left)))}" if isinstance(left, list) and left else ""
     yield Fact(
         name="Differentially private training",
         value=f"epsilon {epsilon} at delta {delta}, accountant {accountant}{without}",
@@ -89,7 +89,7 @@ def training_section(predicate: predicates.Provenance, product: Reference, about
     roles: dict[tuple[str, str], list[str]] = {}
     for kind, named in (("model", external.models), ("dataset", external.datasets)):
         for role, name in named.items():
-            roles.setdefault((kind, name), []).append(role)
+            roles.setdefault((kind, name), []).extend([role] if role != kind else [])
     privacy, measured = _privacy(definition), read_byproducts(predicate.run_details.byproducts)
     code = "trainer" if external.transform is None else "transform"
     return Training(
