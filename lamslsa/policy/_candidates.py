@@ -43,6 +43,7 @@ _WEIGHTS: Final = {
     "configuration-other": 6,
     "measurer-other": 8,
     "reference-other": 8,
+    "reference-not-trained-on": 8,
     "builder-other": 8,
     "build-type-other": 9,
     "training-code-other": 9,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -34,7 +34,11 @@ class Sheets:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """One appraisal's policy, model and attestations."""
+    """One appraisal's policy, model and attestations.
+
+    Attributes:
+        memo: what other modules find out once, by a key of their own.
+    """
 
     policy: Policy
     manifest: Manifest
@@ -43,6 +47,7 @@ class Context:
     qualifier: Qualifier
     _sheets: dict[DatasetTerms, Sheets] = field(default_factory=dict)
     _digests: dict[int, str | None] = field(default_factory=dict)
+    memo: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, policy: Policy, manifest: Manifest, verification: Verification) -> Context:

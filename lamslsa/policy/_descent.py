@@ -4,8 +4,8 @@ Rules:
 - A provenance counts when it has its witness, comes from an enclave of ours and does not contradict itself: a training
   under the terms of ``training``, a transform under those of ``transforms``, without which no transform counts.
 - Each parent of a transform needs a descent of its own. What any step could read counts as seen by the model.
-- A model may descend in several ways; one of them must satisfy all rules. Few are looked at where there are very many,
-  in the order of their statements' digests: that can only refuse.
+- A model may descend in several ways; one of them must satisfy all rules. At most 64 that differ in what rules look at
+  are kept for each model on the way, the ones with the fewest faults: that can only refuse.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Miss
 from lamslsa.policy._context import Context
+from lamslsa.policy._parameters import parameter_misses
 from lamslsa.predicates.provenance import BUILDER_PREFIX, OWN_TRAINING_BUILD_TYPE, TRAINING_BUILD_TYPE
 
 __all__ = ["Descent", "build_misses", "descents"]
 
 _MAX_DEPTH: Final = 32
 _MAX_DESCENTS: Final = 64
+_MAX_TRIED: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,27 +67,55 @@ class Descent:
 
 
 def descents(context: Context) -> tuple[Descent, ...]:
-    """Every way in which the model that is appraised may have come to be, as far as that counts."""
-    return _descents(context, context.model, _MAX_DEPTH)
+    """Every way in which the model that is appraised may have come to be, as far as that counts and can decide."""
+    return _Ways(context).of(context.model, _MAX_DEPTH)
 
 
-def _descents(context: Context, model: Artifact, depth: int) -> tuple[Descent, ...]:
-    return tuple(islice(_each(context, model, depth), _MAX_DESCENTS))
+class _Ways:
+    """The descents of models, each found out once.
 
+    Descents that read the same datasets under the same schemas, with equally good parameters, come out of every rule
+    alike: of those the first is kept, by the digests of their statements. What the policy does not list, or a parameter
+    that it does not allow, refuses whatever else holds: such descents come last, for what can be said about them.
+    """
 
-def _each(context: Context, model: Artifact, depth: int) -> Iterator[Descent]:
-    for build in context.lineage.builds_of(model):
-        if _own_misses(context, build):
-            continue
-        if not build.is_transform:
-            yield Descent(trainings=(build,), transforms=())
-        elif depth > 0:
-            parents = [_descents(context, base.artifact, depth - 1) for base in build.bases]
-            for combination in product(*parents):
-                yield Descent(
-                    trainings=_unique(training for descent in combination for training in descent.trainings),
-                    transforms=_unique((build, *(step for descent in combination for step in descent.transforms))),
-                )
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._listed = {terms.sha256 for terms in context.policy.ingredients}
+        self._memo = context.memo
+
+    def of(self, model: Artifact, depth: int) -> tuple[Descent, ...]:
+        key = ("descents", model, depth)
+        if key not in self._memo:
+            found: dict[object, tuple[int, Descent]] = {}
+            for descent in islice(self._each(model, depth), _MAX_TRIED):
+                faults = self._faults(descent)
+                story = tuple((item.artifact.sha256, item.schema) for item in descent.datasets)
+                found.setdefault((faults, story, tuple(item.artifact for item in descent.bases)), (faults, descent))
+            ranked = sorted(found.values(), key=lambda entry: entry[0])
+            self._memo[key] = tuple(descent for _, descent in ranked[:_MAX_DESCENTS])
+        ways: tuple[Descent, ...] = self._memo[key]
+        return ways
+
+    def _each(self, model: Artifact, depth: int) -> Iterator[Descent]:
+        for build in self._context.lineage.builds_of(model):
+            if _own_misses(self._context, build):
+                continue
+            if not build.is_transform:
+                yield Descent(trainings=(build,), transforms=())
+            elif depth > 0:
+                parents = [self.of(base.artifact, depth - 1) for base in build.bases]
+                for combination in islice(product(*parents), _MAX_DESCENTS):
+                    yield Descent(
+                        trainings=_unique(training for descent in combination for training in descent.trainings),
+                        transforms=_unique((build, *(step for descent in combination for step in descent.transforms))),
+                    )
+
+    def _faults(self, descent: Descent) -> int:
+        terms = self._context.policy.training.parameters
+        parameters = sum(1 for build in descent.trainings for _ in parameter_misses(terms, build))
+        unlisted = sum(1 for item in descent.datasets if item.artifact.sha256 not in self._listed)
+        return parameters + unlisted + len(descent.bases)
 
 
 def _unique(builds: Iterator[Build] | tuple[Build, ...]) -> tuple[Build, ...]:
@@ -97,6 +127,7 @@ def build_misses(context: Context, build: Build) -> tuple[Miss, ...]:
     misses = _own_misses(context, build)
     if misses or not build.is_transform:
         return misses
+    ways = _Ways(context)
     return tuple(
         Miss(
             reason="parent-unknown",
@@ -106,12 +137,20 @@ def build_misses(context: Context, build: Build) -> tuple[Miss, ...]:
             authentic=False,
         )
         for base in build.bases
-        if not _descents(context, base.artifact, _MAX_DEPTH)
+        if not ways.of(base.artifact, _MAX_DEPTH - 1)
     )
 
 
 def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
     """Why a provenance does not count, whatever lies below it."""
+    key = ("build", build.attestation.statement.sha256)
+    if key not in context.memo:
+        context.memo[key] = _find_misses(context, build)
+    misses: tuple[Miss, ...] = context.memo[key]
+    return misses
+
+
+def _find_misses(context: Context, build: Build) -> tuple[Miss, ...]:
     terms = context.policy.transforms if build.is_transform else context.policy.training
     code = build.provenance.build_definition.external_parameters.code
     if terms is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from lamslsa.lineage import Artifact, Datasheet, Measurement
 from lamslsa.policy import _words
@@ -20,7 +20,11 @@ from lamslsa.policy._context import Context
 from lamslsa.policy.model import MetricRule, OverlapRule, ReferenceTerms
 from lamslsa.predicates.evaluation import Evaluation, Metric, Reference, derive_seed
 
-__all__ = ["metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
+__all__ = ["TRAIN", "metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
+
+
+TRAIN: Final = "train"
+"""The role of the data that a model was trained on, in an evaluation that attacks their privacy."""
 
 
 def metric_head(rule: MetricRule) -> Head:
@@ -45,17 +49,23 @@ def overlap_head(rule: OverlapRule) -> Head:
     )
 
 
-def metric_candidates(context: Context, rule: MetricRule, schema: str | None) -> tuple[Candidate, ...]:
+def metric_candidates(
+    context: Context, rule: MetricRule, schema: str | None, trained: frozenset[str] | None
+) -> tuple[Candidate, ...]:
     """Every evaluation of the model, with what it lacks.
 
-    ``schema`` is the one under which the rule's dataset is read; None when no datasheet qualifies.
+    ``schema`` is the one under which the rule's dataset is read; None when no datasheet qualifies. ``trained`` are the
+    schemas under which the chosen descent read what the rule names as the training data; None when nobody knows.
     """
     return tuple(
-        _metric_candidate(context, rule, schema, item) for item in context.lineage.measurements_of(context.model)
+        _metric_candidate(context, rule, schema, item, trained=trained)
+        for item in context.lineage.measurements_of(context.model)
     )
 
 
-def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, item: Measurement) -> Candidate:
+def _metric_candidate(
+    context: Context, rule: MetricRule, schema: str | None, item: Measurement, *, trained: frozenset[str] | None
+) -> Candidate:
     evaluation = item.evaluation
     misses = list(context.qualifier.misses(item.attestation, rule.witness))
     sheets = context.sheets(rule.dataset)
@@ -73,7 +83,7 @@ def _metric_candidate(context: Context, rule: MetricRule, schema: str | None, it
                 mend="evaluate with the schema of the datasheet",
             )
         )
-    misses += _reference_misses(context, rule, evaluation)
+    misses += _reference_misses(context, rule, evaluation, trained=trained)
     misses += _harness_misses(context, rule, evaluation, quoted=bool(item.attestation.evidence))
     entries = [
         metric
@@ -103,7 +113,9 @@ def _same(parameters: Mapping[str, Any] | None) -> Mapping[str, tuple[bool, Any]
     return {name: (isinstance(value, bool), value) for name, value in (parameters or {}).items()}
 
 
-def _reference_misses(context: Context, rule: MetricRule, evaluation: Evaluation) -> Iterator[Miss]:
+def _reference_misses(
+    context: Context, rule: MetricRule, evaluation: Evaluation, *, trained: frozenset[str] | None
+) -> Iterator[Miss]:
     """What else was read: exactly what the rule names, in the same roles; the prover would choose it otherwise."""
     found: dict[str, list[Reference]] = {}
     for item in evaluation.references:
@@ -118,6 +130,21 @@ def _reference_misses(context: Context, rule: MetricRule, evaluation: Evaluation
                 message=f"expected {wanted} as {_words.quoted(role)} of the evaluation, got {got or 'nothing'}",
                 mend="evaluate against what the policy names, or name the other in the rule's references after review",
             )
+        elif role == TRAIN and trained is not None and _schema_of(items[0]) not in trained:
+            yield _not_trained_on(items[0])
+
+
+def _schema_of(item: Reference) -> str | None:
+    return None if item.schema_digest is None else item.schema_digest.sha256
+
+
+def _not_trained_on(item: Reference) -> Miss:
+    return Miss(
+        reason="reference-not-trained-on",
+        message=f"expected the data that the model was trained on as {_words.quoted(item.role)} of the evaluation, "
+        f"got {_words.quoted(item.name)} ({_words.short(item.digest.sha256)}), which training did not read like that",
+        mend="attack the model with its own training data, under the schema that training read them under",
+    )
 
 
 def _is_reference(context: Context, terms: ReferenceTerms, item: Reference) -> bool:
@@ -125,8 +152,7 @@ def _is_reference(context: Context, terms: ReferenceTerms, item: Reference) -> b
         return False
     if terms.dataset is None:
         return item.kind == "model"
-    schema = None if item.schema_digest is None else item.schema_digest.sha256
-    return item.kind == "dataset" and schema in context.sheets(terms.dataset).schemas
+    return item.kind == "dataset" and _schema_of(item) in context.sheets(terms.dataset).schemas
 
 
 def _other_dataset(context: Context, rule: MetricRule, item: Measurement) -> Miss:

@@ -10,23 +10,21 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-from lamslsa import _codec
-from lamslsa.errors import FormatError
 from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude, not_evaluated
 from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent, build_misses
-from lamslsa.policy.model import DatasetTerms, ParameterTerms, Policy, TransformTerms
+from lamslsa.policy._parameters import observed, parameter_misses
+from lamslsa.policy.model import DatasetTerms, Policy, TransformTerms
 
 __all__ = ["ingredient_rules", "lineage_rule", "training_rules", "unknown_training"]
 
 _UNKNOWN: Final = "expected a qualifying provenance that names the datasets of this model, got none"
-_ABSENT: Final = object()
 _MEND_UNKNOWN: Final = "mend the rule training first"
 
 
@@ -66,9 +64,9 @@ def _training_rule(context: Context, items: Sequence[Build], head: Head) -> Find
             attestation=item.attestation,
             misses=(
                 *build_misses(context, item),
-                *(() if item.is_transform else _parameter_misses(context.policy.training.parameters, item)),
+                *(() if item.is_transform else parameter_misses(context.policy.training.parameters, item)),
             ),
-            observed=_observed(context.policy, item),
+            observed=observed(context.policy, item),
         )
         for item in items
     ]
@@ -105,58 +103,6 @@ def _transform_rule(context: Context, build: Build, head: Head) -> Finding:
         observed=f"{build.provenance.build_definition.external_parameters.code} of {parents}",
     )
     return conclude(head, (candidate,), absent=_NEVER, near=None, qualifier=context.qualifier)
-
-
-def _observed(policy: Policy, item: Build) -> str:
-    configuration = item.provenance.build_definition.external_parameters.configuration
-    found = {terms.name: _parameter(terms.name, configuration) for terms in policy.training.parameters}
-    values = [f"{name}={_shown(value)}" for name, value in found.items() if value is not _ABSENT]
-    return ", ".join([str(item.provenance.build_definition.external_parameters.code), *values])
-
-
-def _parameter(name: str, configuration: Mapping[str, Any]) -> Any:
-    """The value of a parameter; ``privacy.epsilon`` is ``epsilon`` within ``privacy``, and never a name with a dot."""
-    value: Any = configuration
-    for part in name.split("."):
-        if not isinstance(value, Mapping) or part not in value:
-            return _ABSENT
-        value = value[part]
-    return value
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:40] + "…"
-
-
-def _parameter_misses(terms: tuple[ParameterTerms, ...], item: Build) -> Iterator[Miss]:
-    configuration = item.provenance.build_definition.external_parameters.configuration
-    for term in terms:
-        miss = _parameter_miss(term, configuration)
-        if miss is not None:
-            reason, got = miss
-            yield Miss(
-                reason=reason,
-                message=f"expected {_words.parameter_limits(term)} in training, got {got}",
-                mend="train with a parameter that the policy allows",
-            )
-
-
-def _parameter_miss(terms: ParameterTerms, configuration: Mapping[str, Any]) -> tuple[str, str] | None:
-    value = _parameter(terms.name, configuration)
-    if value is _ABSENT:
-        return "parameter-absent", "none"
-    if terms.equals is not None:
-        try:
-            equal = _codec.canonical_with_fractions(value) == terms.equals
-        except FormatError:
-            equal = False
-        return None if equal else ("parameter-other", _shown(value))
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "parameter-not-a-number", _shown(value)
-    if (terms.minimum is None or value >= terms.minimum) and (terms.maximum is None or value <= terms.maximum):
-        return None
-    return "parameter-out-of-range", _shown(value)
 
 
 def _lineage_head(policy: Policy) -> Head:

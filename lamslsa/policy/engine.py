@@ -12,13 +12,14 @@ Rules:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
+from lamslsa.lineage import Ingredient
 from lamslsa.policy import _rules, _training, _words
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._context import Context
@@ -32,6 +33,10 @@ from lamslsa.verify import Verification
 __all__ = ["appraise"]
 
 _VALUE_ONLY: Final = frozenset({"threshold-missed", "samples-too-few", "metric-undefined", "interval-missing"})
+
+
+_Key = tuple[str, str | None, str | frozenset[str] | None, bool]
+"""Rule, schema of its dataset, how the training data were read, and whether its dataset is training data."""
 
 
 def appraise(
@@ -109,7 +114,7 @@ class _Require:
 
     context: Context
     _metrics: dict[tuple[str, str | None], tuple[Candidate, ...]] = field(default_factory=dict)
-    _found: dict[tuple[str, str | None, str | None, bool], Finding] = field(default_factory=dict)
+    _found: dict[_Key, Finding] = field(default_factory=dict)
 
     def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
         """Every rule in the policy's order, each dataset read under the one schema that refuses the fewest rules."""
@@ -145,23 +150,26 @@ class _Require:
         match rule:
             case MetricRule():
                 on_training_data = rule.dataset.sha256 in used
-                key = (rule.name, schema, None if chosen is None else "known", on_training_data)
+                read_as = None if chosen is None else _read_as(rule, used)
+                key: _Key = (rule.name, schema, read_as, on_training_data)
                 if key not in self._found:
-                    self._found[key] = self._metric(rule, schema, known=chosen is not None, trained=on_training_data)
+                    self._found[key] = self._metric(rule, schema, read_as=read_as, trained=on_training_data)
             case OverlapRule():
                 readings = used.get(rule.training.sha256, ())
                 if self.context.policy.training.own_code is not None:
                     # the code that is pinned reads the bytes as it does: any reading by a datasheet may be compared
                     readings = tuple(item for item in readings if item.schema is not None)
                 # read under several schemas, it is no longer one set of rows: then no overlap is the right one
-                read_as = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
-                key = (rule.name, schema, read_as, False)
+                one = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
+                key = (rule.name, schema, one, False)
                 if key not in self._found:
-                    self._found[key] = self._overlap(rule, schema, read_as)
+                    self._found[key] = self._overlap(rule, schema, one)
         return self._found[key]
 
-    def _metric(self, rule: MetricRule, schema: str | None, *, known: bool, trained: bool) -> Finding:
-        candidates = _rules.metric_candidates(self.context, rule, schema)
+    def _metric(
+        self, rule: MetricRule, schema: str | None, *, read_as: frozenset[str] | None, trained: bool
+    ) -> Finding:
+        candidates = _rules.metric_candidates(self.context, rule, schema, read_as)
         self._metrics[rule.name, schema] = candidates
         if trained:
             miss = Miss(
@@ -185,7 +193,7 @@ class _Require:
             near=None if near is None else near[0],
             qualifier=self.context.qualifier,
         )
-        return finding if known else _without_training(finding)
+        return finding if read_as is not None else _without_training(finding)
 
     def _overlap(self, rule: OverlapRule, schema: str | None, read_as: str | None) -> Finding:
         absent = Miss(
@@ -201,6 +209,13 @@ class _Require:
             near=None,
             qualifier=self.context.qualifier,
         )
+
+
+def _read_as(rule: MetricRule, used: Mapping[str, tuple[Ingredient, ...]]) -> frozenset[str]:
+    """The schemas under which the model's steps read what the rule names as its training data."""
+    reference = rule.references.get(_rules.TRAIN)
+    readings = () if reference is None else used.get(reference.sha256, ())
+    return frozenset(item.schema for item in readings if item.schema is not None)
 
 
 def _without_training(finding: Finding) -> Finding:
