@@ -101,10 +101,11 @@ fuzz: $(STATE)/editable $(STATE)/fuzz $(ADULT)/adult.test  ## every single-byte 
 mutation: $(STATE)/editable $(STATE)/mutation  ## do the tests notice when a line of a verifier changes?
 	$(BIN)/python tests/mutation/run.py
 
-bench: demo demo-keyless $(STATE)/bench  ## benchmarks on the demos' chains, a table each
+bench: demo demo-keyless $(STATE)/bench build/examples/digits/data  ## benchmarks on the demos' chains, a table each
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/digest.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/verify.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/overhead.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/measure.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/evidence.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/store.py
 
