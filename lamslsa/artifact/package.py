@@ -5,6 +5,7 @@ Byte code is left out: it is derived, and differs between machines.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -24,9 +25,11 @@ _BYTE_CODE: Final = ".pyc"
 
 def package_files(package: Path) -> Iterator[Path]:
     """Every file of a package that is no byte code, sorted."""
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and path.suffix != _BYTE_CODE and _BYTE_CODE_FOLDER not in path.relative_to(package).parts:
-            yield path
+    found = []
+    for folder, folders, names in os.walk(package):
+        folders[:] = [name for name in folders if name != _BYTE_CODE_FOLDER]
+        found += [Path(folder, name) for name in names if name != _BYTE_CODE_FOLDER]
+    yield from (path for path in sorted(found) if path.suffix != _BYTE_CODE and path.is_file())
 
 
 def package_manifest(package: Path) -> Manifest:

@@ -44,7 +44,7 @@ _PREFIXES: Final = (
 )
 _NAMES: Final = frozenset({"GLIBC_TUNABLES", "LD_PRELOAD"})
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
-_EXTRA: Final = re.compile(r";.*\bextra\s*==")
+_EXTRA: Final = re.compile(r"""extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +158,25 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
         raise UnavailableError(
             f"expected the package {name} to be installed, got none",
             reason="environment-package",
-            hint="pip install 'lamslsa[tabular]'",
+            hint=_install(name),
         ) from err
+
+
+def _install(name: str) -> str:
+    """How to get a package: by the smallest extra of ours that names it, or else by its own name."""
+    try:
+        requirements = importlib.metadata.requires(_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return f"pip install {_PACKAGE}"
+    extras: dict[str, set[str]] = {}
+    for requirement in requirements:
+        match, extra = _REQUIREMENT.match(requirement), _EXTRA.search(requirement)
+        if match is not None and extra is not None:
+            extras.setdefault(extra[1], set()).add(_normal(match[1]))
+    having = [extra for extra, names in extras.items() if _normal(name) in names]
+    if not having:
+        return f"pip install {name}"
+    return f"pip install '{_PACKAGE}[{min(having, key=lambda extra: (len(extras[extra]), extra))}]'"
 
 
 def _closure(roots: Sequence[str]) -> list[importlib.metadata.Distribution]:
@@ -202,8 +219,9 @@ def _record_digest(distribution: importlib.metadata.Distribution) -> str:
 
 
 def _descriptor(distribution: importlib.metadata.Distribution) -> ResourceDescriptor:
-    name = _normal(distribution.metadata["Name"])
-    uri = purl(name, distribution.version)
+    metadata = distribution.metadata  # parsed at each access
+    name = _normal(metadata["Name"])
+    uri = purl(name, metadata["Version"])
     if name != _PACKAGE:
         return ResourceDescriptor(name=name, uri=uri, digest=Digest(sha256=_record_digest(distribution)))
     code = code_identity()

@@ -13,7 +13,7 @@ from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
 from lamslsa.measure.declarations import DatasetJob
-from lamslsa.measure.environment import code_identity, environment
+from lamslsa.measure.environment import environment
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome
 from lamslsa.measure.models.determinism import one_thread
 from lamslsa.measure.models.interface import DESCRIPTION_FILE, WEIGHTS_FILE, Answer, Classes, Number, dump_description
@@ -146,10 +146,9 @@ def _configuration(
 
 
 def _work(start: bytes, surroundings: Environment, description: bytes) -> bytes:
-    """A digest of all that the result and its statement depend on."""
+    """A digest of all that the result and its statement depend on; the environment has the digest of this code."""
     document = {
         "start": start.hex(),
-        "code": code_identity().sha256,
         "environment": predicates.to_wire(surroundings),
         "description": _codec.sha256_hex(description),
     }
