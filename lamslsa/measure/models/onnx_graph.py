@@ -7,9 +7,11 @@ Rules, each of which refuses:
    tensors, no subgraphs. Metadata too is refused since a runtime may read settings from it.
 3. Operators of `OPERATORS` alone, of the domains ``""`` and ``ai.onnx.ml`` in the versions of `OPSETS`: all of them
    give the same result for the same input, keep no state and reach nothing outside the graph.
-4. Tensors lie in the file (no external data), hold as many elements as their shape says, and finite numbers.
+4. Tensors lie in the file (no external data), hold as many elements as their shape says, one or more, and finite
+   numbers.
 5. One input called ``input`` and one output called as wanted, float32; every input of a node comes from before it.
 6. The full check of the package onnx passes: types and shapes of everything.
+7. Types, shapes and the work that they ask for are those of `lamslsa.measure.models.onnx_work`.
 
 Spec: https://onnx.ai/onnx/repo-docs/IR.html
 """
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from lamslsa.errors import FormatError
 from lamslsa.measure.models.interface import MAX_PARAMETERS
+from lamslsa.measure.models.onnx_work import refuse_sizes, refuse_work
 
 if TYPE_CHECKING:
     import onnx
@@ -92,6 +95,7 @@ def parse_onnx(data: bytes, *, output: str) -> onnx.ModelProto:
         _refuse_tensor(tensor)
     for node in model.graph.node:
         _refuse_numbers(node)
+        refuse_sizes(node)
     # (5) what goes in and comes out
     _refuse_edges(model.graph, output)
     # (6) types and shapes
@@ -100,6 +104,8 @@ def parse_onnx(data: bytes, *, output: str) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as err:
         message = " ".join(str(err).split())[:200]
         raise FormatError(f"expected a sound ONNX graph, got one that is not: {message}", reason="onnx-graph") from err
+    # (7) work
+    refuse_work(model)
     return model
 
 
@@ -201,8 +207,10 @@ def _refuse_tensor(tensor: onnx.TensorProto) -> None:
     }
     if tensor.data_type not in plain or len(tensor.metadata_props):
         raise FormatError(f"expected numbers in {name!a}, got another type", reason="onnx-tensor")
-    if len(tensor.dims) > _MAX_RANK or any(size < 0 for size in tensor.dims):
-        raise FormatError(f"expected at most {_MAX_RANK} dimensions in {name!a}, got others", reason="onnx-tensor")
+    if len(tensor.dims) > _MAX_RANK or any(size < 1 for size in tensor.dims):
+        raise FormatError(
+            f"expected at most {_MAX_RANK} dimensions of one or more in {name!a}, got others", reason="onnx-tensor"
+        )
     count = math.prod(tensor.dims)
     fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
     held = sum(len(values) for values in fields)
@@ -241,6 +249,8 @@ def _refuse_edges(graph: onnx.GraphProto, output: str) -> None:
             )
         if values[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             raise FormatError(f"expected an {kind} of float32, got another", reason="onnx-edges")
+        if not values[0].type.tensor_type.shape.dim:
+            raise FormatError(f"expected an {kind} of a shape, got none", reason="onnx-edges")
     if output not in _computed(graph):
         raise FormatError(f"expected something to compute {output!r}, got nothing", reason="onnx-edges")
 
