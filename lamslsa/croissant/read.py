@@ -36,6 +36,7 @@ _FORMATS: Final[Mapping[str, tuple[str, str]]] = {
     "application/vnd.apache.parquet": ("parquet", ""),
 }
 _DATASET: Final = frozenset({"sc:Dataset", "Dataset", "schema:Dataset", "https://schema.org/Dataset"})
+_FILE: Final = frozenset({"cr:FileObject", "FileObject"})
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _CHANGES: Final = ("transform", "format", "regex", "separator", "replace", "jsonPath")
 
@@ -81,7 +82,7 @@ def read_croissant(data: bytes) -> Imported:
         FormatError: not strict JSON, not Croissant 1.0 or 1.1, or of another context.
     """
     document = _codec.loads(data, max_bytes=MAX_DOCUMENT_BYTES)
-    if not isinstance(document, dict) or document.get("@type") not in _DATASET:
+    if not isinstance(document, dict) or not _is_of(document, _DATASET):
         _refuse("a JSON object of type sc:Dataset, got another", "croissant-type")
     _refuse_context(document.get("@context"))
     versions = {text.replace("https://", "http://", 1) for text in _texts(document, "conformsTo", "dct:conformsTo")}
@@ -93,7 +94,7 @@ def read_croissant(data: bytes) -> Imported:
     files = {
         item["@id"]: item
         for item in _objects(document, "distribution")
-        if isinstance(item.get("@id"), str) and item.get("@type") in ("cr:FileObject", "FileObject")
+        if isinstance(item.get("@id"), str) and _is_of(item, _FILE)
     }
     tables, left_out = [], []
     for record_set in _objects(document, "recordSet"):
@@ -128,6 +129,11 @@ def _refuse_context(context: Any) -> None:
     for term in ("@vocab", "cr", "sc", "recordSet", "field", "source", "extract", "column", "dataType"):
         if term not in context:
             _refuse(f"the context of Croissant, got none of {term}", "croissant-context")
+
+
+def _is_of(value: Mapping[str, Any], kinds: frozenset[str]) -> bool:
+    kind = value.get("@type")
+    return isinstance(kind, str) and kind in kinds
 
 
 def _objects(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """Mutations that know what they change: a layer is opened, something inside is changed, and the layer is closed again.
 
 A flipped bit in a base64 string is refused as base64, and nothing behind it is ever reached. So ZIP, JSON, CBOR, DER,
-PEM, XML and lines of text are taken apart first, down to the bytes inside, and lengths are made to fit again. Every so
-often bytes are changed as they stand instead, lengths among them.
+PEM, XML, lines of text and the formats of `tests.fuzz.layers` are taken apart first, down to the bytes inside, and
+lengths are made to fit again. Every so often bytes are changed as they stand instead, lengths among them.
 
 The same chooser gives the same mutations.
 """
@@ -27,6 +27,7 @@ from lamslsa.errors import FormatError
 from lamslsa.evidence import _cbor
 from lamslsa.evidence._cbor import Tagged
 from lamslsa.evidence._pem import render_chain
+from tests.fuzz.layers import LAYERS
 
 __all__ = ["Mutator", "encode_cbor", "join", "split"]
 
@@ -117,7 +118,8 @@ class Mutator:
 
     def _layered(self, data: bytes, depth: int) -> bytes:
         if depth < _MAX_DEPTH and self._chooser.random() > 0.3:
-            layers = (self._zip, self._json, self._cbor, self._pem, self._der, self._xml, self._lines)
+            first = (self._zip, self._measured, self._json, self._cbor)
+            layers = (*first, self._pem, self._der, self._xml, self._lines)
             with contextlib.suppress(RecursionError):  # input that nests deeper than it can be taken apart
                 opened = (layer(data, depth + 1) for layer in layers)
                 return next((changed for changed in opened if changed is not None), None) or self._flat(data)
@@ -160,6 +162,14 @@ class Mutator:
         number = int.from_bytes(data[at : at + size], order)
         near = number + self._chooser.choice((-16, -4, -1, 1, 4, 16, len(data)))
         data[at : at + size] = (self._chooser.choice((near, *_NUMBERS)) % 256**size).to_bytes(size, order)
+
+    def _measured(self, data: bytes, depth: int) -> bytes | None:
+        """A format of data or of models."""
+        for layer in LAYERS:
+            changed = layer(data, lambda part: self._layered(part, depth), self._chooser)
+            if changed is not None:
+                return changed
+        return None
 
     def _zip(self, data: bytes, depth: int) -> bytes | None:
         if not data.startswith(b"PK\x03\x04"):

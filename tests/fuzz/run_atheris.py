@@ -17,6 +17,7 @@ import importlib.util
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "build" / "fuzz"
 TIMEOUT_S: Final = 5
-MEMORY_MB: Final = 1024
+MEMORY_MB: Final = 1024  # beside what libraries hold once they are imported
 INSTALL: Final = "expected atheris, got none: pip install --group fuzz (pip 25.1 or later, Python 3.11 to 3.13)"
 STATISTICS: Final = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+.*exec/s: (\d+)")
 
@@ -64,7 +65,7 @@ def fuzz(name: str, seconds: int, single: Path | None) -> None:
         f"-max_total_time={seconds}",
         f"-max_len={target.max_bytes}",
         f"-timeout={TIMEOUT_S}",
-        f"-rss_limit_mb={MEMORY_MB}",
+        f"-rss_limit_mb={MEMORY_MB + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}",
         f"-artifact_prefix={folder}/",
     ]
     inputs = [str(corpus)] if single is None else [str(single)]

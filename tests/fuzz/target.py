@@ -23,6 +23,7 @@ class Target:
         real: real files of this kind, from the shared folder.
         parts: how many inputs are joined into one (`mutate.join`).
         max_bytes: of an input.
+        rounds: how many mutated inputs `make test` tries, from either seed.
     """
 
     take: Callable[[bytes], object]
@@ -30,6 +31,7 @@ class Target:
     real: Callable[[], Sequence[bytes]] = tuple
     parts: int = 1
     max_bytes: int = 16 * KIB
+    rounds: int = 120
 
     def run(self, data: bytes) -> bool:
         """Whether the bytes are taken."""

@@ -1,7 +1,7 @@
 """Everything that takes others' bytes apart, one target each: any bytes give a value or a `LamslsaError`.
 
 The table says where the bytes go (`parsers`, `verifiers`) and what mutations start from (`seeds`); what signatures and
-stores are made of has tables of its own (`signing`, `stores`).
+stores are made of, and what measurements read and make, has tables of its own (`signing`, `stores`, `measuring`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from lamslsa import _codec
 from lamslsa.predicates import tee_evidence
-from tests.fuzz import parsers, seeds, signing, stores, verifiers
+from tests.fuzz import measuring, parsers, seeds, signing, stores, verifiers
 from tests.fuzz.mutate import join, split
 from tests.fuzz.seeds import NONCE
 from tests.fuzz.target import KIB, Target
@@ -62,12 +62,17 @@ def _job_seeds() -> list[bytes]:
         "kind": "dataset",
         "tee": "tdx",
         "name": "train",
-        "inputs": {"dataset": "adult.data"},
-        "others": {"a": "b"},
+        "inputs": {"dataset": "adult.data", "a": "b"},
+        "nonce": _codec.encode_base64(NONCE),
+        "beacon": False,
+        "gpu": True,
+        "device": "cuda",
+        "checkpoints": False,
+        "arguments": [],
     }
-    more = {"nonce": _codec.encode_base64(NONCE), "beacon": False, "gpu": True}
-    other = {"kind": "evaluation", "name": None, "inputs": {"model": "m", "dataset": "d"}, "others": {}, "nonce": None}
-    return [_codec.dumps(plain | more), _codec.dumps(plain | more | other | {"beacon": True})]
+    other = {"kind": "evaluation", "name": None, "inputs": {"model": "m", "dataset": "d"}, "nonce": None}
+    trained = {"kind": "training", "name": None, "checkpoints": True, "arguments": ["--epochs", "3"]}
+    return [_codec.dumps(plain), _codec.dumps(plain | other | {"beacon": True}), _codec.dumps(plain | trained)]
 
 
 def _launch_seeds() -> list[bytes]:
@@ -200,6 +205,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "verify-gpu-manifest": Target(
         take=verifiers.verify_gpu_manifest, seeds=lambda: seeds.gpu()[1:], max_bytes=32 * KIB
     ),
+    **measuring.TARGETS,
     **signing.TARGETS,
     **stores.TARGETS,
 }

@@ -325,6 +325,8 @@ def changed(document: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict
     ("path", "value", "reason"),
     [
         (("@type",), "sc:Person", "croissant-type"),
+        (("@type",), ["sc:Dataset"], "croissant-type"),
+        (("@type",), {"@id": "sc:Dataset"}, "croissant-type"),
         (("@context",), "https://schema.org/", "croissant-context"),
         (("@context", "sc"), "https://evil.example/", "croissant-context"),
         (("@context", "column"), "cr:field", "croissant-context"),

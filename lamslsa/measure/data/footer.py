@@ -21,7 +21,20 @@ from typing import Any, BinaryIO, Final, NoReturn
 from lamslsa.errors import FormatError
 from lamslsa.measure.data import limits
 from lamslsa.measure.data.schema import ColumnType, Schema
-from lamslsa.measure.data.thrift import BINARY, I32, I64, LIST, STRUCT, TRUE, Budget, Reader, Struct, write
+from lamslsa.measure.data.thrift import (
+    BINARY,
+    BYTE,
+    FALSE,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    TRUE,
+    Budget,
+    Reader,
+    Struct,
+    write,
+)
 
 __all__ = ["MAGIC", "Footer", "RowGroup", "read_footer"]
 
@@ -30,6 +43,7 @@ _TYPES: Final = ("boolean", "int32", "int64", "int96", "float", "double", "byte 
 _UTF8: Final = 0
 _DECIMAL: Final = 5
 _INTEGERS: Final = range(11, 19)
+_WIDTHS: Final = (8, 16, 32, 64)
 _MAX_PRECISION: Final = 15
 _NAMES: Final[Mapping[int, str]] = {0: "UTF8", 5: "DECIMAL", **dict.fromkeys(_INTEGERS, "INTEGER")}
 _LOGICAL: Final[Mapping[int, str]] = {1: "UTF8", 5: "DECIMAL", 10: "INTEGER"}
@@ -200,10 +214,12 @@ class _Parquet:
         name = self._schema.columns[index].name.encode()
         if path != (BINARY, [name]) or _number(fields, 1) != element[1][1] or _number(fields, 5) != rows:
             _refuse("expected column chunks as the schema and the row group say, got others", "parquet-columns")
-        encodings = _take(fields, 2, LIST)
-        kept: Struct = {key: (I32, _number(fields, key)) for key in (1, 4)}
+        element_kind, encodings = _take(fields, 2, LIST)
+        if element_kind != I32 and encodings:
+            _refuse("expected encodings by their numbers, got others", "parquet-metadata")
+        kept: Struct = {key: (I32, _take(fields, key, I32)) for key in (1, 4)}
         kept |= {key: (I64, _number(fields, key)) for key in (5, 6, 7, 9)}
-        kept |= {2: (LIST, encodings), 3: (LIST, (BINARY, [b"c%d" % index]))}
+        kept |= {2: (LIST, (I32, encodings)), 3: (LIST, (BINARY, [b"c%d" % index]))}
         if 11 in fields and _number(fields, 11) > 0:
             kept[11] = (I64, _number(fields, 11))
         start, stop = _span(kept)
@@ -278,11 +294,17 @@ def _element(element: Struct, index: int, schema: Schema) -> Struct:
     kept: Struct = {1: (I32, physical), 3: (I32, repetition), 4: (BINARY, b"c%d" % index)}
     for key in (2, 6, 7, 8):
         if key in element:
-            kept[key] = (I32, _number(element, key))
+            kept[key] = (I32, _take(element, key, I32))
+    # DuckDB goes by the old type, and takes no decimals and no unsigned numbers from the new one alone.
     if annotation == "UTF8":
         kept[6] = (I32, _UTF8)
-    if 10 in element and annotation in ("INTEGER", "DECIMAL"):
-        kept[10] = element[10]
+    if annotation == "DECIMAL":
+        kept[6] = (I32, _DECIMAL)
+        kept[10] = (STRUCT, {5: (STRUCT, {1: kept[7], 2: kept[8]})})
+    if annotation == "INTEGER" and 10 in element:
+        details = _integer(element, column.name)
+        kept[6] = (I32, _old_integer(details))
+        kept[10] = (STRUCT, {10: (STRUCT, details)})
     return kept
 
 
@@ -297,11 +319,9 @@ def _annotation(element: Struct, name: str) -> str:
     if len(found) > 1 or len(union) > 1:
         _refuse(f"expected one type of {name!a}, got several", "parquet-type")
     annotation = next(iter(found), "")
-    if annotation == "INTEGER" and 10 in union and 6 in element:
-        details: Struct = _take(union, 10, STRUCT)
-        width = {8: 0, 16: 1, 32: 2, 64: 3}.get(details.get(1, (0, 0))[1], 9)
-        signed = 15 if details.get(2, (0, False))[0] == TRUE else 11
-        if _number(element, 6) != signed + width:
+    if annotation == "INTEGER" and 10 in union:
+        details = _integer(element, name)
+        if 6 in element and _number(element, 6) != _old_integer(details):
             _refuse(f"expected one type of {name!a}, got several", "parquet-type")
     if annotation == "DECIMAL":
         precision, scale = _number(element, 8), _number(element, 7)
@@ -315,6 +335,21 @@ def _annotation(element: Struct, name: str) -> str:
                 "more digits have no exact double",
             )
     return annotation
+
+
+def _integer(element: Struct, name: str) -> Struct:
+    """Width and sign of a whole number, as its logical type says them."""
+    details: Struct = _take(_take(element, 10, STRUCT), 10, STRUCT)
+    kind, width = details.get(1, (0, 0))
+    signed = details.get(2, (0, False))
+    if kind != BYTE or width not in _WIDTHS or signed[0] not in (TRUE, FALSE):
+        _refuse(f"expected a whole number of 8 to 64 bits in {name!a}, got another", "parquet-type")
+    return {1: (BYTE, width), 2: signed}
+
+
+def _old_integer(details: Struct) -> int:
+    """The same as a converted type: UINT_8 is 11, INT_8 is 15."""
+    return (15 if details[2][1] else 11) + _WIDTHS.index(details[1][1])
 
 
 def _structs(fields: Struct, number: int) -> list[Struct]:

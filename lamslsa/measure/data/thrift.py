@@ -20,13 +20,13 @@ from typing import Any, Final, NoReturn
 
 from lamslsa.errors import FormatError
 
-__all__ = ["BINARY", "FALSE", "I32", "I64", "LIST", "STRUCT", "TRUE", "Budget", "Reader", "Struct", "write"]
+__all__ = ["BINARY", "BYTE", "FALSE", "I32", "I64", "LIST", "STRUCT", "TRUE", "Budget", "Reader", "Struct", "write"]
 
 Struct = dict[int, tuple[int, Any]]
 
 TRUE: Final = 1
 FALSE: Final = 2
-_BYTE: Final = 3
+BYTE: Final = 3
 _I16: Final = 4
 I32: Final = 5
 I64: Final = 6
@@ -100,7 +100,7 @@ class Reader:
         self._budget.spend()
         if kind in _BITS:
             return self._signed(_BITS[kind])
-        if kind in (TRUE, FALSE, _BYTE):
+        if kind in (TRUE, FALSE, BYTE):
             return self._byte()
         if kind == BINARY:
             return self._take(self._varint(32))
@@ -189,7 +189,7 @@ def write(fields: Struct) -> bytes:
 def _written(kind: int, value: Any) -> bytes:
     if kind in _BITS:
         return _zigzag(value)
-    if kind in (TRUE, FALSE, _BYTE):
+    if kind in (TRUE, FALSE, BYTE):
         return bytes([value])
     if kind == BINARY:
         return _unsigned(len(value)) + bytes(value)

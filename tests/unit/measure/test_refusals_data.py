@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,7 @@ from lamslsa.measure.data import limits
 from lamslsa.measure.data.arrow import Arrow
 from lamslsa.measure.data.schema import Column, Schema, TableFormat, TextSchema
 from lamslsa.measure.data.table import Source, open_tables
+from lamslsa.measure.data.thrift import BINARY, BYTE, I32, I64, LIST, STRUCT, TRUE, Budget, Reader, Struct, write
 
 COLUMNS = (Column(name="a", type="integer"), Column(name="b", type="string"))
 SCHEMA = Schema(
@@ -114,6 +116,100 @@ def test_what_is_wrong_with_a_table_has_a_name(
     tmp_path: Path, form: TableFormat, make: Callable[[], bytes], reason: str
 ) -> None:
     assert refusal(tmp_path, make(), form) == reason
+
+
+def _with_footer(change: Callable[[Struct], Any], replaced: tuple[bytes, bytes] | None = None, **columns: Any) -> bytes:
+    """A table whose footer says something else, perhaps of a type that is never written."""
+    data = parquet(pa.table({"a": pa.array([1, 2], pa.int16()), "b": ["x", "y"], **columns}))
+    length = int.from_bytes(data[-8:-4], "little")
+    fields = Reader(data[-8 - length : -8], Budget(10**6)).struct()
+    change(fields)
+    footer = write(fields) if replaced is None else write(fields).replace(*replaced)
+    return data[: -8 - length] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def _column(fields: Struct) -> Struct:
+    found: Struct = fields[2][1][1][1]
+    return found
+
+
+def _as_integer(details: Struct, *, alone: bool = True) -> Callable[[Struct], None]:
+    def change(fields: Struct) -> None:
+        _column(fields)[10] = (STRUCT, {10: (STRUCT, details)})
+        if alone:
+            del _column(fields)[6]
+
+    return change
+
+
+def _encodings(value: Any) -> Callable[[Struct], None]:
+    def change(fields: Struct) -> None:
+        fields[4][1][1][0][1][1][1][0][3][1][2] = value
+
+    return change
+
+
+MARK = b"MARK1234"
+DOUBLE = (b"\x18\x08" + MARK, b"\x17" + bytes(8))
+MAP = (b"\x18\x08" + MARK, b"\x1b\x01\x55\x02\x02")
+
+
+@pytest.mark.parametrize(
+    ("change", "replaced", "reason"),
+    [
+        (_as_integer({1: (LIST, (I32, [1])), 2: (TRUE, True)}, alone=False), None, "parquet-type"),
+        (_as_integer({1: (BINARY, MARK)}), DOUBLE, "parquet-type"),
+        (_as_integer({1: (BINARY, MARK)}), MAP, "parquet-type"),
+        (_as_integer({1: (BYTE, 16), 2: (I32, 1)}), None, "parquet-type"),
+        (_as_integer({1: (BYTE, 17), 2: (TRUE, True)}), None, "parquet-type"),
+        (_as_integer({1: (BYTE, 32), 2: (TRUE, True)}, alone=False), None, "parquet-type"),
+        (_encodings((LIST, (BINARY, [MARK]))), DOUBLE, "parquet-metadata"),
+        (_encodings((LIST, (STRUCT, [{1: (I32, 1)}]))), None, "parquet-metadata"),
+        (lambda fields: _column(fields).__setitem__(2, (I64, 2**40)), None, "parquet-metadata"),
+    ],
+)
+def test_footers_with_values_of_other_types(
+    tmp_path: Path, change: Callable[[Struct], Any], replaced: tuple[bytes, bytes] | None, reason: str
+) -> None:
+    assert refusal(tmp_path, _with_footer(change, replaced), "parquet") == reason
+
+
+def _values(folder: Path, data: bytes, kind: Literal["integer", "number"]) -> list[float]:
+    path = folder / "table"
+    path.write_bytes(data)
+    columns = (Column(name="a", type=kind), COLUMNS[1])
+    schema = replace(SCHEMA, format="parquet", delimiter="", columns=columns)
+    with (
+        read_verified(path, "dataset") as artifact,
+        open_tables({"t": Source(file=artifact.only(), schema=schema)}) as tables,
+    ):
+        found: list[float] = tables["t"].values("a").tolist()
+        return found
+
+
+@pytest.mark.parametrize("key", [6, 10])
+@pytest.mark.parametrize(
+    ("kind", "column", "expected"),
+    [
+        ("number", pa.array([decimal.Decimal("1.50"), decimal.Decimal("-0.25")], pa.decimal128(9, 2)), [1.5, -0.25]),
+        ("number", pa.array([decimal.Decimal("1.50"), decimal.Decimal("-0.25")], pa.decimal128(15, 2)), [1.5, -0.25]),
+        ("integer", pa.array([2**32 - 1, 1], pa.uint32()), [2**32 - 1, 1]),
+        ("integer", pa.array([255, 1], pa.uint8()), [255, 1]),
+        ("integer", pa.array([-128, 1], pa.int8()), [-128, 1]),
+    ],
+)
+def test_either_way_to_say_a_type_gives_the_same_values(
+    tmp_path: Path, kind: Literal["integer", "number"], column: pa.Array, expected: list[float], key: int
+) -> None:
+    """Writers may leave out the old type or the new one, and DuckDB goes by the old one."""
+    data = _with_footer(lambda fields: _column(fields).pop(key), a=column)
+    assert pq.read_table(io.BytesIO(data))["a"].to_pylist() == expected
+    assert _values(tmp_path, data, kind) == expected
+
+
+def test_a_whole_number_may_say_its_width_in_either_way(tmp_path: Path) -> None:
+    for change in (_as_integer({1: (BYTE, 16), 2: (TRUE, True)}), lambda fields: _column(fields).pop(10)):
+        assert rows(tmp_path, _with_footer(change), "parquet") == 2
 
 
 def test_the_same_without_the_fault_is_taken(tmp_path: Path) -> None:
