@@ -16,10 +16,12 @@ from itertools import islice, product
 from typing import Final
 
 from lamslsa.lineage import Artifact, Build, Ingredient
-from lamslsa.policy import _words
+from lamslsa.policy import _columns, _words
 from lamslsa.policy._candidates import Miss
+from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
-from lamslsa.policy._parameters import parameter_misses
+from lamslsa.policy._parameters import composition_misses, is_private, parameter_misses
+from lamslsa.policy.model import OverlapRule
 from lamslsa.predicates.provenance import BUILDER_PREFIX, OWN_TRAINING_BUILD_TYPE, TRAINING_BUILD_TYPE
 
 __all__ = ["Descent", "build_misses", "descents"]
@@ -65,6 +67,10 @@ class Descent:
             by_digest[item.artifact.sha256] = (*by_digest.get(item.artifact.sha256, ()), item)
         return by_digest
 
+    def views(self, sha256: str) -> frozenset[View]:
+        """What trainings saw of a dataset, by its manifest digest."""
+        return _columns.views(self.trainings, sha256)
+
 
 def descents(context: Context) -> tuple[Descent, ...]:
     """Every way in which the model that is appraised may have come to be, as far as that counts and can decide."""
@@ -74,13 +80,19 @@ def descents(context: Context) -> tuple[Descent, ...]:
 class _Ways:
     """The descents of models, each found out once.
 
-    Descents that read the same datasets under the same schemas, with equally good parameters, come out of every rule
-    alike: of those the first is kept, by the digests of their statements. What the policy does not list, or a parameter
-    that it does not allow, refuses whatever else holds: such descents come last, for what can be said about them.
+    Descents that read the same datasets under the same schemas, and the same columns of those that an overlap is about,
+    with equally good parameters, come out of every rule alike: of those the first is kept, by the digests of their
+    statements. Where privacy is asked about, they also have to be of the same trainings, since those are counted. What
+    the policy does not list, or a parameter that it does not allow, refuses whatever else holds: such descents come
+    last, for what can be said about them.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._compared = sorted(
+            {rule.training.sha256 for rule in context.policy.require if isinstance(rule, OverlapRule)}
+        )
+        self._private = any(map(is_private, context.policy.training.parameters))
         self._listed = {terms.sha256 for terms in context.policy.ingredients}
         self._memo = context.memo
 
@@ -91,7 +103,10 @@ class _Ways:
             for descent in islice(self._each(model, depth), _MAX_TRIED):
                 faults = self._faults(descent)
                 story = tuple((item.artifact.sha256, item.schema) for item in descent.datasets)
-                found.setdefault((faults, story, tuple(item.artifact for item in descent.bases)), (faults, descent))
+                views = tuple(descent.views(sha256) for sha256 in self._compared)
+                counted = {build.attestation.statement.sha256 for build in descent.trainings} if self._private else ()
+                bases = tuple(item.artifact for item in descent.bases)
+                found.setdefault((faults, story, views, frozenset(counted), bases), (faults, descent))
             ranked = sorted(found.values(), key=lambda entry: entry[0])
             self._memo[key] = tuple(descent for _, descent in ranked[:_MAX_DESCENTS])
         ways: tuple[Descent, ...] = self._memo[key]
@@ -114,6 +129,7 @@ class _Ways:
     def _faults(self, descent: Descent) -> int:
         terms = self._context.policy.training.parameters
         parameters = sum(1 for build in descent.trainings for _ in parameter_misses(terms, build))
+        parameters += sum(1 for _ in composition_misses(terms, descent.trainings))
         unlisted = sum(1 for item in descent.datasets if item.artifact.sha256 not in self._listed)
         return parameters + unlisted + len(descent.bases)
 

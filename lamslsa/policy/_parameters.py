@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from lamslsa import _codec
@@ -13,9 +14,10 @@ from lamslsa.policy import _words
 from lamslsa.policy._candidates import Miss
 from lamslsa.policy.model import ParameterTerms, Policy
 
-__all__ = ["observed", "parameter_misses"]
+__all__ = ["composition_misses", "is_private", "observed", "parameter_misses"]
 
 _ABSENT: Final = object()
+_PRIVACY: Final = "privacy"
 
 
 def observed(policy: Policy, item: Build) -> str:
@@ -52,6 +54,29 @@ def parameter_misses(terms: tuple[ParameterTerms, ...], item: Build) -> Iterator
                 reason=reason,
                 message=f"expected {_words.parameter_limits(term)} in training, got {got}",
                 mend="train with a parameter that the policy allows",
+            )
+
+
+def is_private(term: ParameterTerms) -> bool:
+    """Whether a limit is on the differential privacy of a training."""
+    return term.name.partition(".")[0] == _PRIVACY
+
+
+def composition_misses(terms: tuple[ParameterTerms, ...], trainings: Sequence[Build]) -> Iterator[Miss]:
+    """A limit on the privacy of each training, where several read the same data: what they give away adds up.
+
+    Differential privacy composes over releases of the same data (Dwork and Roth 2014, Theorem 3.16), and the limit is
+    on each by itself.
+    """
+    asked = [term.name for term in terms if is_private(term)]
+    read = Counter(sha256 for build in trainings for sha256 in {item.artifact.sha256 for item in build.datasets})
+    for sha256, count in sorted(read.items()):
+        if asked and count > 1:
+            yield Miss(
+                reason="privacy-composition",
+                message=f"expected one training on {_words.short(sha256)}, got {count}: {', '.join(asked)} is of each "
+                "training, and what they give away of the same data adds up",
+                mend="have it one private training, or each on data of its own",
             )
 
 

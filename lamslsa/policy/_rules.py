@@ -10,15 +10,19 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from lamslsa.lineage import Artifact, Datasheet, Measurement
-from lamslsa.policy import _words
+from lamslsa.policy import _columns, _words
 from lamslsa.policy._candidates import Candidate, Head, Miss
+from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
 from lamslsa.policy.model import MetricRule, OverlapRule, ReferenceTerms
+from lamslsa.predicates.dataset import Dataset, Overlap
 from lamslsa.predicates.evaluation import Evaluation, Metric, Reference, derive_seed
+from lamslsa.verify import VerifiedAttestation
 
 __all__ = ["TRAIN", "metric_candidates", "metric_head", "overlap_candidates", "overlap_head"]
 
@@ -276,12 +280,13 @@ def _value_misses(rule: MetricRule, evaluation: Evaluation, metric: Metric, valu
 
 
 def overlap_candidates(
-    context: Context, rule: OverlapRule, schema: str | None, training_schema: str | None
+    context: Context, rule: OverlapRule, schema: str | None, training_schema: str | None, views: frozenset[View] | None
 ) -> tuple[Candidate, ...]:
     """Every overlap that a datasheet of the rule's dataset holds, with what it lacks.
 
     ``schema`` is the one under which the rule's dataset is read, None when no datasheet qualifies; ``training_schema``
-    the one under which the chosen provenance read the training dataset, None where it did not.
+    the one under which the chosen provenance read the training dataset, and ``views`` what trainings saw of it, None
+    where none did.
     """
     known = context.sheets(rule.training)
     allowed = sorted(item for item in known.schemas if training_schema in (None, item))
@@ -298,7 +303,8 @@ def overlap_candidates(
         if lacking is not None:
             candidates.append(Candidate(attestation=item.attestation, misses=(*misses, lacking)))
         candidates += [
-            _overlap_candidate(context, rule, item, misses=misses, schemas=(schema, other)) for other in allowed
+            _overlap_candidate(context, rule, item, misses=misses, schemas=(schema, other), views=views)
+            for other in allowed
         ]
     return tuple(candidates)
 
@@ -334,13 +340,17 @@ def _overlap_candidate(
     *,
     misses: tuple[Miss, ...],
     schemas: tuple[str | None, str],
+    views: frozenset[View] | None,
 ) -> Candidate:
     schema, training_schema = schemas
     same = [overlap for overlap in item.sheet.overlaps if overlap.dataset.digest.sha256 == rule.training.sha256]
     entries = [overlap for overlap in same if overlap.schema_digest.sha256 == training_schema]
-    if len(entries) != 1:
+    if not entries or max(Counter(frozenset(entry.columns) for entry in entries).values()) > 1:
         return Candidate(attestation=item.attestation, misses=(*misses, _no_overlap(rule, len(same), len(entries))))
-    (overlap,) = entries
+    sheet = context.sheets(rule.training).schemas[training_schema]
+    overlap = _over(rule, entries, _seen(sheet, views))
+    if isinstance(overlap, Miss):
+        return Candidate(attestation=item.attestation, misses=(*misses, overlap))
     if overlap.rows > rule.maximum:
         misses = (
             *misses,
@@ -351,7 +361,7 @@ def _overlap_candidate(
                 mend="remove the shared rows from the training data, or set another limit in the policy",
             ),
         )
-    relied = [context.sheets(rule.training).schemas[training_schema]]
+    relied = [sheet]
     relied += [] if schema is None else [context.sheets(rule.dataset).schemas[schema]]
     return Candidate(
         attestation=item.attestation,
@@ -360,6 +370,38 @@ def _overlap_candidate(
         value=float(overlap.rows),
         gap=float(max(0, overlap.rows - rule.maximum)),
         relied=tuple(relied),
+    )
+
+
+def _seen(sheet: VerifiedAttestation, views: frozenset[View] | None) -> frozenset[str] | None:
+    """The columns that every training read, of those in the datasheet's schema; None where no training did."""
+    if views is None or not isinstance(sheet.predicate, Dataset):
+        return None
+    return _columns.seen(_columns.features(sheet.predicate.schema), views)
+
+
+def _over(rule: OverlapRule, entries: Iterable[Overlap], seen: frozenset[str] | None) -> Overlap | Miss:
+    """The overlap over the columns that the rule means; where no training read the dataset, the largest one will do."""
+    if rule.columns is None and seen is None:
+        return max(entries, key=lambda entry: entry.rows)
+    wanted = seen if rule.columns is None else rule.columns
+    unseen = frozenset[str]() if seen is None or wanted is None else wanted - seen
+    if unseen:
+        return Miss(
+            reason="overlap-columns",
+            message=f"expected columns that training read, got {_words.names(unseen)} beside them: rows that differ "
+            "in these alone are the same to the model",
+            mend=f"compare {rule.dataset.name} with {rule.training.name} without them, in the job file and the policy",
+        )
+    found = [entry for entry in entries if frozenset(entry.columns) == wanted]
+    if found:
+        return found[0]
+    got = " and ".join(_words.names(entry.columns) for entry in entries)
+    return Miss(
+        reason="overlap-columns",
+        message=f"expected an overlap over {_words.names(wanted or ())}, "
+        f"as {'training read them' if rule.columns is None else 'the policy names them'}, got one over {got}",
+        mend="in the job file: overlap: [{dataset: …, columns: […]}]",
     )
 
 

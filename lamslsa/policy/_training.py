@@ -19,7 +19,7 @@ from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude, not_evaluated
 from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent, build_misses
-from lamslsa.policy._parameters import observed, parameter_misses
+from lamslsa.policy._parameters import composition_misses, observed, parameter_misses
 from lamslsa.policy.model import DatasetTerms, Policy, TransformTerms
 
 __all__ = ["ingredient_rules", "lineage_rule", "training_rules", "unknown_training"]
@@ -47,8 +47,9 @@ def training_rules(context: Context, chosen: Descent | None) -> Iterator[Finding
     if chosen is None:
         yield _training_rule(context, context.lineage.builds_of(context.model), training_head(context.policy))
         return
+    together = tuple(composition_misses(context.policy.training.parameters, chosen.trainings))
     for number, build in enumerate(chosen.trainings):
-        yield _training_rule(context, (build,), _numbered(training_head(context.policy), number))
+        yield _training_rule(context, (build,), _numbered(training_head(context.policy), number), together)
     for number, build in enumerate(chosen.transforms):
         if context.policy.transforms is not None:
             yield _transform_rule(context, build, _numbered(_transform_head(context.policy.transforms), number))
@@ -58,13 +59,14 @@ def _numbered(head: Head, number: int) -> Head:
     return head if number == 0 else replace(head, name=f"{head.name} {number + 1}")
 
 
-def _training_rule(context: Context, items: Sequence[Build], head: Head) -> Finding:
+def _training_rule(context: Context, items: Sequence[Build], head: Head, together: tuple[Miss, ...] = ()) -> Finding:
     candidates = [
         Candidate(
             attestation=item.attestation,
             misses=(
                 *build_misses(context, item),
                 *(() if item.is_transform else parameter_misses(context.policy.training.parameters, item)),
+                *together,
             ),
             observed=observed(context.policy, item),
         )

@@ -18,6 +18,7 @@ __all__ = [
     "age",
     "limits",
     "metric_name",
+    "names",
     "nearest_model",
     "number",
     "observed_metric",
@@ -38,6 +39,13 @@ def quoted(text: str) -> str:
 def short(sha256: str) -> str:
     """A digest as people compare it."""
     return f"sha256:{sha256[:12]}"
+
+
+def names(texts: Iterable[str]) -> str:
+    """Some names from an attestation, sorted, and how many more there are; ``nothing`` for none."""
+    found = sorted(texts)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"{', '.join(map(quoted, found[:_SHOWN]))}{more}" or "nothing"
 
 
 def age(value: dt.timedelta) -> str:

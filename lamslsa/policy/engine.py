@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -22,6 +22,7 @@ from lamslsa.errors import FormatError
 from lamslsa.lineage import Ingredient
 from lamslsa.policy import _rules, _training, _words
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
+from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent, descents
 from lamslsa.policy._signatures import signature_rules
@@ -35,7 +36,7 @@ __all__ = ["appraise"]
 _VALUE_ONLY: Final = frozenset({"threshold-missed", "samples-too-few", "metric-undefined", "interval-missing"})
 
 
-_Key = tuple[str, str | None, str | frozenset[str] | None, bool]
+_Key = tuple[str, str | None, Hashable, bool]
 """Rule, schema of its dataset, how the training data were read, and whether its dataset is training data."""
 
 
@@ -156,14 +157,16 @@ class _Require:
                     self._found[key] = self._metric(rule, schema, read_as=read_as, trained=on_training_data)
             case OverlapRule():
                 readings = used.get(rule.training.sha256, ())
+                views = chosen.views(rule.training.sha256) if chosen is not None and readings else None
                 if self.context.policy.training.own_code is not None:
                     # the code that is pinned reads the bytes as it does: any reading by a datasheet may be compared
                     readings = tuple(item for item in readings if item.schema is not None)
                 # read under several schemas, it is no longer one set of rows: then no overlap is the right one
                 one = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
-                key = (rule.name, schema, one, False)
+                key = (rule.name, schema, (one, views, chosen is None), False)
                 if key not in self._found:
-                    self._found[key] = self._overlap(rule, schema, one)
+                    finding = self._overlap(rule, schema, one, views)
+                    self._found[key] = finding if chosen is not None else _without_training(finding)
         return self._found[key]
 
     def _metric(
@@ -195,7 +198,9 @@ class _Require:
         )
         return finding if read_as is not None else _without_training(finding)
 
-    def _overlap(self, rule: OverlapRule, schema: str | None, read_as: str | None) -> Finding:
+    def _overlap(
+        self, rule: OverlapRule, schema: str | None, read_as: str | None, views: frozenset[View] | None
+    ) -> Finding:
         absent = Miss(
             reason="datasheet-missing",
             message=f"expected a datasheet of {rule.dataset}, got none{self.context.set_aside_words()}",
@@ -204,7 +209,7 @@ class _Require:
         )
         return conclude(
             _rules.overlap_head(rule),
-            _rules.overlap_candidates(self.context, rule, schema, read_as),
+            _rules.overlap_candidates(self.context, rule, schema, read_as, views),
             absent=absent,
             near=None,
             qualifier=self.context.qualifier,
@@ -219,7 +224,7 @@ def _read_as(rule: MetricRule, used: Mapping[str, tuple[Ingredient, ...]]) -> fr
 
 
 def _without_training(finding: Finding) -> Finding:
-    """A metric rule while nobody knows what the model was trained on: its dataset may be the training data."""
+    """A rule while nobody knows what the model was trained on, nor what of it: the rule's dataset may be that."""
     if finding.result.outcome != "satisfied":
         return finding
     return Finding(

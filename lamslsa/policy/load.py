@@ -324,6 +324,7 @@ class _Rules:
             node.take("dataset").refuse(
                 f"expected another dataset than {training.name!r}, got the same", reason="policy-rule"
             )
+        columns = node.get("columns")
         return OverlapRule(
             name=name,
             training=training,
@@ -331,4 +332,5 @@ class _Rules:
             measurer=_values.measurer(node.take("measurer")),
             maximum=node.take("max").integer(minimum=0),
             witness=self.witness(node),
+            columns=None if columns is None else frozenset(_values.unique_texts(columns)),
         )

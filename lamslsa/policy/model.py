@@ -156,7 +156,11 @@ class MetricRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverlapRule:
-    """At most ``maximum`` rows of ``dataset`` may occur in ``training``."""
+    """At most ``maximum`` rows of ``dataset`` may occur in ``training``.
+
+    Attributes:
+        columns: exactly the columns that are compared; None for those that training read.
+    """
 
     name: str
     training: DatasetTerms
@@ -164,6 +168,7 @@ class OverlapRule:
     measurer: str
     maximum: int
     witness: Witness
+    columns: frozenset[str] | None = None
 
 
 Rule = MetricRule | OverlapRule

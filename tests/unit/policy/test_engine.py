@@ -31,7 +31,7 @@ from lamslsa.verify import SetAside, Verification, VerifiedAttestation
 Judge = Callable[..., Appraisal]
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]
 
-OTHER_SCHEMA = {"format": "csv", "skipLines": 9}
+OTHER_SCHEMA = {**chain.SCHEMA, "skipLines": 9}
 PARAMETERS = ("predicate", "buildDefinition", "externalParameters", "configuration")
 
 
@@ -60,6 +60,7 @@ def _universe(base: Mapping[str, Entry], root: str) -> list[Entry]:
         chain.trained(manifest, configuration={"epochs": 99}),
         chain.trained(manifest, datasets=[("census-train", chain.TRAIN, ""), ("census-test", chain.TEST, "")]),
         chain.trained(manifest, bases=[("base", "b" * 64)]),
+        chain.trained(manifest, configuration={"epochs": 1, "drop": ["age"]}),
     ]
     evaluations = [
         chain.evaluated(manifest, dataset=("census-test", chain.TEST, other)),
@@ -219,9 +220,12 @@ def test_datasheets_behind_a_rule_qualify_too(
     )
     entries["test"] = _edit(entries["test"], "predicate", "overlaps", value=[])
     only_overlap = {name: entries[name] for name in ("train", "test")} | {"auditor's": auditors}
+    unknown = _rule(judge(only_overlap.values(), policy=policy), "no leakage")
+    assert (unknown.outcome, unknown.reason) == ("not-evaluated", "training-unknown")
+    only_overlap["training"] = entries["training"]
     appraisal = judge(only_overlap.values(), policy=policy)
     assert _rule(appraisal, "no leakage").outcome == "satisfied"
-    assert len(appraisal.qualifying) == 3
+    assert len(appraisal.qualifying) == 4
     only_overlap["auditor's"] = _edit(auditors, "predicate", "schema", "skip", value=16000)
     assert _rule(judge(only_overlap.values(), policy=policy), "no leakage").reason == "schema-digest"
     digest = chain.schema_digest({**chain.SCHEMA, "skip": 16000})
