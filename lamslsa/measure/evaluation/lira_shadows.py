@@ -49,7 +49,7 @@ def trainable(loaded: LoadedModel, trainer: str) -> TorchDescription:
         raise FormatError(
             f"expected a network of the architecture {trainer}, got {loaded.architecture}",
             reason="lira-architecture",
-            hint="shadows have the architecture of the model; membership-inference/1 takes any model",
+            hint="shadows have the architecture of the model; membership-inference/1 takes any network of classes",
         )
     found: TorchDescription = description
     return found

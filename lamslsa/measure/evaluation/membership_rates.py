@@ -65,6 +65,11 @@ class Separation:
         pairs = int(members.sum()) * int(others.sum())
         return int((members * (2 * below + others)).sum()) / (2 * pairs)
 
+    def auc_either(self, members: Array, others: Array) -> float:
+        """The larger of AUC and 1 - AUC: whoever finds that members score lower calls the lower ones members."""
+        value = self.auc(members, others)
+        return max(value, 1 - value)
+
     def true_positive_rate(self, rate: float) -> Callable[[Array, Array], float]:
         """The share of members above the lowest threshold at which at most ``rate`` of the others are."""
         import numpy as np
@@ -118,7 +123,7 @@ def membership_metrics(
     advantage: bool,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[Metric]:
-    """AUC, the advantage where the score is a logit, and a true positive rate for each false one.
+    """AUC, AUC either way, the advantage where the score is a logit, and a true positive rate for each false one.
 
     Args:
         members: a score for each row of the training data; higher means member.
@@ -135,7 +140,7 @@ def membership_metrics(
     from sklearn.metrics import roc_auc_score
 
     samples = len(members) + len(others)
-    names = ["membership_auc", *(["membership_advantage"] if advantage else [])]
+    names = ["membership_auc", "membership_auc_either", *(["membership_advantage"] if advantage else [])]
     empty = None if len(members) and len(others) else "there are no members" if len(others) else "there are no others"
     if empty is not None:
         found = [Metric(name=name, samples=samples, undefined=empty) for name in names]
@@ -153,6 +158,7 @@ def membership_metrics(
     metrics: list[Metric] = []
     formulas: list[tuple[str, Callable[[Array, Array], float]]] = [
         ("membership_auc", by_rank.auc),
+        ("membership_auc_either", by_rank.auc_either),
         ("membership_advantage", by_rank.advantage),
     ]
     for name, formula in formulas[: len(names)]:

@@ -8,24 +8,25 @@ Rules:
   reference of the statement, with the provenance of the model.
 
 Confidence is the logit of the probability p of the row's own class, log(p / (1 - p)): for a network from its logits in
-float64, z_y - log Σ exp(z_j), j ≠ y (Carlini et al. 2022), so that certainty does not saturate.
+float64, z_y - log Σ exp(z_j), j ≠ y (Carlini et al. 2022). A model that gives probabilities alone is refused: in
+float32 they saturate, everything certain ties, and the model that leaks as a network would seem not to.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lamslsa import _yaml
+from lamslsa.errors import FormatError
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.evaluation.attacks import blocks
 from lamslsa.measure.evaluation.robustness_metrics import refuse_numbers
 from lamslsa.measure.interface import Context, Given, Input
 from lamslsa.measure.models.examples import Examples, read_examples
 from lamslsa.measure.models.loading import LoadedModel
-from lamslsa.measure.models.predict import predict
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.evaluation import Metric, Reference
 
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 __all__ = ["Rows", "confidences", "counted", "keys", "logit_of", "read_rows", "reference", "roles", "sources"]
-
-_SMALLEST: Final = 2.0**-149
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +92,12 @@ def read_rows(loaded: LoadedModel, inputs: Mapping[str, Given], dataset: Dataset
     """Read both datasets for a model of classes.
 
     Raises:
-        FormatError: the model says numbers, or a dataset is not what it takes.
+        FormatError: the model says numbers or has no logits, or a dataset is not what it takes.
     """
     import numpy as np
 
     refuse_numbers(loaded)
+    _network_of(loaded)
     members = read_examples(loaded, inputs["train"].artifact, train)
     everything = read_examples(loaded, inputs["dataset"].artifact, dataset)
     known = set(keys(members))
@@ -132,18 +132,24 @@ def confidences(loaded: LoadedModel, examples: Examples, context: Context) -> Ar
     """How sure a model is of the class of each row, float64 (n,); finite.
 
     Raises:
-        FormatError: the model says something that is not a number.
+        FormatError: the model has no logits.
     """
     import numpy as np
 
+    network = _network_of(loaded)
     if not len(examples.labels):
         return np.zeros(0)
+    return logit_of(network, examples.inputs, examples.labels, context)
+
+
+def _network_of(loaded: LoadedModel) -> torch.nn.Module:
     if loaded.network is None:
-        scores = predict(loaded, examples.inputs, context).astype(np.float64)
-        own = _own(scores, examples.labels)
-        odds: Array = np.log(np.maximum(own, _SMALLEST)) - np.log(np.maximum(1 - own, _SMALLEST))
-        return odds
-    return logit_of(loaded.network, examples.inputs, examples.labels, context)
+        raise FormatError(
+            f"expected a model with logits, got {loaded.architecture}, which gives probabilities in float32",
+            reason="membership-logits",
+            hint="attack the network that it was converted from",
+        )
+    return loaded.network
 
 
 def logit_of(network: torch.nn.Module, inputs: Array, labels: Array, context: Context) -> Array:
@@ -173,12 +179,3 @@ def _confidence(logits: Array, labels: Array) -> Array:
         rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1))
         difference: Array = logits[own] - rest
     return difference
-
-
-def _own(scores: Array, labels: Sequence[int] | Array) -> Array:
-    import numpy as np
-
-    if scores.ndim == 1:
-        return np.where(np.asarray(labels) == 1, scores, 1 - scores)
-    chosen: Array = scores[np.arange(len(scores)), labels]
-    return chosen

@@ -284,7 +284,8 @@ def test_statement(
     assert found.configuration.keys() == DEFAULT_CONFIGURATIONS["lira/1"].keys()
     assert found.configuration["shadow"].keys() == DEFAULT_CONFIGURATIONS["lira/1"]["shadow"].keys()  # type: ignore[attr-defined]
     assert [metric.name for metric in found.metrics] == [
-        "members", "non_members", "overlapping_rows", "membership_auc", "membership_tpr", "membership_tpr",
+        "members", "non_members", "overlapping_rows", "membership_auc", "membership_auc_either",
+            "membership_tpr", "membership_tpr",
     ]  # fmt: skip
     assert 0.3 < (found.metrics[3].value or 0) < 0.7
     assert found.metrics[4].undefined is not None

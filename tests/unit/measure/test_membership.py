@@ -53,16 +53,32 @@ def test_rates_are_those_of_scikit_learn(decimals: int) -> None:
     truth = np.repeat([1, 0], [1500, 1100])
     scores = np.concatenate([members, others])
     metrics = membership_metrics(members, others, rates=(0.001, 0.01, 0.2), how=how(5), advantage=True)
-    assert [metric.name for metric in metrics] == ["membership_auc", "membership_advantage"] + 3 * ["membership_tpr"]
+    named = ["membership_auc", "membership_auc_either", "membership_advantage"]
+    assert [metric.name for metric in metrics] == named + 3 * ["membership_tpr"]
     assert metrics[0].value == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    assert metrics[1].value == metrics[0].value
     false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
-    for metric in metrics[2:]:
+    for metric in metrics[3:]:
         assert metric.parameters is not None
         assert metric.value == true[false <= metric.parameters["falsePositiveRate"]].max()
         assert metric.samples == 2600
     losses = np.log1p(np.exp(-scores))
     called = losses <= losses[:1500].mean()
-    assert metrics[1].value == pytest.approx(called[:1500].mean() - called[1500:].mean())
+    assert metrics[2].value == pytest.approx(called[:1500].mean() - called[1500:].mean())
+
+
+def test_membership_told_backwards_counts_as_much() -> None:
+    """Members of lower scores: whoever turns the score around has the same attack."""
+    source = np.random.default_rng(0)
+    members, others = source.normal(-3, 1, 2000), source.normal(0, 1, 2000)
+    auc, either, *_ = membership_metrics(members, others, rates=(0.01,), how=how(20), advantage=True)
+    turned, same, *_ = membership_metrics(others, members, rates=(0.01,), how=how(20), advantage=True)
+    assert (auc.value or 0) < 0.05
+    assert either.name == "membership_auc_either"
+    assert either.value == 1 - (auc.value or 0)
+    assert turned.value == same.value == pytest.approx(either.value)
+    assert either.interval is not None
+    assert 0.97 < either.interval.lower <= either.value <= either.interval.upper
 
 
 def test_exact_rates_are_reached() -> None:
@@ -84,11 +100,11 @@ def test_exact_rates_are_reached() -> None:
 def test_too_few_others_for_a_rate_is_undefined() -> None:
     scores = np.arange(99.0)
     metrics = membership_metrics(scores, scores, rates=(0.001, 0.01, 0.1), how=how(3), advantage=False)
-    assert [metric.value is None for metric in metrics] == [False, True, True, False]
-    assert metrics[1].undefined == "a false positive rate of 0.001 needs 1000 others or more, there are 99"
-    assert metrics[2].undefined == "a false positive rate of 0.01 needs 100 others or more, there are 99"
+    assert [metric.value is None for metric in metrics] == [False, False, True, True, False]
+    assert metrics[2].undefined == "a false positive rate of 0.001 needs 1000 others or more, there are 99"
+    assert metrics[3].undefined == "a false positive rate of 0.01 needs 100 others or more, there are 99"
     enough = membership_metrics(scores, np.arange(1000.0), rates=(0.001,), how=how(3), advantage=False)
-    assert enough[1].value is not None
+    assert enough[2].value is not None
     for members, others, reason in (
         (scores, scores[:0], "there are no others"),
         (scores[:0], scores, "there are no members"),
@@ -114,6 +130,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
             how=how(100),
             advantage=False,
         )
+        del metrics[1]
         for position, (metric, truth) in enumerate(zip(metrics, truths, strict=True)):
             assert metric.interval is not None
             covered[position] += metric.interval.lower <= truth <= metric.interval.upper
@@ -152,15 +169,9 @@ def test_confidence_is_the_logit_of_the_probability() -> None:
         own = torch.softmax(full, 1).numpy()[np.arange(50), labels]
         found = logit_of(network, inputs, labels, Context())
         assert found == pytest.approx(np.log(own / (1 - own)), abs=1e-9)
-
-        def answer(batch: Any, network: Any = network, outputs: int = outputs) -> Any:
-            with torch.no_grad():
-                logits = network(torch.from_numpy(batch))
-            return torch.sigmoid(logits[:, 0]).numpy() if outputs == 1 else torch.softmax(logits, 1).numpy()
-
-        blind = LoadedModel(description=Described(classes), network=None, answer=answer)
+        loaded = LoadedModel(description=Described(classes), network=network, answer=lambda batch: batch)
         examples = Examples(inputs=inputs, labels=labels, columns={})
-        assert confidences(blind, examples, Context()) == pytest.approx(found, abs=1e-4)
+        assert (confidences(loaded, examples, Context()) == found).all()
 
 
 def test_certainty_does_not_saturate() -> None:
@@ -170,15 +181,22 @@ def test_certainty_does_not_saturate() -> None:
         network.bias.zero_()
     inputs, labels = np.array([[1.0], [2.0], [-3.0]], dtype=np.float32), np.zeros(3, dtype=np.int64)
     assert logit_of(network, inputs, labels, Context()).tolist() == [100.0, 200.0, -300.0]
-    sure = LoadedModel(
-        description=Described(2), network=None, answer=lambda batch: np.array([1.0, 0.0, 0.5], dtype=np.float32)
-    )
-    found = confidences(sure, Examples(inputs=inputs, labels=labels, columns={}), Context())
-    assert np.isfinite(found).all()
-    assert found[0] < -100 < found[2] == 0 < 100 < found[1]
     with torch.no_grad():
         network.weight.fill_(3e38)
     assert np.isfinite(logit_of(network, 9 * inputs, labels, Context())).all()
+
+
+def test_probabilities_without_logits_are_refused(job: Job) -> None:
+    """Of a model that is sure of everyone, float32 probabilities are all 1 or 0: ties, and an AUC of one half."""
+    examples = Examples(inputs=np.zeros((2, 1), dtype=np.float32), labels=np.zeros(2, dtype=np.int64), columns={})
+    sure = LoadedModel(description=Described(2), network=None, answer=lambda batch: np.ones(2, dtype=np.float32))
+    for attempt in (
+        lambda: confidences(sure, examples, Context()),
+        lambda: read_rows(sure, {}, job.dataset("people-test"), job.dataset("people-train")),
+    ):
+        with pytest.raises(FormatError) as caught:
+            attempt()
+        assert caught.value.reason == "membership-logits"
 
 
 def test_zero_has_one_sign_and_labels_count() -> None:
@@ -286,12 +304,12 @@ def test_a_model_that_memorises_gives_its_rows_away_and_another_does_not() -> No
     scores = logit_of(network, inputs, labels, Context())
     metrics = membership_metrics(scores[:200], scores[200:], rates=(0.01,), how=how(20), advantage=True)
     assert (metrics[0].value or 0) > 0.8
-    assert (metrics[1].value or 0) > 0.35
+    assert (metrics[2].value or 0) > 0.35
     untrained = logit_of(fitted(inputs, labels, steps=0), inputs, labels, Context())
     nothing = membership_metrics(untrained[:200], untrained[200:], rates=(0.01,), how=how(100), advantage=True)
     assert nothing[0].interval is not None
     assert nothing[0].interval.lower < 0.5 < nothing[0].interval.upper
-    assert abs(nothing[1].value or 0) < 0.15
+    assert abs(nothing[2].value or 0) < 0.15
 
 
 @pytest.mark.parametrize(
