@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,6 @@ from typing import TypeVar
 from lamslsa import _codec
 from lamslsa.artifact import Kind, VerifiedArtifact, read_verified
 from lamslsa.artifact import Progress as ReadProgress
-from lamslsa.artifact.memory import Memory
 from lamslsa.errors import FormatError
 from lamslsa.evidence import Attester, binding
 from lamslsa.evidence.nonce import Nonce
@@ -27,7 +26,7 @@ from lamslsa.measure import Context, Given, Input, Output, Plan, Progress
 from lamslsa.measure.interface import Checkpoints, Payload, refuse_roles
 from lamslsa.predicates.emit import verify_descriptors
 
-__all__ = ["Made", "Planned", "attest", "place", "read_inputs", "sealed_checkpoints"]
+__all__ = ["Made", "Planned", "attest", "place", "read_inputs", "sealed_checkpoints", "streamed_only"]
 
 T = TypeVar("T")
 
@@ -62,6 +61,9 @@ def attest(
 ) -> tuple[Run, Made]:
     """Run plans on verified bytes, and have the TEE vouch for all of their statements with one quote.
 
+    Outputs and private files of several plans have different names, or nothing is quoted. A job is asked for one
+    dataset at a time, so two datasheets, whose openings have the same name, meet here only if a caller wants it.
+
     Raises:
         FormatError: an input is not usable, or a role is missing or unknown.
         UnavailableError: the TEE does not answer, or a package or device is missing.
@@ -71,7 +73,7 @@ def attest(
     outputs: dict[str, Output] = {}
     private: dict[str, bytes] = {}
     with ExitStack() as stack:
-        inputs = _Inputs(stack, surroundings)
+        inputs = _Inputs(stack, surroundings, planned)
         for item in planned:
             outcome = item.plan.measure(inputs.of(item), surroundings)
             statements += outcome.statements
@@ -88,7 +90,7 @@ def read_inputs(planned: Planned, context: Context) -> Iterator[dict[str, Given]
         FormatError: an input is not usable, or a role is missing or unknown.
     """
     with ExitStack() as stack:
-        yield _Inputs(stack, context).of(planned)
+        yield _Inputs(stack, context, [planned]).of(planned)
 
 
 def place(plans: Iterable[Plan], given: Mapping[str, Path]) -> list[Planned]:
@@ -114,6 +116,17 @@ def place(plans: Iterable[Plan], given: Mapping[str, Path]) -> list[Planned]:
     return placed
 
 
+def streamed_only(planned: Iterable[Planned]) -> frozenset[Path]:
+    """The paths that every plan reads block by block, wherever it reads them: these may be larger than memory."""
+    reads = {
+        (path, wanted.streamed)
+        for item in planned
+        for wanted in item.plan.inputs
+        if (path := item.paths.get(wanted.role)) is not None
+    }
+    return frozenset(path for path, streamed in reads if streamed and (path, False) not in reads)
+
+
 def _words(inputs: Sequence[Input], given: Collection[str]) -> dict[str, str]:
     """Role to the word under which it is given; a word that is a role of the plan is not taken as a name as well."""
     roles = {item.role for item in inputs}
@@ -123,11 +136,12 @@ def _words(inputs: Sequence[Input], given: Collection[str]) -> dict[str, str]:
 
 
 class _Inputs:
-    """Reads each artifact once, however many plans name it."""
+    """Reads each artifact once, however many plans name it; into the spool only if all of them read block by block."""
 
-    def __init__(self, stack: ExitStack, context: Context) -> None:
+    def __init__(self, stack: ExitStack, context: Context, planned: Sequence[Planned]) -> None:
         self._stack = stack
         self._context = context
+        self._streamed = streamed_only(planned)
         self._read: dict[tuple[Path, Kind], VerifiedArtifact] = {}
 
     def of(self, planned: Planned) -> dict[str, Given]:
@@ -138,8 +152,20 @@ class _Inputs:
     def _given(self, wanted: Input, path: Path) -> Given:
         key = (path, wanted.kind)
         if key not in self._read:
-            self._read[key] = _read(self._stack, path, wanted.kind, self._context.progress, self._context.memory)
+            self._read[key] = self._stack.enter_context(self._opened(path, wanted.kind))
         return Given(artifact=self._read[key], name=wanted.name or path.resolve().name)
+
+    def _opened(self, path: Path, kind: Kind) -> AbstractContextManager[VerifiedArtifact]:
+        context, streamed = self._context, path in self._streamed
+        return read_verified(
+            path,
+            kind,
+            max_bytes=context.memory_limit,
+            memory=context.memory,
+            spool=context.spool if streamed else None,
+            streamed=streamed,
+            progress=_reading(path, context.progress),
+        )
 
 
 def _merge(into: dict[str, T], more: Mapping[str, T]) -> None:
@@ -168,10 +194,6 @@ def sealed_checkpoints(folder: Path, *, tee: str, simulated_platform: Path, besi
     code = functools.partial(package_digest, beside=beside)
     key = sealing_key(tee, purpose=CHECKPOINTS, simulated_platform=simulated_platform, code=code)
     return SealedFolder(folder, key=key)
-
-
-def _read(stack: ExitStack, path: Path, kind: Kind, progress: Progress, memory: Memory) -> VerifiedArtifact:
-    return stack.enter_context(read_verified(path, kind, memory=memory, progress=_reading(path, progress)))
 
 
 def _reading(path: Path, progress: Progress) -> Callable[[ReadProgress], None]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from lamslsa._files import refuse_existing
 from lamslsa.artifact.manifest import Kind
+from lamslsa.artifact.reader import DEFAULT_MAX_BYTES
+from lamslsa.artifact.spool import Spool
 from lamslsa.attest import Planned
 
-__all__ = ["InputPath", "Inputs", "refuse_nested", "refuse_other_kinds"]
+__all__ = ["InputPath", "Inputs", "Size", "memory_options", "refuse_nested", "refuse_other_kinds", "refuse_spool"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 _PATHS: Final = ("/", "./", "../")
+_SIZE: Final = re.compile(r"([1-9][0-9]{0,11})([KMGT]?)")
+_UNITS: Final = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+_MAX_SIZE: Final = 1024**5
 
 
 class InputPath(click.ParamType[tuple[str | None, Path]]):
@@ -32,6 +39,49 @@ class InputPath(click.ParamType[tuple[str | None, Path]]):
         if not path or (equals and not role and path != text):
             self.fail(f"expected PATH or ROLE=PATH, got {value!r}", param, ctx)
         return role or None, Path(path)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, such as ``512M`` or ``8G``."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(str(value))
+        if match is None or (number := int(match[1]) * _UNITS[match[2]]) > _MAX_SIZE:
+            self.fail(f"expected a size such as 512M or 8G, got {value!r}", param, ctx)
+        return number
+
+
+def memory_options(command: F) -> F:
+    """Add ``--memory-limit`` and ``--spool``, handed on as ``memory_limit`` and ``spool``."""
+    spool = click.option(
+        "--spool",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        help="Folder for an encrypted copy of tables larger than that; its key lives in this process alone.",
+    )
+    limit = click.option(
+        "--memory-limit",
+        type=Size(),
+        default=f"{DEFAULT_MAX_BYTES // _UNITS['G']}G",
+        show_default=True,
+        metavar="SIZE",
+        help="The most that a model or dataset may have in memory.",
+    )
+    return limit(spool(command))
+
+
+def refuse_spool(folder: Path | None) -> None:
+    """Return if files can be made in the folder of a spool.
+
+    Raises:
+        UnavailableError: they cannot.
+    """
+    if folder is not None:
+        Spool(folder).create().close()
 
 
 class Inputs:

@@ -52,7 +52,7 @@ def train_own(
     planned = place([plan], inputs.paths)
     refuse_other_kinds(planned, inputs)
     if options.dry_run:
-        return describe(planned, output)
+        return describe(planned, options, output)
     if len(outputs) != 1:
         raise click.UsageError("expected --model-out DIR, got none")
     prepare_outputs(outputs, out=options.required_out, private=options.private)

@@ -1,6 +1,7 @@
 """``lamslsa attest --dry-run``: what would be read and measured, and roughly how long it would take.
 
-Sizes are those of the file system, digests are not computed, no TEE is asked and nothing is written.
+Sizes are those of the file system, digests are not computed, no TEE is asked and nothing is written. What would be too
+large is refused here too.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from lamslsa._cli import ui
+from lamslsa._cli.attest_setup import Options
 from lamslsa._pace import duration, size
 from lamslsa.artifact._walk import opened
-from lamslsa.attest import Planned
+from lamslsa.artifact.reader import refuse_size
+from lamslsa.attest import Planned, streamed_only
 from lamslsa.measure import foresight
 
 __all__ = ["describe"]
@@ -21,21 +24,21 @@ __all__ = ["describe"]
 _READ_BYTES_PER_S: Final = 500_000_000
 
 
-def describe(planned: Sequence[Planned], output: ui.Output) -> int:
+def describe(planned: Sequence[Planned], options: Options, output: ui.Output) -> int:
     """Print what plans would do.
 
     Raises:
-        FormatError: an input is not usable.
+        FormatError: an input is not usable, or too large.
     """
     read = {path: _found(path) for item in planned for path in item.paths.values()}
     reading = sum(number for number, _ in read.values()) / _READ_BYTES_PER_S
-    inputs, lines = _inputs(planned, read)
+    inputs, lines = _inputs(planned, read, options)
     measured: list[dict[str, Any]] = []
     for item in planned:
         seconds = foresight.estimate(item.plan, {role: read[path][0] for role, path in item.paths.items()})
         steps = item.plan.steps()
         measured.append({"measurer": str(item.plan.measurer), "steps": list(steps), "seconds": seconds})
-        known = "" if seconds is None else f", about {duration(seconds)}"
+        known = ", for how long is unknown" if seconds is None else f", about {duration(seconds)}"
         lines.append(f"measure with {item.plan.measurer}{known}")
         lines += [f"  {ui.plain(step)}" for step in steps]
         makes, private = foresight.makes(item.plan), foresight.makes_private(item.plan)
@@ -52,22 +55,29 @@ def describe(planned: Sequence[Planned], output: ui.Output) -> int:
             "dryRun": True,
             "inputs": inputs,
             "measurements": measured,
+            "memoryLimit": options.memory_limit,
             "seconds": {"reading": reading, "measuring": None if unknown else total - reading},
         },
     )
     return 0
 
 
-def _inputs(planned: Sequence[Planned], read: dict[Path, tuple[int, int]]) -> tuple[list[dict[str, Any]], list[str]]:
+def _inputs(
+    planned: Sequence[Planned], read: dict[Path, tuple[int, int]], options: Options
+) -> tuple[list[dict[str, Any]], list[str]]:
     rows = {
         (wanted.role, item.paths[wanted.role]): wanted
         for item in planned
         for wanted in item.plan.inputs
         if wanted.role in item.paths
     }
+    streamed = streamed_only(planned)
     documents, lines = [], []
     for (role, path), wanted in rows.items():
         number, files = read[path]
+        in_memory = number <= options.memory_limit
+        if not in_memory and (options.spool is None or path not in streamed):
+            refuse_size(number, options.memory_limit, streamed=path in streamed)
         documents.append(
             {
                 "role": role,
@@ -77,10 +87,16 @@ def _inputs(planned: Sequence[Planned], read: dict[Path, tuple[int, int]]) -> tu
                 "bytes": number,
                 "files": files,
                 "streamed": wanted.streamed,
+                "keptIn": "memory" if in_memory else "spool",
             }
         )
         count = "1 file" if files == 1 else f"{files:,} files"
-        lines.append(f"read {ui.plain(role)}: {ui.plain(str(path))}, a {wanted.kind} of {size(number)} in {count}")
+        kept = "" if in_memory else f", encrypted in {ui.plain(str(options.spool))}"
+        lines.append(
+            f"read {ui.plain(role)}: {ui.plain(str(path))}, a {wanted.kind} of {size(number)} in {count}{kept}"
+        )
+    beyond = "refused" if options.spool is None else "encrypted in the spool if it is read block by block"
+    lines.append(f"in memory at most {size(options.memory_limit)} of each; what is larger is {beyond}")
     return documents, lines
 
 

@@ -53,7 +53,7 @@ def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     planned = place(job.plans(asked.stage, asked.name).values(), asked.inputs.paths)
     refuse_other_kinds(planned, asked.inputs)
     if options.dry_run:
-        return describe(planned, output)
+        return describe(planned, options, output)
     if bool(asked.outputs) != (asked.stage in _MAKING):
         raise click.UsageError("expected --model-out DIR or --output NAME=DIR, got neither")
     prepare_outputs(asked.outputs, out=options.required_out, private=options.private)
@@ -92,6 +92,8 @@ def in_enclave(setup: Setup, options: Options, output: ui.Output, **request: Any
             beacon=None if beacon is None else beacon.data,
             device=setup.device,
             checkpoints=setup.checkpoints,
+            memory_limit=setup.memory_limit,
+            spool=setup.spool,
             **request,
         ),
         build_dir=setup.enclave,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 
 from lamslsa._cli import ui
+from lamslsa._cli.attest_inputs import memory_options, refuse_spool
 from lamslsa._cli.inputs import platform_option, read_capped
 from lamslsa._cli.nonce import nonce_options, read_nonce
+from lamslsa.artifact.spool import Spool
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence import Attester, attester_for
 from lamslsa.evidence.attesters import HARDWARE, SIMULATED
@@ -44,6 +46,8 @@ class Options:
     collateral: Path | None
     device: Device
     checkpoints: Path | None
+    memory_limit: int
+    spool: Path | None
     private: Path | None
     measurers: str | None
     dry_run: bool
@@ -81,6 +85,8 @@ class Setup:
     platform: Path
     device: Device
     checkpoints: Path | None
+    memory_limit: int
+    spool: Path | None
     beside: bytes
 
     @property
@@ -104,7 +110,7 @@ class Setup:
 
         Raises:
             FormatError: a file is not what it should be.
-            UnavailableError: no such TEE, device or sealing key.
+            UnavailableError: no such TEE, device, sealing key or spool.
             click.UsageError: options that contradict each other.
         """
         held = None if options.collateral is None else read_capped(options.collateral, what="collateral")
@@ -127,6 +133,7 @@ class Setup:
         if held is not None:
             _refuse_other_collateral(held, _TEES.get(tee, tee.removeprefix("simulated-")))
         require_device(options.device)
+        refuse_spool(options.spool)
         setup = cls(
             config=config,
             attester=attester,
@@ -137,6 +144,8 @@ class Setup:
             platform=options.platform,
             device=options.device,
             checkpoints=options.checkpoints,
+            memory_limit=options.memory_limit,
+            spool=options.spool,
             beside=beside,
         )
         if not inside:
@@ -149,12 +158,18 @@ class Setup:
         Raises:
             UnavailableError: checkpoints are asked for, and this TEE has no sealing key.
         """
+        context = Context(
+            progress=progress,
+            device=self.device,
+            memory_limit=self.memory_limit,
+            spool=None if self.spool is None else Spool(self.spool),
+        )
         if self.checkpoints is None:
-            return Context(progress=progress, device=self.device)
+            return context
         from lamslsa.attest import sealed_checkpoints
 
         kept = sealed_checkpoints(self.checkpoints, tee=self.tee, simulated_platform=self.platform, beside=self.beside)
-        return Context(progress=progress, device=self.device, checkpoints=kept)
+        return replace(context, checkpoints=kept)
 
 
 def require_device(device: Device) -> None:
@@ -234,6 +249,7 @@ def common(command: F) -> F:
         click.option(
             "--checkpoints", type=path, help="Folder for sealed checkpoints, from which the same work is resumed."
         ),
+        memory_options,
         click.option(
             "--measurers", metavar="DISTRIBUTION", help="Also take the measurers of this installed distribution."
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, get_args
 
@@ -11,6 +12,7 @@ import click
 
 from lamslsa import _codec
 from lamslsa._cli import ui
+from lamslsa._cli.attest_inputs import memory_options, refuse_spool
 from lamslsa._cli.inputs import NamedPaths, platform_option, read_capped, unique
 from lamslsa._cli.nonce import nonce_options, read_nonce
 from lamslsa.errors import FormatError
@@ -154,6 +156,7 @@ def sign_command(folder: Path, key: Path, output: ui.Output) -> int:
 )
 @click.option("--private", type=click.Path(path_type=Path), help="Folder for what only you may see; must not exist.")
 @click.option("--checkpoints", type=click.Path(path_type=Path), help="Folder for sealed checkpoints.")
+@memory_options
 @nonce_options
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="How long it may take.")
 @platform_option
@@ -167,6 +170,8 @@ def run_command(
     named: tuple[tuple[str, Path], ...],
     private: Path | None,
     checkpoints: Path | None,
+    memory_limit: int,
+    spool: Path | None,
     nonce: str | None,
     beacon: Path | None,
     timeout: float | None,
@@ -187,7 +192,10 @@ def run_command(
     from lamslsa._cli.attest_results import Results, prepare_outputs, write_all
     from lamslsa.enclave.run import run_job
 
-    request = _request(job, read_nonce(nonce, beacon), checkpoints)
+    request = replace(
+        _request(job, read_nonce(nonce, beacon)), checkpoints=checkpoints, memory_limit=memory_limit, spool=spool
+    )
+    refuse_spool(spool)
     outputs: dict[str | None, Path] = {}
     outputs.update(unique(named, "--output"))
     if model_out is not None:
@@ -217,7 +225,7 @@ def run_command(
         )
 
 
-def _request(job: Path, nonce: Nonce, checkpoints: Path | None) -> Request:
+def _request(job: Path, nonce: Nonce) -> Request:
     from lamslsa.enclave.run import Request
 
     document = _codec.loads(read_capped(job, what="job"))
@@ -239,7 +247,6 @@ def _request(job: Path, nonce: Nonce, checkpoints: Path | None) -> Request:
         name=name,
         challenge=nonce.value if nonce.beacon is None else None,
         beacon=None if nonce.beacon is None else nonce.beacon.data,
-        checkpoints=checkpoints,
         arguments=tuple(arguments),
     )
 

@@ -53,9 +53,9 @@ _COMMANDS: Final = {
 }
 _EXTRAS: Final = {
     **dict.fromkeys(("duckdb", "numpy", "pyarrow", "scipy"), "dataset"),
-    **dict.fromkeys(("fairlearn", "safetensors", "sklearn", "torch", "torchmetrics"), "tabular"),
+    **dict.fromkeys(("fairlearn", "safetensors", "sklearn", "threadpoolctl", "torch", "torchmetrics"), "tabular"),
     **dict.fromkeys(("onnx", "onnxruntime", "skl2onnx"), "onnx"),
-    **dict.fromkeys(("art", "pyautoattack"), "robustness"),
+    "pyautoattack": "robustness",
     "PIL": "images",
     "datasketch": "text",
     "opacus": "privacy",

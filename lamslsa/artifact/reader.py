@@ -17,7 +17,7 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NoReturn, Self
 
 from lamslsa.artifact._walk import Tree, open_file, opened, read_blocks
 from lamslsa.artifact.hashing import Meter, Progress
@@ -29,7 +29,7 @@ from lamslsa.errors import FormatError
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["DEFAULT_MAX_BYTES", "VerifiedArtifact", "VerifiedFile", "read_verified"]
+__all__ = ["DEFAULT_MAX_BYTES", "VerifiedArtifact", "VerifiedFile", "read_verified", "refuse_size"]
 
 DEFAULT_MAX_BYTES: Final = 8 * 1024**3
 _BUFFER: Final = 1024 * 1024
@@ -115,7 +115,7 @@ class VerifiedFile:
             raise FormatError(
                 f"expected {self.entry.path!a} to fit into memory, got {self.entry.size} bytes, too many",
                 reason="artifact-spooled",
-                hint="only formats that are read block by block may be larger than memory",
+                hint="what is read here is needed in memory as a whole; raise the limit (--memory-limit)",
             )
         if self._content is None:
             raise RuntimeError("expected an open file, got one that was closed")
@@ -213,6 +213,7 @@ def read_verified(
     max_bytes: int = DEFAULT_MAX_BYTES,
     memory: Memory = SEALED,
     spool: Spool | None = None,
+    streamed: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Iterator[VerifiedArtifact]:
     """Copy the artifact at ``root`` into sealed memory, and let go of the copies at the end of the block.
@@ -222,7 +223,9 @@ def read_verified(
         kind: model or dataset; part of the identity.
         max_bytes: the most bytes that all files together may have in memory.
         memory: where the copies are kept.
-        spool: where they are kept if there are more bytes than that; None where the caller needs them in memory.
+        spool: where they are kept if there are more bytes than that; None where there is none, or the caller needs them
+            in memory.
+        streamed: whether the caller could read from a spool, for the hint where there is none.
         progress: called at most ten times a second and once at the end.
 
     Raises:
@@ -234,17 +237,32 @@ def read_verified(
         meter = Meter(tree.files, progress)
         if total <= max_bytes:
             files, close = _in_memory(tree, memory, meter)
-        elif spool is not None:
-            files, close = _in_spool(tree, memory, spool, meter)
         else:
-            raise FormatError(
-                f"expected at most {max_bytes} bytes of artifact, got {total}",
-                reason="artifact-size",
-                hint="an artifact is read into memory as a whole; raise the limit if there is enough",
-            )
+            if spool is None:
+                refuse_size(total, max_bytes, streamed=streamed)
+            files, close = _in_spool(tree, memory, spool, meter)
     with contextlib.ExitStack() as stack:
         stack.callback(close)
         yield stack.enter_context(contextlib.closing(VerifiedArtifact(kind=kind, files=files)))
+
+
+def refuse_size(total: int, max_bytes: int, *, streamed: bool) -> NoReturn:
+    """Refuse an artifact that is larger than what is kept in memory.
+
+    Args:
+        total: bytes of all its files.
+        max_bytes: the limit.
+        streamed: whether a spool would do.
+
+    Raises:
+        FormatError: always.
+    """
+    spool = "name a folder for an encrypted copy (--spool DIR), or " if streamed else ""
+    raise FormatError(
+        f"expected at most {max_bytes} bytes of artifact in memory, got {total}",
+        reason="artifact-size",
+        hint=f"{spool}raise the limit (--memory-limit) if there is enough memory",
+    )
 
 
 def _in_memory(tree: Tree, memory: Memory, meter: Meter) -> tuple[list[VerifiedFile], Callable[[], None]]:

@@ -7,7 +7,7 @@ Rules:
 - Packages are lamslsa and what its measurers require, by the RECORD of each; nothing else of an environment gets in.
   What only publishers and verifiers require stays out, with all that it requires.
 - What is no input of a running program is left out: byte code (derived, and different each time), headers, stubs and
-  static libraries, tests, and of the standard library the parts for developers, desktops and networks.
+  static libraries, tests and examples (one has weights in a pickle), and of the standard library the parts for developers, desktops and networks.
 - The C library and its dynamic linker are Gramine's own, and are not listed here.
 """
 
@@ -33,14 +33,14 @@ from lamslsa.measure.plugins import GROUP
 __all__ = ["Files", "Interpreter", "gather", "read_code"]
 
 _PACKAGE: Final = "lamslsa"
-_EXTRAS: Final = ("dataset", "tabular")
+_EXTRAS: Final = ("dataset", "images", "onnx", "privacy", "robustness", "tabular", "text")
 _ASK: Final = (
     "import json, sys, sysconfig; base = {'base': sys.base_prefix, 'platbase': sys.base_prefix}; "
     "print(json.dumps({'executable': sys._base_executable, 'stdlib': sysconfig.get_path('stdlib', vars=base), "
     "'packages': sysconfig.get_path('purelib')}))"
 )
 _LEFT_OUT_SUFFIXES: Final = frozenset({".pyc", ".pyi", ".h", ".hh", ".hpp", ".cuh", ".a", ".cmake", ".pth"})
-_LEFT_OUT_FOLDERS: Final = frozenset({"__pycache__", "tests"})
+_LEFT_OUT_FOLDERS: Final = frozenset({"__pycache__", "examples", "tests"})
 _LEFT_OUT_OF_STDLIB: Final = frozenset(
     {"site-packages", "dist-packages", "test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "pydoc_data"}
 )
@@ -242,7 +242,7 @@ def _known(installed: dict[str, importlib.metadata.Distribution], name: str) -> 
         raise UnavailableError(
             f"expected the package {name} among those of the enclave, got none",
             reason="enclave-package",
-            hint="install 'lamslsa[tabular]' where --packages points",
+            hint="install 'lamslsa[measure]' where --packages points",
         )
     return installed[name]
 

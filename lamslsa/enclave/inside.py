@@ -23,8 +23,23 @@ from lamslsa._files import write_file
 from lamslsa._pace import Pace, memory_in_use
 from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
 from lamslsa.artifact.package import package_manifest
+from lamslsa.artifact.spool import Spool
 from lamslsa.attest import Made, attest, place, sealed_checkpoints
-from lamslsa.enclave.job import BEACON, CHECKPOINTS, CODE, CONFIG, ERROR, GUESTS, JOB, PLATFORM, RUN, SCRATCH, Job
+from lamslsa.enclave.job import (
+    BEACON,
+    CHECKPOINTS,
+    CODE,
+    CONFIG,
+    ERROR,
+    GUESTS,
+    JOB,
+    OUT,
+    PLATFORM,
+    RUN,
+    SCRATCH,
+    SPOOL,
+    Job,
+)
 from lamslsa.enclave.made import write_made
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 from lamslsa.evidence import Attester, attester_for
@@ -140,6 +155,8 @@ def _attested(
         progress=_Lines(),
         device=job.device,
         memory=_memory(root, job),
+        memory_limit=job.memory_limit,
+        spool=_spool(root, job),
         checkpoints=_checkpoints(root, job, beside),
     )
     planned = place(plans, {word: root / where for word, where in job.places().items()})
@@ -167,6 +184,13 @@ TRAIN_OWN: Final = Build(measure=_train_own, beside=_code)
 def _memory(root: Path, job: Job) -> Memory:
     """Under Gramine the enclave's own tmpfs; a confidential guest has its kernel's memory files."""
     return SEALED if job.tee in GUESTS else EnclaveMemory(root / SCRATCH)
+
+
+def _spool(root: Path, job: Job) -> Spool | None:
+    """Under Gramine the folder that the host names, in a confidential guest the disk that it formatted itself."""
+    if not job.spool:
+        return None
+    return Spool(root / (OUT if job.tee in GUESTS else SPOOL))
 
 
 def _checkpoints(root: Path, job: Job, beside: bytes) -> Checkpoints | None:

@@ -1,7 +1,8 @@
 """The job: all that the host tells an enclave, in one strict JSON document of fixed shape.
 
     {"kind": "evaluation", "tee": "sgx", "name": null, "inputs": {"model": "model", "dataset": "adult.test"},
-     "nonce": null, "beacon": false, "gpu": false, "device": "cpu", "checkpoints": false, "arguments": []}
+     "nonce": null, "beacon": false, "gpu": false, "device": "cpu", "checkpoints": false, "memoryLimit": 8589934592,
+     "spool": false, "arguments": []}
 
 Rules:
 - The enclave reads from and writes to fixed places; the job names no path. What it names is the base name that an input
@@ -12,7 +13,8 @@ Rules:
   so do the arguments of a user's own training, which no other job has.
 
 >>> job = Job.parse(b'{"kind":"training","tee":"sgx","name":null,"inputs":{"train":"adult.data"},"nonce":null,'
-...                 b'"beacon":false,"gpu":false,"device":"cpu","checkpoints":false,"arguments":[]}')
+...                 b'"beacon":false,"gpu":false,"device":"cpu","checkpoints":false,"memoryLimit":8589934592,'
+...                 b'"spool":false,"arguments":[]}')
 >>> job.places()["train"].as_posix()
 'data/inputs/0/adult.data'
 """
@@ -26,6 +28,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, Literal, NoReturn, Self, TypeGuard, get_args
 
 from lamslsa import _codec
+from lamslsa.artifact.reader import DEFAULT_MAX_BYTES
 from lamslsa.errors import FormatError
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.measure.interface import Device, Stage
@@ -45,6 +48,7 @@ __all__ = [
     "PRIVATE",
     "RUN",
     "SCRATCH",
+    "SPOOL",
     "Job",
     "Kind",
     "TeeName",
@@ -66,6 +70,7 @@ OUTPUTS: Final = OUT / "outputs"
 PRIVATE: Final = OUT / "private"
 MADE: Final = OUT / "made.json"
 ERROR: Final = OUT / "error.json"
+SPOOL: Final = OUT / "spool"
 SCRATCH: Final = PurePosixPath("run/lamslsa")
 CODE: Final = PurePosixPath("code")
 
@@ -73,7 +78,8 @@ GUESTS: Final = ("tdx", "snp")
 _NAMED: Final = ("dataset", "transform")
 _INPUTS: Final = PurePosixPath("data/inputs")
 _KEYS: Final = frozenset(
-    {"kind", "tee", "name", "inputs", "nonce", "beacon", "gpu", "device", "checkpoints", "arguments"}
+    {"kind", "tee", "name", "inputs", "nonce", "beacon", "gpu", "device", "checkpoints", "memoryLimit", "spool"}
+    | {"arguments"}
 )
 _MAX_INPUTS: Final = 128
 _MAX_WORD: Final = 256
@@ -81,6 +87,7 @@ _MAX_ARGUMENTS: Final = 256
 _MAX_ARGUMENT: Final = 4096
 _MAX_NAME_BYTES: Final = 255
 _MAX_JOB_BYTES: Final = 64 * 1024
+_MAX_MEMORY: Final = 1024**5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +102,8 @@ class Job:
         gpu: have the GPUs of a confidential guest answer too.
         device: where tensors live.
         checkpoints: keep sealed checkpoints in ``data/checkpoints``.
+        memory_limit: the most bytes that an input may have in memory.
+        spool: keep what is larger, encrypted, in ``out/spool``, or in ``out`` itself where that is a guest's own disk.
         arguments: what a user's own training is started with.
     """
 
@@ -107,22 +116,20 @@ class Job:
     gpu: bool = False
     device: Device = "cpu"
     checkpoints: bool = False
+    memory_limit: int = DEFAULT_MAX_BYTES
+    spool: bool = False
     arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.name is None) == (self.kind in _NAMED) and self.kind != "evaluation":
             _refuse(f"a name for a {' or '.join(_NAMED)}, and not for another kind", f"{self.name!a:.80}")
-        if not 0 < len(self.inputs) <= _MAX_INPUTS:
-            _refuse(f"1 to {_MAX_INPUTS} inputs", f"{len(self.inputs)}")
-        for word, base in self.inputs.items():
-            if not (0 < len(word) <= _MAX_WORD and word.isprintable()):
-                _refuse("a role or name of an input", f"{word!a:.80}")
-            if not is_base_name(base):
-                _refuse("the base name of an input", f"{base!a:.80}")
+        _refuse_inputs(self.inputs)
         if self.gpu and self.tee not in GUESTS:
             _refuse(f"a GPU with {' or '.join(GUESTS)}", self.tee)
         if self.device == "cuda" and self.tee == "sgx":
             _refuse("the device cpu in an SGX enclave", self.device)
+        if not 0 < self.memory_limit <= _MAX_MEMORY:
+            _refuse("a number of bytes as memoryLimit", f"{self.memory_limit}")
         if self.arguments and self.kind != "training":
             _refuse("arguments with a training only", f"{len(self.arguments)}")
         if len(self.arguments) > _MAX_ARGUMENTS or any(len(item) > _MAX_ARGUMENT for item in self.arguments):
@@ -145,9 +152,11 @@ class Job:
         for key, options in (("kind", get_args(Kind)), ("tee", get_args(TeeName)), ("device", get_args(Device))):
             if document[key] not in options:
                 _refuse(f"one of {', '.join(options)} as {key}", f"{document[key]!a:.80}")
-        for key in ("beacon", "gpu", "checkpoints"):
+        for key in ("beacon", "gpu", "checkpoints", "spool"):
             if not isinstance(document[key], bool):
                 _refuse(f"true or false as {key}", f"{document[key]!a:.80}")
+        if type(document["memoryLimit"]) is not int:
+            _refuse("a number of bytes as memoryLimit", f"{document['memoryLimit']!a:.80}")
         name, arguments = document["name"], document["arguments"]
         if not (name is None or isinstance(name, str)):
             _refuse("a string or null as name", f"{name!a:.80}")
@@ -163,6 +172,8 @@ class Job:
             gpu=document["gpu"],
             device=document["device"],
             checkpoints=document["checkpoints"],
+            memory_limit=document["memoryLimit"],
+            spool=document["spool"],
             arguments=tuple(arguments),
         )
 
@@ -179,6 +190,8 @@ class Job:
                 "gpu": self.gpu,
                 "device": self.device,
                 "checkpoints": self.checkpoints,
+                "memoryLimit": self.memory_limit,
+                "spool": self.spool,
                 "arguments": list(self.arguments),
             }
         )
@@ -207,6 +220,16 @@ class Job:
 
 def _refuse(expected: str, got: str) -> NoReturn:
     raise FormatError(f"expected {expected} in the job of an enclave, got {got}", reason="enclave-job")
+
+
+def _refuse_inputs(inputs: Mapping[str, str]) -> None:
+    if not 0 < len(inputs) <= _MAX_INPUTS:
+        _refuse(f"1 to {_MAX_INPUTS} inputs", f"{len(inputs)}")
+    for word, base in inputs.items():
+        if not (0 < len(word) <= _MAX_WORD and word.isprintable()):
+            _refuse("a role or name of an input", f"{word!a:.80}")
+        if not is_base_name(base):
+            _refuse("the base name of an input", f"{base!a:.80}")
 
 
 def _strings(value: Any, what: str) -> dict[str, str]:

@@ -31,8 +31,9 @@ from lamslsa import _codec, statement
 from lamslsa._files import open_regular, refuse_existing, sync_folder, write_file
 from lamslsa.artifact import hash_artifact, materialize
 from lamslsa.artifact.manifest import EXCLUDED_ROOTS
+from lamslsa.artifact.reader import DEFAULT_MAX_BYTES
 from lamslsa.enclave.build import find_build, read_final
-from lamslsa.enclave.job import BEACON, CHECKPOINTS, CONFIG, ERROR, JOB, OUT, OUTPUTS, PLATFORM, RUN, Job, Kind
+from lamslsa.enclave.job import BEACON, CHECKPOINTS, CONFIG, ERROR, JOB, OUT, OUTPUTS, PLATFORM, RUN, SPOOL, Job, Kind
 from lamslsa.enclave.made import MadeIndex, read_made
 from lamslsa.enclave.programs import find_program
 from lamslsa.errors import FormatError, LamslsaError, PolicyError, UnavailableError, VerificationError
@@ -75,6 +76,8 @@ class Request:
         beacon: bytes of which the nonce is to be the digest.
         device: where tensors live.
         checkpoints: folder on the host in which sealed checkpoints are kept.
+        memory_limit: the most bytes that an input may have in the memory of the enclave.
+        spool: folder on the host for an encrypted copy of what is larger.
         arguments: what a user's own training is started with.
     """
 
@@ -86,6 +89,8 @@ class Request:
     beacon: bytes | None = None
     device: Device = "cpu"
     checkpoints: Path | None = None
+    memory_limit: int = DEFAULT_MAX_BYTES
+    spool: Path | None = None
     arguments: tuple[str, ...] = ()
 
 
@@ -160,6 +165,8 @@ def run_job(
         code = _execute([program, str(build_dir.resolve() / which)], root, timeout_s, say)
         if code != 0:
             raise _failure(root, runner, code)
+        if request.spool is not None and (root / SPOOL).is_symlink():
+            (root / SPOOL).unlink()
         yield _finish(root, request)
 
 
@@ -173,6 +180,8 @@ def _job(request: Request, runner: Runner) -> Job:
         with_beacon=request.beacon is not None,
         device=request.device,
         checkpoints=request.checkpoints is not None,
+        memory_limit=request.memory_limit,
+        spool=request.spool is not None,
         arguments=request.arguments,
     )
 
@@ -199,6 +208,8 @@ def _lay_out(root: Path, request: Request, job: Job, platform: Path | None) -> N
     if request.checkpoints is not None:
         request.checkpoints.mkdir(mode=0o700, parents=True, exist_ok=True)
         (root / CHECKPOINTS).symlink_to(request.checkpoints.resolve())
+    if request.spool is not None:
+        (root / SPOOL).symlink_to(request.spool.resolve())
     if platform is not None:
         _copy_platform(platform, root / PLATFORM)
 

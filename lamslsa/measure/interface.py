@@ -25,7 +25,8 @@ from lamslsa._files import new_folder, write_file
 from lamslsa._yaml import Mapping_
 from lamslsa.artifact.manifest import FileEntry, Kind, Manifest
 from lamslsa.artifact.memory import SEALED, Memory
-from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.artifact.reader import DEFAULT_MAX_BYTES, VerifiedArtifact
+from lamslsa.artifact.spool import Spool
 from lamslsa.errors import FormatError
 from lamslsa.measure.declarations import Scope
 from lamslsa.predicates._common import Measurer as MeasurerName
@@ -74,7 +75,7 @@ class Input:
         role: unique within the plan: ``dataset``, ``model``, ``compared:<name>`` …
         name: what the job calls it; None where the artifact's own base name is taken.
         required: whether the measurement needs it.
-        streamed: whether the plan can read it block by block, so that it may be larger than memory.
+        streamed: whether the plan reads it block by block (`VerifiedFile.open`), so that it may be larger than memory.
     """
 
     role: str
@@ -115,12 +116,16 @@ class Context:
         progress: is told how far the measurement has come.
         device: where tensors live; what is used stands in the statement's environment.
         memory: where further files in memory are made.
+        memory_limit: the most bytes that an input may have in memory.
+        spool: where an input that is larger is kept, if the plan reads it block by block; None where it is refused.
         checkpoints: None where nothing is kept.
     """
 
     progress: Progress = silent
     device: Device = "cpu"
     memory: Memory = SEALED
+    memory_limit: int = DEFAULT_MAX_BYTES
+    spool: Spool | None = None
     checkpoints: Checkpoints | None = None
 
 

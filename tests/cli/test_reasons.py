@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import json
+import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, cast
@@ -56,10 +59,33 @@ def test_every_extra_that_is_named_is_one() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
     assert set(main._EXTRAS.values()) <= extras.keys()
     distributions = {"PIL": "pillow", "sklearn": "scikit-learn", "pkcs11": "python-pkcs11", "pynvml": "nvidia-ml-py"}
-    distributions |= {"art": "adversarial-robustness-toolbox"}
     for module, extra in main._EXTRAS.items():
         if module != "lxml":  # by way of signxml
             assert any(item.startswith(distributions.get(module, module)) for item in extras[extra]), module
+
+
+def test_every_package_of_an_extra_that_we_import_is_in_the_table() -> None:
+    """One that is missing is told with what to install, and is no bug."""
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    always = {"google", "in_toto_attestation", "rfc3161_client", "sigstore_models", "tuf", "yaml"}  # google.protobuf
+    always |= {"securesystemslib"}  # by way of sigstore
+    always |= {re.split(r"[<>=;\[ ]", item)[0].replace("-", "_") for item in project["dependencies"]}
+    package = PROJECT.parent / "lamslsa"
+    for path in package.rglob("*.py"):
+        if path.is_relative_to(package / "testing"):
+            continue
+        for module in _imported(ast.parse(path.read_text(encoding="utf-8"))) - sys.stdlib_module_names - always:
+            assert module in {"lamslsa", *main._EXTRAS}, f"{path}: {module}"
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.add(node.module.partition(".")[0])
+    return found - {"_typeshed"}
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ class Disclosure:
     only_requirements: bool = False
     withheld: tuple[str, ...] = ()
 
+    @property
+    def opens(self) -> bool:
+        """Whether there are commitments, and so openings."""
+        return bool(self.withheld)
+
     def resolved(self) -> dict[str, Any]:
         """As it stands in the configuration."""
         if self.only_requirements:

@@ -69,6 +69,11 @@ class BatchInference:
             Input(role="dataset", kind="dataset", name=self.dataset.name),
         )
 
+    @property
+    def makes_private(self) -> bool:
+        """Receipts, always."""
+        return True
+
     def steps(self) -> tuple[str, ...]:
         """What would be asked, and what would be disclosed."""
         told = [name for name, yes in (("inputs", self.disclose_inputs), ("outputs", self.disclose_outputs)) if yes]

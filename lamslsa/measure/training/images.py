@@ -81,6 +81,11 @@ class ImageTraining:
         """The training data."""
         return training_inputs(self.dataset)
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.model,)
+
     def steps(self) -> tuple[str, ...]:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {self.trainer} on {self.dataset.name}",)

@@ -82,6 +82,11 @@ class SklearnTraining:
         """The training data."""
         return (Input(role=TRAIN, kind="dataset", name=self.dataset.name),)
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.model,)
+
     def steps(self) -> tuple[str, ...]:
         """What would be trained."""
         return (

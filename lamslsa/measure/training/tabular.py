@@ -19,12 +19,14 @@ from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob, Scope, name
+from lamslsa.measure.foresight import fitting_seconds
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
 from lamslsa.measure.models.encode import encode, learn
 from lamslsa.measure.models.interface import Classes
 from lamslsa.measure.models.mlp import ARCHITECTURE, Description
 from lamslsa.measure.training.loop import Material
 from lamslsa.measure.training.networks import answer_for, learned_from, train_network, training_inputs
+from lamslsa.measure.training.provenance import TRAIN
 from lamslsa.measure.training.settings import Settings, declare_settings
 
 __all__ = ["NAME", "TabularTraining", "declare"]
@@ -52,9 +54,24 @@ class TabularTraining:
         """The training data."""
         return training_inputs(self.dataset)
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.model,)
+
     def steps(self) -> tuple[str, ...]:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {NAME} on {self.dataset.name}",)
+
+    def estimate(self, sizes: Mapping[str, int]) -> float | None:
+        """See `lamslsa.measure.foresight`; private training takes several times as long, and nobody knows how many."""
+        schema, settings = self.dataset.table, self.settings
+        if schema.format != "csv" or settings.privacy is not None:
+            return None
+        columns = len(schema.columns) - len(self.drop)
+        return fitting_seconds(
+            sizes[TRAIN], columns=columns, hidden=self.hidden, epochs=settings.epochs, batch=settings.batch_size
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""

@@ -64,6 +64,11 @@ class TextTraining:
         """The training data."""
         return training_inputs(self.dataset)
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.model,)
+
     def steps(self) -> tuple[str, ...]:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {NAME} on {self.dataset.name}",)

@@ -96,6 +96,11 @@ class ModelTransform:
         parents = (Input(role=role, kind="model", name=role.partition(":")[2] or None) for role in self.roles)
         return (*parents, Input(role=DATASET, kind="dataset", name=self.dataset.name))
 
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """The model."""
+        return (self.model,)
+
     def steps(self) -> tuple[str, ...]:
         """What would be made."""
         return (

@@ -55,7 +55,9 @@ def test_places_do_not_depend_on_the_host(tiny: Interpreter) -> None:
 def test_packages_are_what_the_measurers_require(tiny: Interpreter, tmp_path: Path) -> None:
     interpreter = _copy(tiny, tmp_path)
     add = __import__("runpy").run_path(str(Path(__file__).with_name("installed.py")))["stub"]
+    files: tuple[str, ...]
     files = ("torch/__init__.py", "torch/lib.h", "torch/x.pyi", "torch/tests/test_a.py", "torch/a.pth", "torch/a.a")
+    files += ("torch/examples/model.pt", "torch/examples.py")
     add(interpreter.packages, "torch", requires=("Needed-Deep", 'gone; extra == "cuda"', "absent>=1"), files=files)
     add(interpreter.packages, "needed_deep", requires=("torch", "urllib3"), files=("needed_deep.py",))
     add(interpreter.packages, "gone", files=("gone.py",))
@@ -64,8 +66,8 @@ def test_packages_are_what_the_measurers_require(tiny: Interpreter, tmp_path: Pa
         add(interpreter.packages, client, files=(f"{client}.py",))
     add(interpreter.packages, "pip", files=("pip/__init__.py",))
     names = _names(interpreter)
-    assert {"packages/torch/__init__.py", "packages/needed_deep.py"} <= names
-    assert not names & {f"packages/{name}" for name in (*files[1:], "gone.py", "pip/__init__.py")}
+    assert {"packages/torch/__init__.py", "packages/torch/examples.py", "packages/needed_deep.py"} <= names
+    assert not names & {f"packages/{name}" for name in (*files[1:-1], "gone.py", "pip/__init__.py")}
     assert not names & {"packages/sigstore/__init__.py", "packages/requests.py", "packages/urllib3.py"}
 
 

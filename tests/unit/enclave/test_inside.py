@@ -16,7 +16,9 @@ import pytest
 
 from lamslsa import statement
 from lamslsa.artifact import hash_artifact
+from lamslsa.artifact.spool import Spool, SpoolFile
 from lamslsa.enclave import inside
+from lamslsa.enclave.job import Job
 from lamslsa.enclave.made import read_made
 from lamslsa.enclave.manifest import ENTRIES
 from lamslsa.errors import FormatError
@@ -38,6 +40,8 @@ DATASET: dict[str, Any] = {
     "gpu": False,
     "device": "cpu",
     "checkpoints": False,
+    "memoryLimit": 2**33,
+    "spool": False,
     "arguments": [],
 }
 OWN = """
@@ -79,6 +83,44 @@ def test_a_dataset(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.nonce.value == bytes(16)
     evidence_statement(run)
     assert "reading people.csv (bytes)" in capsys.readouterr().err
+
+
+def test_a_table_larger_than_the_memory_limit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root)
+    assert inside.main(root) == 0
+    expected = read_run(root / "out" / "run").statements[0].payload
+    (root / "out").rename(root / "before")
+    (root / "run" / "lamslsa" / "run").rename(root / "run" / "before")
+    (root / "out" / "spool").mkdir(parents=True)
+    put(root, memoryLimit=700, spool=True)
+    folders: list[Path] = []
+    create = Spool.create
+
+    def recorded(self: Spool) -> SpoolFile:
+        folders.append(self._folder)
+        return create(self)
+
+    monkeypatch.setattr(Spool, "create", recorded)
+    assert inside.main(root) == 0
+    assert read_run(root / "out" / "run").statements[0].payload == expected
+    assert folders == [root / "out" / "spool"]
+    assert not list((root / "out" / "spool").iterdir())
+
+
+def test_a_table_larger_than_the_memory_limit_without_a_spool(root: Path) -> None:
+    put(root, memoryLimit=700)
+    told = failed(root, 3)
+    assert (told["reason"], "--spool DIR" in told["hint"]) == ("artifact-size", True)
+
+
+def test_a_guest_spools_to_the_disk_that_it_formatted(root: Path) -> None:
+    places = {}
+    for tee in ("sgx", "tdx", "snp"):
+        put(root, tee=tee, spool=True)
+        spool = inside._spool(root, Job.parse((root / "job" / "job.json").read_bytes()))
+        assert spool is not None
+        places[tee] = spool._folder.relative_to(root).as_posix()
+    assert places == {"sgx": "out/spool", "tdx": "out", "snp": "out"}
 
 
 def test_a_beacon(root: Path) -> None:

@@ -19,6 +19,8 @@ DATASET: dict[str, Any] = {
     "gpu": False,
     "device": "cpu",
     "checkpoints": False,
+    "memoryLimit": 2**33,
+    "spool": False,
     "arguments": [],
 }
 TRAINING = DATASET | {"kind": "training", "name": None, "inputs": {"train": "adult.data"}}
@@ -29,6 +31,7 @@ EVALUATION = TRAINING | {"kind": "evaluation", "inputs": {"model": "m", "dataset
     "document",
     [
         DATASET,
+        DATASET | {"memoryLimit": 1, "spool": True},
         TRAINING | {"checkpoints": True, "arguments": ["--epochs", "3", "ä"]},
         EVALUATION,
         EVALUATION | {"name": "fairness"},
@@ -85,6 +88,11 @@ def test_no_name_of_the_host_is_a_place() -> None:
         pytest.param(DATASET, {"device": None}, id="device-type"),
         pytest.param(DATASET, {"device": "cuda"}, id="cuda-with-sgx"),
         pytest.param(DATASET, {"checkpoints": 1}, id="checkpoints-type"),
+        pytest.param(DATASET, {"spool": "out"}, id="spool-type"),
+        pytest.param(DATASET, {"memoryLimit": "8G"}, id="memory-type"),
+        pytest.param(DATASET, {"memoryLimit": True}, id="memory-truth"),
+        pytest.param(DATASET, {"memoryLimit": 0}, id="memory-none"),
+        pytest.param(DATASET, {"memoryLimit": 2**51}, id="memory-more"),
         pytest.param(DATASET, {"arguments": ["-x"]}, id="arguments-superfluous"),
         pytest.param(TRAINING, {"arguments": "x"}, id="arguments-type"),
         pytest.param(TRAINING, {"arguments": [1]}, id="argument-type"),

@@ -1,9 +1,11 @@
-"""enclave/requirements.txt has what lamslsa[tabular] requires: each package once, at one version, by hash."""
+"""enclave/requirements.txt has what every measurer requires: each package once, at one version, by hash."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from lamslsa._cli import measurers
 from lamslsa.artifact.package import HOST_ONLY
+from lamslsa.enclave import files
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -25,13 +29,16 @@ LINES = [
 
 def required(*extras: str) -> list[Requirement]:
     """What the project requires, with the extras that an extra names itself."""
-    optional = PROJECT["optional-dependencies"]
-    found = [Requirement(text) for text in PROJECT["dependencies"]]
-    for extra in extras:
-        found += [Requirement(text) for text in optional[extra]]
-    own = [item for item in found if item.name == PROJECT["name"]]
-    others = [item for item in found if item.name != PROJECT["name"]]
-    return others + [item for named in own for extra in named.extras for item in map(Requirement, optional[extra])]
+    found = dict.fromkeys(PROJECT["dependencies"])
+    for extra in chain.from_iterable(map(within, extras)):
+        found |= dict.fromkeys(PROJECT["optional-dependencies"][extra])
+    return [item for item in map(Requirement, found) if item.name != PROJECT["name"]]
+
+
+def within(extra: str) -> set[str]:
+    """An extra, and those that it takes in."""
+    own = [item for item in map(Requirement, PROJECT["optional-dependencies"][extra]) if item.name == PROJECT["name"]]
+    return {extra}.union(*(within(other) for item in own for other in item.extras))
 
 
 def pinned() -> dict[str, Version]:
@@ -48,12 +55,23 @@ def test_each_package_stands_there_once() -> None:
     assert len(pinned()) == len(LINES) > 0
 
 
-IN_ENCLAVES = [item for item in required("tabular") if item.name not in HOST_ONLY]
+IN_ENCLAVES = [item for item in required("measure") if item.name not in HOST_ONLY]
 
 
 @pytest.mark.parametrize("requirement", IN_ENCLAVES, ids=str)
 def test_what_the_project_requires_is_there_in_its_range(requirement: Requirement) -> None:
     assert pinned()[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_a_build_holds_what_every_measurer_of_ours_requires() -> None:
+    assert set(files._EXTRAS) == within("measure") - {"measure"}
+    assert within("measure") >= {*measurers.EXTRAS.values(), *measurers._OF_STAGE.values()}
+
+
+def test_the_packages_of_a_build_are_those_that_are_named() -> None:
+    """The closure of this environment, as an enclave takes it; other versions of a package may require others."""
+    site = Path(str(importlib.metadata.distribution("lamslsa").locate_file("")))
+    assert {canonicalize_name(item.metadata["Name"]) for item in files._closure(site, None)} <= {*pinned(), "lamslsa"}
 
 
 def test_what_make_and_ci_install_is_the_same() -> None:
@@ -64,5 +82,12 @@ def test_what_make_and_ci_install_is_the_same() -> None:
 
 
 def test_the_tools_of_other_extras_are_not_there() -> None:
-    assert pinned().keys().isdisjoint({"lamslsa", "pytest", "signxml", "nvidia-ml-py", "requests", *HOST_ONLY})
+    others = {
+        "adversarial-robustness-toolbox",
+        "mlcroissant",
+        "rdflib",
+        "torchvision",
+        "tqdm",
+    }  # tests compare with some
+    assert pinned().keys().isdisjoint({"lamslsa", "pytest", "signxml", "nvidia-ml-py", "requests", *others, *HOST_ONLY})
     assert {item.name for item in required()} >= HOST_ONLY, "what is left out is required elsewhere"

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,15 +139,16 @@ def test_what_the_enclave_gets(go: Go, vendor: SimulatedVendor, tmp_path: Path, 
         "import json, os, stat\n"
         "assert stat.S_IMODE(os.stat('.').st_mode) == 0o700\n"
         "assert sorted(os.listdir('.')) == ['data', 'job', 'out'], os.listdir('.')\n"
-        "assert not os.listdir('out')\n"
+        "assert os.listdir('out') == ['spool']\n"
         "job = json.load(open('job/job.json'))\n"
         "assert job == {'kind': 'dataset', 'tee': 'simulated', 'name': 'people', 'inputs': {'dataset': 'people.csv',\n"
         "  'x/y': 'people.csv'}, 'nonce': None, 'beacon': True, 'gpu': False, 'device': 'cpu', 'checkpoints': True,\n"
-        "  'arguments': []}, job\n"
+        "  'memoryLimit': 700, 'spool': True, 'arguments': []}, job\n"
         "assert open('job/config.yaml').read() == 'config'\n"
         "assert open('job/beacon', 'rb').read() == b'log\\n1\\n'\n"
         "assert open('data/inputs/0/people.csv').read() == open('data/inputs/1/people.csv').read() == '1,2\\n'\n"
         "open('data/checkpoints/work', 'w').write('sealed')\n"
+        "open('out/spool/x', 'w').write('in the folder that was named')\n"
         "assert {'root.key', 'sealing.key'} <= set(os.listdir('job/platform'))\n"
     )
     made = make_run(vendor, tmp_path / "made", nonce=Nonce.of_beacon(b"log\n1\n"))
@@ -157,10 +159,23 @@ def test_what_the_enclave_gets(go: Go, vendor: SimulatedVendor, tmp_path: Path, 
         name="people",
         beacon=b"log\n1\n",
         checkpoints=tmp_path / "kept" / "here",
+        memory_limit=700,
+        spool=tmp_path / "disk",
     )
+    (tmp_path / "disk").mkdir()
     with go(script + copy((made, "out/run")), asked=asked) as finished:
         assert finished.run.nonce.beacon is not None
     assert (tmp_path / "kept" / "here" / "work").read_text() == "sealed"
+    assert (tmp_path / "disk" / "x").read_text() == "in the folder that was named"
+
+
+def test_a_spool_is_a_link_and_other_links_are_refused(
+    go: Go, vendor: SimulatedVendor, tmp_path: Path, request_: Request
+) -> None:
+    (tmp_path / "disk").mkdir()
+    asked = replace(request_, spool=tmp_path / "disk")
+    script = "import os\nos.symlink('/etc', 'out/other')\n" + copy((make_run(vendor, tmp_path / "made"), "out/run"))
+    refused(go, script, VerificationError, "enclave-output-link", asked=asked)
 
 
 def test_sgx_gets_no_simulated_platform(

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,41 @@ def test_package_that_is_not_installed() -> None:
     with pytest.raises(UnavailableError) as caught:
         environment(["no-such-package-as-this"], variables={})
     assert caught.value.reason == "environment-package"
+    assert caught.value.hint == "pip install no-such-package-as-this"
+
+
+@pytest.mark.parametrize(
+    ("package", "hint"),
+    [
+        ("duckdb", "pip install 'lamslsa[dataset]'"),
+        ("Torch", "pip install 'lamslsa[tabular]'"),
+        ("scikit_learn", "pip install 'lamslsa[tabular]'"),
+        ("onnxruntime", "pip install 'lamslsa[onnx]'"),
+        ("pillow", "pip install 'lamslsa[images]'"),
+        ("datasketch", "pip install 'lamslsa[text]'"),
+        ("lamslsa", "pip install lamslsa"),
+    ],
+)
+def test_a_missing_package_is_told_with_the_smallest_extra_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, package: str, hint: str
+) -> None:
+    project = Path(__file__).parents[3] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    lines = [f"{item}; extra == '{extra}'" for extra, items in extras.items() for item in items]
+
+    def requires(name: str) -> list[str]:
+        if package == name:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return ["click<9,>=8.1", *lines]
+
+    def missing(name: str) -> importlib.metadata.Distribution:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+    monkeypatch.setattr(importlib.metadata, "distribution", missing)
+    with pytest.raises(UnavailableError) as caught:
+        environment([package], variables={})
+    assert (caught.value.reason, caught.value.hint) == ("environment-package", hint)
 
 
 @pytest.fixture

@@ -76,11 +76,14 @@ class Preprocessing:
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        """The dataset, and those that are joined."""
-        return (
-            Input(role="dataset", kind="dataset", name=self.dataset.name),
-            *(Input(role=f"{JOINED}{other.name}", kind="dataset", name=other.name) for other in self.joined),
-        )
+        """The dataset, and those that are joined, all of them tables."""
+        roles = [("dataset", self.dataset), *((f"{JOINED}{other.name}", other) for other in self.joined)]
+        return tuple(Input(role=role, kind="dataset", name=job.name, streamed=True) for role, job in roles)
+
+    @property
+    def makes(self) -> tuple[str, ...]:
+        """A dataset for each part."""
+        return tuple(self.outputs.values())
 
     def steps(self) -> tuple[str, ...]:
         """What would be done."""
