@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.measure.data.schema import AnySchema, Schema
 from lamslsa.predicates.dataset import Declared
 
-__all__ = ["MAX_NAME", "DatasetJob", "Groups", "Scope", "fraction", "groups", "name", "some_columns"]
+__all__ = ["MAX_NAME", "Compared", "DatasetJob", "Groups", "Scope", "fraction", "groups", "name", "some_columns"]
 
 MAX_NAME: Final = 128
 _MAX_GROUPINGS: Final = 64
@@ -20,20 +20,40 @@ Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One overlap that a datasheet is to have.
+
+    Attributes:
+        dataset: the other dataset, by its name in the job file.
+        columns: the features that are compared, in the schema's order; None for all there are.
+    """
+
+    dataset: str
+    columns: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return self.dataset if self.columns is None else f"{self.dataset} by {', '.join(self.columns)}"
+
+    def resolved(self) -> str | dict[str, Any]:
+        """As it stands in the configuration, and in the job file."""
+        return self.dataset if self.columns is None else {"dataset": self.dataset, "columns": list(self.columns)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetJob:
     """One dataset as a job declares it.
 
     Attributes:
         schema: how its bytes become rows, images or texts.
         groups: the joint counts wanted; of tables only.
-        overlap: the datasets that it is compared with.
+        overlap: the datasets that it is compared with, and by which columns.
         properties: what else is to be measured, as the job file has it; each dataset measurer reads its own.
     """
 
     name: str
     schema: AnySchema
     groups: Groups
-    overlap: tuple[str, ...]
+    overlap: tuple[Compared, ...]
     declared: Declared | None
 
     @property

@@ -30,7 +30,7 @@ from lamslsa.errors import FormatError
 from lamslsa.measure.data import declare as schemas
 from lamslsa.measure.data.schema import AnySchema, Schema
 from lamslsa.measure.dataset import declare as sheets
-from lamslsa.measure.declarations import MAX_NAME, DatasetJob, Scope, groups
+from lamslsa.measure.declarations import MAX_NAME, Compared, DatasetJob, Scope, groups
 from lamslsa.measure.interface import Plan, Stage
 from lamslsa.measure.registry import BUILT_IN, Catalogue
 from lamslsa.predicates.dataset import RESPONSIBLE, Declared
@@ -224,7 +224,7 @@ def _datasets(node: _yaml.Mapping_, declared: Mapping[str, AnySchema]) -> tuple[
             groups=groups(fields.take("groups"), [c.name for c in schema.columns if c.type != "number"])
             if isinstance(schema, Schema)
             else (),
-            overlap=tuple(other.string() for other in overlap.sequence(empty=True)),
+            overlap=tuple(_compared(other, schema) for other in overlap.sequence(empty=True)),
             declared=_declared(fields.get("declared")),
         )
         compared[name] = overlap
@@ -241,13 +241,31 @@ def _datasets(node: _yaml.Mapping_, declared: Mapping[str, AnySchema]) -> tuple[
 
 def _refuse_incomparable(dataset: DatasetJob, node: _yaml.Node, datasets: Mapping[str, DatasetJob]) -> None:
     for other, item in zip(dataset.overlap, node.sequence(empty=True), strict=True):
-        item.choice([name for name in datasets if name != dataset.name])
-        if not dataset.schema.comparable(datasets[other].schema):
+        name = item.mapping().take("dataset") if isinstance(item, _yaml.Mapping_) else item
+        name.choice([name for name in datasets if name != dataset.name])
+        if not dataset.schema.comparable(datasets[other.dataset].schema):
             item.refuse(
-                f"expected a dataset with the same feature columns and types, got {other!r}", reason="job-overlap"
+                f"expected a dataset with the same feature columns and types, got {other.dataset!r}",
+                reason="job-overlap",
             )
-    if len(set(dataset.overlap)) != len(dataset.overlap):
-        node.refuse("expected each dataset once, got one twice", reason="job-overlap")
+    every = tuple(column.name for column in dataset.schema.features) if isinstance(dataset.schema, Schema) else ()
+    if len({(item.dataset, item.columns or every) for item in dataset.overlap}) != len(dataset.overlap):
+        node.refuse("expected each dataset once with the same columns, got one twice", reason="job-overlap")
+
+
+def _compared(node: _yaml.Node, schema: AnySchema) -> Compared:
+    """A dataset to be compared by all features, or ``{dataset, columns}``."""
+    if not isinstance(node, _yaml.Mapping_):
+        return Compared(dataset=node.string())
+    other, columns = node.take("dataset").string(), node.take("columns")
+    node.finish()
+    if not isinstance(schema, Schema):
+        columns.refuse("expected columns of tables only, got some of another dataset", reason="job-overlap")
+    features = [column.name for column in schema.features]
+    names = [item.choice(features) for item in columns.sequence()]
+    if len(set(names)) != len(names):
+        columns.refuse("expected each column once, got one twice", reason="job-overlap")
+    return Compared(dataset=other, columns=tuple(name for name in features if name in names))
 
 
 def _declared(node: _yaml.Node | None) -> Declared | None:

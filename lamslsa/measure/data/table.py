@@ -115,12 +115,13 @@ class Table:
             )
         return [(tuple(row[:-1]), int(row[-1])) for row in rows]
 
-    def overlap(self, other: Table) -> tuple[int, int]:
+    def overlap(self, other: Table, columns: Sequence[str] | None = None) -> tuple[int, int]:
         """Rows of this table whose features occur in ``other``, and how many different such tuples there are.
 
-        Missing equals missing. The schemas must have the same feature columns.
+        Missing equals missing. The schemas must have the same feature columns; ``columns`` are those that count, None
+        for all of them.
         """
-        names = [column.name for column in self.schema.features]
+        names = [column.name for column in self.schema.features] if columns is None else columns
         pairs = [(f"c{self.schema.position(name)}", f"c{other.schema.position(name)}") for name in names]
         return common_rows(self._connection, self._sql_name, other._sql_name, pairs, self.rows + other.rows)
 

@@ -88,15 +88,24 @@ class ImageDatasheet:
         return sheet.inputs(self.dataset, self.others)
 
     @property
+    def makes_private(self) -> bool:
+        """Openings, where values are withheld."""
+        return self.properties.disclosure.opens
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """All that was asked for."""
-        return {"groups": [], "overlap": list(self.dataset.overlap), **self.properties.resolved()}
+        return {
+            "groups": [],
+            "overlap": [item.resolved() for item in self.dataset.overlap],
+            **self.properties.resolved(),
+        }
 
     def steps(self) -> tuple[str, ...]:
         """What would be counted."""
         return (
             "images by class, exact duplicates, sums of each channel",
-            *(f"overlap with {name}" for name in self.dataset.overlap),
+            *(f"overlap with {item}" for item in self.dataset.overlap),
         )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:

@@ -1,4 +1,9 @@
-"""Rows of a table that occur in another one, whatever format either has: typed tuples of the features, without label.
+"""Rows of a table that occur in another one, whatever format either has: typed tuples of features, without label.
+
+    overlap: [<dataset>, {dataset, columns: [column…]}]
+
+All features are compared, or the ``columns``. A column that tells rows apart which are otherwise the same, such as a
+row number, makes an overlap small: one that says something of a model compares nothing that the model does not see.
 
     normalization: {text: [nfc, casefold, trim], digits: 3}
 
@@ -9,7 +14,7 @@ sides before they are compared. It only makes more rows equal, so an overlap is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,25 +47,40 @@ class Normalization:
         return {"text": list(self.text), "digits": self.digits}
 
 
-def overlap(subject: Reading, other: Reading, normalization: Normalization | None) -> Overlap:
-    """Count the rows of the subject that occur in the other table, and the different tuples in both."""
+def overlap(
+    subject: Reading, other: Reading, normalization: Normalization | None, columns: Collection[str] | None = None
+) -> Overlap:
+    """Count the rows of the subject that occur in the other table, and the different tuples in both.
+
+    Args:
+        subject: whose rows are counted.
+        other: what they are compared with.
+        normalization: what is done to both sides first.
+        columns: the features that are compared; None for all.
+    """
     table = subject.table
-    found = table.overlap(other.table) if normalization is None else _normalised(table, other.table, normalization)
+    features = [column for column in table.schema.features if columns is None or column.name in columns]
+    if normalization is None:
+        found = table.overlap(other.table, [column.name for column in features])
+    else:
+        found = _normalised(table, other.table, features, normalization)
     return Overlap(
         dataset=other.reference,
         schema_digest=other.schema_digest,
-        columns=tuple(column.name for column in table.schema.features),
+        columns=tuple(column.name for column in features),
         samples=table.rows,
         rows=found[0],
         distinct=found[1],
     )
 
 
-def _normalised(mine: Table, theirs: Table, normalization: Normalization) -> tuple[int, int]:
+def _normalised(
+    mine: Table, theirs: Table, features: Sequence[Column], normalization: Normalization
+) -> tuple[int, int]:
     import numpy as np
 
     keys = np.zeros(mine.rows + theirs.rows, dtype=np.int64)
-    for column in mine.schema.features:
+    for column in features:
         codes = _codes([table.values(column.name) for table in (mine, theirs)], column, normalization)
         # Both factors are at most the number of rows, so the product stays far below 2^63.
         keys = np.unique(keys * (int(codes.max()) + 1) + codes, return_inverse=True)[1].reshape(-1)

@@ -28,14 +28,15 @@ _FIELDS: Final = {"nearDuplicates": "near_duplicates", "ngramOverlap": "ngram_ov
 
 def compared_with(dataset: DatasetJob, properties: Properties, scope: Scope) -> tuple[DatasetJob, ...]:
     """Every other dataset that is read, each once: those of the overlap first."""
-    return tuple(scope.datasets[name] for name in dict.fromkeys((*dataset.overlap, *properties.references)))
+    overlapping = (item.dataset for item in dataset.overlap)
+    return tuple(scope.datasets[name] for name in dict.fromkeys((*overlapping, *properties.references)))
 
 
 def inputs(dataset: DatasetJob, others: Iterable[DatasetJob]) -> tuple[Input, ...]:
-    """The dataset, and those that it is compared with."""
-    return (
-        Input(role="dataset", kind="dataset", name=dataset.name),
-        *(Input(role=f"{COMPARED}{other.name}", kind="dataset", name=other.name) for other in others),
+    """The dataset, and those that it is compared with; tables are read block by block."""
+    roles = [("dataset", dataset), *((f"{COMPARED}{other.name}", other) for other in others)]
+    return tuple(
+        Input(role=role, kind="dataset", name=job.name, streamed=isinstance(job.schema, Schema)) for role, job in roles
     )
 
 

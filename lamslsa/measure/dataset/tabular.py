@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.data.table import Table
 from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import reading, sheet
@@ -20,6 +21,7 @@ from lamslsa.measure.dataset.properties import Properties
 from lamslsa.measure.dataset.reading import COMPARED, the_table
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.environment import environment
+from lamslsa.measure.foresight import counting_seconds
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.dataset import Cell, Column, Dataset, Distribution, Duplicates
@@ -28,6 +30,7 @@ __all__ = ["COMPARED", "NAME", "TabularDatasheet", "declare", "the_table"]
 
 NAME: Final = "tabular-dataset/1"
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy")
+_LONG: Final = frozenset({"nearDuplicates", "ngramOverlap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,17 @@ class TabularDatasheet:
         return sheet.inputs(self.dataset, self.others)
 
     @property
+    def makes_private(self) -> bool:
+        """Openings, where values are withheld."""
+        return self.properties.disclosure.opens
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """All that was asked for."""
         declared = self.dataset
         return {
             "groups": [list(group) for group in declared.groups],
-            "overlap": list(declared.overlap),
+            "overlap": [item.resolved() for item in declared.overlap],
             **self.properties.resolved(),
         }
 
@@ -69,9 +77,16 @@ class TabularDatasheet:
         return (
             "rows, missing and distinct values, exact duplicates",
             *(f"joint counts over {', '.join(group)}" for group in self.dataset.groups),
-            *(f"overlap with {name}" for name in self.dataset.overlap),
+            *(f"overlap with {item}" for item in self.dataset.overlap),
             *(item.step() for _, item in self.properties),
         )
+
+    def estimate(self, sizes: Mapping[str, int]) -> float | None:
+        """See `lamslsa.measure.foresight`."""
+        formats = {job.schema.format for job in (self.dataset, *self.others) if isinstance(job.schema, Schema)}
+        if formats != {"csv"} or not _LONG.isdisjoint(self.properties.items):
+            return None
+        return counting_seconds(sum(sizes.values()))
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Count; see `lamslsa.measure.interface.Plan`."""
@@ -94,8 +109,9 @@ class TabularDatasheet:
             label = table.schema.label
             balance = None if label is None or label.classes is None else _distribution(table, (label.column,))
             overlaps = []
-            for name in declared.overlap:
-                overlaps.append(overlap(subject, others[name], self.properties.normalization))
+            for item in declared.overlap:
+                found = overlap(subject, others[item.dataset], self.properties.normalization, item.columns)
+                overlaps.append(found)
                 progress("comparing datasets", done := done + 1, steps)
             counted = itertools.count(done + 1)
             more = sheet.measured(

@@ -49,15 +49,24 @@ class TextDatasheet:
         return sheet.inputs(self.dataset, self.others)
 
     @property
+    def makes_private(self) -> bool:
+        """Openings, where values are withheld."""
+        return self.properties.disclosure.opens
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """All that was asked for."""
-        return {"groups": [], "overlap": list(self.dataset.overlap), **self.properties.resolved()}
+        return {
+            "groups": [],
+            "overlap": [item.resolved() for item in self.dataset.overlap],
+            **self.properties.resolved(),
+        }
 
     def steps(self) -> tuple[str, ...]:
         """What would be counted."""
         return (
             "documents, characters and words, exact duplicates",
-            *(f"overlap with {name}" for name in self.dataset.overlap),
+            *(f"overlap with {item}" for item in self.dataset.overlap),
             *(item.step() for _, item in self.properties),
         )
 
@@ -73,8 +82,8 @@ class TextDatasheet:
         with sheet.opened(self.others, inputs) as others:
             progress("counting", done, steps)
             overlaps = []
-            for name in declared.overlap:
-                overlaps.append(_overlap(documents, others[name]))
+            for item in declared.overlap:
+                overlaps.append(_overlap(documents, others[item.dataset]))
                 progress("comparing datasets", done := done + 1, steps)
             counted = itertools.count(done + 1)
             more = sheet.measured(

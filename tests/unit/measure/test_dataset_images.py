@@ -130,3 +130,9 @@ def test_properties_of_tables_are_none_of_images(key: str) -> None:
     with pytest.raises(FormatError) as caught:
         load_job(JOB.replace("properties: {}", f"properties: {{{key}: []}}").encode(), "job.yaml")
     assert caught.value.reason == "yaml-unknown-key"
+
+
+def test_overlap_of_images_has_no_columns_to_choose() -> None:
+    with pytest.raises(FormatError) as caught:
+        load_job(JOB.replace("overlap: [others]", "overlap: [{dataset: others, columns: [pixels]}]").encode(), "job")
+    assert caught.value.reason == "job-overlap"

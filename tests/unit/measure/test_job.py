@@ -9,6 +9,7 @@ import pytest
 
 from lamslsa.errors import FormatError
 from lamslsa.measure import Job
+from lamslsa.measure.declarations import Compared
 from lamslsa.measure.training.settings import Adam
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
@@ -29,7 +30,7 @@ def test_everything_is_read(job: Job) -> None:
     assert evaluation.groups == (("sex",), ("race",))
     assert evaluation.slices == (("sex", "race"),)
     test = job.dataset("people-test")
-    assert test.overlap == ("people-train",)
+    assert test.overlap == (Compared(dataset="people-train"),)
     assert test.declared is not None
     assert test.declared.license == "CC-BY-4.0"
     assert [column.name for column in test.table.features] == ["age", "work class", "score", "member", "sex", "race"]
@@ -88,6 +89,22 @@ REFUSED = [
     ("[[member], [sex, race]]", "[[]]", "yaml-empty"),
     ("overlap: [people-train]", "overlap: [people-test]", "yaml-choice"),
     ("overlap: [people-train]", "overlap: [people-train, people-train]", "job-overlap"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-test, columns: [age]}]", "yaml-choice"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-train}]", "yaml-missing-key"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-train, columns: []}]", "yaml-empty"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-train, columns: [age, income]}]", "yaml-choice"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-train, columns: [age, age]}]", "job-overlap"),
+    ("overlap: [people-train]", "overlap: [{dataset: people-train, columns: [age], rows: 1}]", "yaml-unknown-key"),
+    (
+        "overlap: [people-train]",
+        "overlap: [{dataset: people-train, columns: [age, sex]}, {dataset: people-train, columns: [sex, age]}]",
+        "job-overlap",
+    ),
+    (
+        "overlap: [people-train]",
+        "overlap: [people-train, {dataset: people-train, columns: [race, age, work class, score, member, sex]}]",
+        "job-overlap",
+    ),
     ("license: CC-BY-4.0,", "licence: CC-BY-4.0,", "yaml-unknown-key"),
     ("tabular-mlp/1", "tabular-mlp/2", "yaml-choice"),
     ("epochs: 3, ", "", "yaml-missing-key"),
