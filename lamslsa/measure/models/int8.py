@@ -23,7 +23,8 @@ import msgspec
 from lamslsa.artifact.reader import VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.data.schema import Task
-from lamslsa.measure.models.interface import MAX_PARAMETERS, Inputs, TorchDescription, parse_as
+from lamslsa.measure.models.interface import Inputs, TorchDescription, parse_as
+from lamslsa.measure.models.weights import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,6 @@ ARCHITECTURE: Final = "int8/1"
 SCALE: Final = ".scale"
 
 Granularity = Literal["tensor", "channel"]
-_MAX_BYTES: Final = 4 * MAX_PARAMETERS + 16 * 1024 * 1024
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,16 +90,9 @@ def load(file: VerifiedFile, description: Description) -> State:
     Raises:
         FormatError: not safetensors, too large, not the tensors that the description asks for, or -128 among them.
     """
-    import safetensors
-    import safetensors.torch
     import torch
 
-    if file.entry.size > _MAX_BYTES:
-        raise FormatError(f"expected at most {_MAX_BYTES} bytes of weights, got {file.entry.size}", reason="model-size")
-    try:
-        stored: State = safetensors.torch.load(file.bytes())
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as err:
-        raise FormatError("expected safetensors, got other bytes", reason="model-weights") from err
+    stored = read_tensors(file)
     wanted: dict[str, tuple[tuple[int, ...], torch.dtype]] = {}
     shapes = description.inner.shapes()
     for name, shape in shapes.items():

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from lamslsa.artifact.reader import VerifiedFile
 from lamslsa.errors import FormatError
 from lamslsa.measure.models.interface import MAX_PARAMETERS, TorchDescription
+from lamslsa.measure.models.safetensors_file import MalformedError, parse_safetensors
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["build", "dump", "load", "state_of"]
+__all__ = ["build", "dump", "load", "read_tensors", "state_of"]
 
 _MAX_WEIGHT_BYTES: Final = 4 * MAX_PARAMETERS + 16 * 1024 * 1024
 _COUNT: Final = "num_batches_tracked"
@@ -27,18 +28,9 @@ def load(file: VerifiedFile, description: TorchDescription) -> dict[str, torch.T
     Raises:
         FormatError: not safetensors, too large, or not the tensors that the description asks for.
     """
-    import safetensors
-    import safetensors.torch
     import torch
 
-    if file.entry.size > _MAX_WEIGHT_BYTES:
-        raise FormatError(
-            f"expected at most {_MAX_WEIGHT_BYTES} bytes of weights, got {file.entry.size}", reason="model-size"
-        )
-    try:
-        state: dict[str, torch.Tensor] = safetensors.torch.load(file.bytes())
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as err:
-        raise FormatError("expected safetensors, got other bytes", reason="model-weights") from err
+    state = read_tensors(file)
     expected = description.shapes()
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if found != expected:
@@ -52,6 +44,30 @@ def load(file: VerifiedFile, description: TorchDescription) -> dict[str, torch.T
             raise FormatError(f"expected float32 in {name}, got {tensor.dtype}", reason="model-type")
         if not bool(tensor.isfinite().all()):
             raise FormatError(f"expected finite weights in {name}, got others", reason="model-not-finite")
+    return state
+
+
+def read_tensors(file: VerifiedFile) -> dict[str, torch.Tensor]:
+    """Whatever tensors a verified file holds, each named once.
+
+    Raises:
+        FormatError: not safetensors, or too large.
+    """
+    import safetensors
+    import safetensors.torch
+
+    if file.entry.size > _MAX_WEIGHT_BYTES:
+        raise FormatError(
+            f"expected at most {_MAX_WEIGHT_BYTES} bytes of weights, got {file.entry.size}", reason="model-size"
+        )
+    data = file.bytes()
+    try:
+        parse_safetensors(memoryview(data))
+        state: dict[str, torch.Tensor] = safetensors.torch.load(data)
+    except MalformedError as err:
+        raise FormatError(f"expected safetensors, got {err}", reason="model-weights") from err
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as err:
+        raise FormatError("expected safetensors, got other bytes", reason="model-weights") from err
     return state
 
 

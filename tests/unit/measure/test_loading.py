@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
-from lamslsa.measure.models import mlp, weights
+from lamslsa.measure.models import mlp, safetensors_file, weights
 from lamslsa.measure.models.loading import load_model
 
 Read = Callable[..., VerifiedArtifact]
@@ -213,3 +214,48 @@ def test_a_shape_past_the_library_is_no_crash(read: Read, model_files: dict[str,
     header = json.dumps({"0.weight": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
     damaged = len(header).to_bytes(8, "little") + header
     assert refusal(read, {**model_files, "model.safetensors": damaged}) in {"model-weights", "model-shape"}
+
+
+def _twice(*entries: tuple[str, str, list[int], int, int]) -> bytes:
+    header = ",".join(
+        f'"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{stop}]}}'
+        for name, dtype, shape, start, stop in entries
+    )
+    text = f"{{{header}}}".encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def test_a_tensor_named_twice_is_refused(read: Read) -> None:
+    """Readers that take the first and readers that take the last would see two different models in one file."""
+    description: dict[str, Any] = {
+        "architecture": "tabular-mlp/1",
+        "features": [{"type": "number", "name": "x", "mean": 0.0, "deviation": 1.0}],
+        "hidden": [1],
+        "label": "y",
+    }
+    biases = [("0.bias", "F32", [1], 8, 12), ("2.bias", "F32", [1], 12, 16)]
+    weight = [(name, "F32", [1, 1], start, start + 4) for name, start in (("0.weight", 0), ("2.weight", 4))]
+    swapped = [(name, "F32", [1, 1], start, start + 4) for name, start in (("0.weight", 4), ("2.weight", 0))]
+    body = np.array([5, -1, 0, 0], dtype="<f4").tobytes()
+    files = {"model.json": json.dumps(description).encode()}
+    once = load_model(read({**files, "model.safetensors": _twice(*weight, *biases) + body}, "model"))
+    assert once.network is not None
+    assert [float(value.sum()) for value in once.network.state_dict().values()] == [5, 0, -1, 0]
+    assert refusal(read, {**files, "model.safetensors": _twice(*weight, *swapped, *biases) + body}) == "model-weights"
+
+    scales = [("0.weight.scale", "F32", [1], 8, 12), ("2.weight.scale", "F32", [1], 12, 16)]
+    biases = [("0.bias", "F32", [1], 0, 4), ("2.bias", "F32", [1], 4, 8)]
+    integers = [(name, "I8", [1, 1], start, start + 1) for name, start in (("0.weight", 16), ("2.weight", 17))]
+    swapped = [(name, "I8", [1, 1], start, start + 1) for name, start in (("0.weight", 17), ("2.weight", 16))]
+    files = {"model.json": json.dumps({"architecture": "int8/1", "of": description, "granularity": "tensor"}).encode()}
+    body = np.array([0, 0, 1, 1], dtype="<f4").tobytes() + np.array([5, -1], dtype=np.int8).tobytes()
+    load_model(read({**files, "model.safetensors": _twice(*biases, *scales, *integers) + body}, "model"))
+    twice = _twice(*biases, *scales, *integers, *swapped) + body
+    assert refusal(read, {**files, "model.safetensors": twice}) == "model-weights"
+
+
+def test_tensors_are_counted_before_the_library_reads(
+    read: Read, model_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(safetensors_file, "MAX_TENSORS", 3)
+    assert refusal(read, model_files) == "model-weights"
