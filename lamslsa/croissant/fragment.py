@@ -57,7 +57,9 @@ def _names(imported: Imported) -> dict[str, Table]:
     named: dict[str, Table] = {}
     for number, table in enumerate(imported.tables):
         name = imported.name if len(imported.tables) == 1 else f"{imported.name} {table.name}"[:120]
-        named[name if name not in named else f"{name} {number}"] = table
+        while name in named:
+            name = f"{name[:120]} {number}"
+        named[name] = table
     return named
 
 

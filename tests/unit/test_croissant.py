@@ -18,6 +18,7 @@ from lamslsa._cli.main import main
 from lamslsa.artifact.reader import read_verified
 from lamslsa.croissant import Imported, read_croissant, to_croissant
 from lamslsa.croissant.fragment import job_fragment
+from lamslsa.croissant.read import Table
 from lamslsa.croissant.vocabulary import CONTEXT
 from lamslsa.errors import FormatError
 from lamslsa.measure import load_job
@@ -500,3 +501,12 @@ def test_it_needs_no_measuring_library(sheet: bytes, tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", code, str(tmp_path / "sheet.json")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_tables_of_one_name_are_all_kept() -> None:
+    columns = [{"name": name, "type": "integer"} for name in "ab"]
+    schema = {"format": "jsonl", "nullToken": None, "columns": columns, "label": None}
+    names = ["x", "x 2", "x", "x 2", "y"]
+    tables = tuple(Table(name=name, schema=schema, file="f", sha256=None, assumed=()) for name in names)
+    text = job_fragment(Imported(name="d", tables=tables, declared={}))
+    assert len(load_job((HEADER + text).encode(), "job.yaml").datasets) == len(names)

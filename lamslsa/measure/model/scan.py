@@ -24,6 +24,8 @@ __all__ = ["MAX_DEPTH", "MAX_FINDINGS", "Scan", "scan"]
 MAX_DEPTH: Final = 4
 MAX_FINDINGS: Final = 1000
 _MAX_DETAIL: Final = 500
+_ROOM: Final = 2 * 1024**3
+_MEMBER: Final = 4096  # what looking at a member costs, however small it is
 
 _NATIVE: Final = (
     (b"\x7fELF", "elf"),
@@ -46,10 +48,15 @@ _DATA: Final = (
 
 @dataclass(slots=True)
 class Scan:
-    """What was found; ``formats`` of the files themselves, not of what lies in them."""
+    """What was found; ``formats`` of the files themselves, not of what lies in them.
+
+    Attributes:
+        room: bytes that may still be unpacked, archives in archives included: each unpacks to many, and those again.
+    """
 
     formats: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    room: int = 0
 
     def add(self, path: str, kind: str, severity: Severity, detail: str) -> None:
         """One finding more; past `MAX_FINDINGS` only that there are more."""
@@ -66,8 +73,9 @@ class Scan:
 
 def scan(files: Iterator[tuple[str, memoryview]]) -> Scan:
     """Look at every file."""
-    found = Scan()
+    found = Scan(room=_ROOM)
     for path, data in files:
+        found.room += 2 * len(data)
         found.formats[path] = _look(found, path, data, depth=0)
     return found
 
@@ -100,6 +108,10 @@ def _open(found: Scan, path: str, data: memoryview, depth: int) -> str | None:
         return archive.format
     names = []
     for member in archive.members():
+        found.room -= len(member.data or b"") + _MEMBER
+        if found.room < 0:
+            found.add(path, "archive", "unknown", "more is packed in these files than was looked at")
+            break
         names.append(member.name)
         inner = f"{path}!{member.name}"
         if member.unsafe_name:
