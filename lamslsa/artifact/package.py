@@ -25,11 +25,7 @@ _BYTE_CODE: Final = ".pyc"
 
 def package_files(package: Path) -> Iterator[Path]:
     """Every file of a package that is no byte code, sorted."""
-    found = []
-    for folder, folders, names in os.walk(package):
-        folders[:] = [name for name in folders if name != _BYTE_CODE_FOLDER]
-        found += [Path(folder, name) for name in names if name != _BYTE_CODE_FOLDER]
-    yield from (path for path in sorted(found) if path.suffix != _BYTE_CODE and path.is_file())
+    yield from sorted(package / path for path in _paths(package))
 
 
 def package_manifest(package: Path) -> Manifest:
@@ -38,9 +34,21 @@ def package_manifest(package: Path) -> Manifest:
     Raises:
         FormatError: a path that cannot stand in a manifest.
     """
-    return Manifest.of("model", (_entry(path, package) for path in package_files(package)))
+    return Manifest.of("model", [_entry(path, package) for path in _paths(package)])
 
 
-def _entry(path: Path, package: Path) -> FileEntry:
-    data = path.read_bytes()
-    return FileEntry(path=path.relative_to(package).as_posix(), sha256=_codec.sha256_hex(data), size=len(data))
+def _paths(package: Path) -> Iterator[str]:
+    """Relative to the package, as text: statements name the code's identity, so this is done for each of them."""
+    for folder, folders, names in os.walk(package):
+        folders[:] = [name for name in folders if name != _BYTE_CODE_FOLDER]
+        within = "".join(f"{part}/" for part in Path(folder).relative_to(package).parts)
+        for name in names:
+            is_code = name == _BYTE_CODE_FOLDER or os.path.splitext(name)[1] == _BYTE_CODE  # noqa: PTH122 - slower
+            if not is_code and os.path.isfile(f"{folder}/{name}"):  # noqa: PTH113
+                yield within + name
+
+
+def _entry(path: str, package: Path) -> FileEntry:
+    with open(f"{package}/{path}", "rb") as stream:  # noqa: PTH123
+        data = stream.read()
+    return FileEntry(path=path, sha256=_codec.sha256_hex(data), size=len(data))
