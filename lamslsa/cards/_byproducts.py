@@ -160,9 +160,15 @@ def _steps(steps: Iterable[Any]) -> Iterator[tuple[str, ...]]:
                    _counts(step.get("rowsOut")), said or "nothing")  # fmt: skip
 
 
+def _learned(item: Mapping[str, Any]) -> str:
+    number, whose, where = (item.get(name) for name in ("step", "from", "to"))
+    parts = [few([str(part) for part in found]) if isinstance(found, list) else "unknown" for found in (whose, where)]
+    return f"step {number + 1 if isinstance(number, int) else 'unknown'} from {parts[0]} for {parts[1]}"
+
+
 def _report(report: Mapping[str, Any], measured: Measured) -> None:
     """What a preprocessing did, step by step."""
-    steps, early, shared = (report.get(name) for name in ("steps", "learnedBeforeSplit", "shared"))
+    steps, learning, shared = (report.get(name) for name in ("steps", "learning", "shared"))
     if isinstance(steps, list):
         measured.tables.append(
             Table(
@@ -172,10 +178,8 @@ def _report(report: Mapping[str, Any], measured: Measured) -> None:
                 what="steps",
             )
         )
-    if isinstance(early, list) and early:
-        numbers = few([str(index + 1) for index in early if isinstance(index, int)], limit=_MAX_ROWS)
-        measured.notices.append(
-            Fact(name="Learned before the split", value=f"from rows that other parts hold: step {numbers}")
-        )
+    if isinstance(learning, list) and learning:
+        said = few([_learned(item) for item in learning if isinstance(item, Mapping)], limit=_MAX_ROWS)
+        measured.notices.append(Fact(name="Learned from rows", value=said))
     if isinstance(shared, Mapping):
         measured.facts += facts_of("rows that also occur in", shared)

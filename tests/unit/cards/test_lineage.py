@@ -104,7 +104,7 @@ def test_a_dataset_made_of_another_says_so(sample: Any) -> None:
     assert joined == [("parts of one dataset", "unverified")]
     shown = card.preparations.shown
     assert {(each.kind, each.about) for each in shown} == {("Preprocessing", "dataset")}
-    assert [notice.name for notice in shown[0].notices] == ["Learned before the split"]
+    assert [notice.name for notice in shown[0].notices] == ["Learned from rows"]
     assert shown[0].tables[0].rows.shown[0][1:3] == ("train: 1,000", "train: 700, test: 300")
     assert {row.kind for row in card.statements.shown} >= {"preprocessing"}
 

@@ -240,7 +240,13 @@ def own_training(text: str, data: str) -> dict[str, Any]:
 
 def preprocessing(text: str) -> dict[str, Any]:
     step = {"step": text, "rowsIn": {text: 1000}, "rowsOut": {text: 700, "test": 300}, "learned": {text: 1}}
-    report = {"kind": "report", "steps": [step], "rows": 700, "learnedBeforeSplit": [0], "shared": {text: 5}}
+    report = {
+        "kind": "report",
+        "steps": [step],
+        "rows": 700,
+        "learning": [{"step": 0, "from": [text], "to": [text, "test"]}],
+        "shared": {text: 5},
+    }
     return _build(
         provenance.TRANSFORM_BUILD_TYPE,
         {

@@ -667,13 +667,34 @@ def test_leakage_is_visible_and_avoidable(run: Run) -> None:
     rows = [[*row[:2], "?" if i % 7 == 0 else row[2], *row[3:]] for i, row in enumerate(MANY)]
     impute = "{{step: impute, columns: [score], with: mean, learnedFrom: {}}}"
     first = run(plan_of(impute.format("all"), split_step(), outputs=OUT), rows)
-    assert first.report("te")["learnedBeforeSplit"] == [0]
+    assert first.report("te")["learning"] == [
+        {"step": 0, "from": ["train", "dev", "test"], "to": ["train", "dev", "test"]}
+    ]
     after = run(plan_of(split_step(), impute.format("train"), outputs=OUT), rows)
     report = after.report("te")
-    assert report["learnedBeforeSplit"] == []
+    assert report["learning"] == [{"step": 1, "from": ["train"], "to": ["train", "dev", "test"]}]
     train = [float(row[2]) for i, row in enumerate(rows) if row[2] != "?" and str(i) in set(parts_of(after)[0])]
     assert learned(after, "score", "te") == {"value": math.fsum(train) / len(train), "samples": len(train)}
     assert learned(first, "score", "te")["samples"] > len(train)
+
+
+def test_learning_from_the_tested_part_is_visible_too(run: Run) -> None:
+    impute = "{step: impute, columns: [score], with: mean, learnedFrom: test}"
+    encode = "{step: encode, column: city, as: ordinal, categories: learned, learnedFrom: all, unseen: missing}"
+    constant = "{step: impute, columns: [age], with: constant, value: 7}"
+    made = run(plan_of(constant, encode, split_step(), impute, outputs=OUT), MANY)
+    for name in ("tr", "te"):
+        assert made.report(name)["learning"] == [
+            {"step": 1, "from": ["train", "dev", "test"], "to": ["train", "dev", "test"]},
+            {"step": 3, "from": ["test"], "to": ["train", "dev", "test"]},
+        ]
+
+
+def test_learning_from_all_stands_in_the_report_without_a_split(run: Run) -> None:
+    """Whoever splits in the next transform finds it in the one before."""
+    whole = run(plan_of("{step: impute, columns: [score], with: mean, learnedFrom: all}"), MANY)
+    assert whole.report()["learning"] == [{"step": 0, "from": ["all"], "to": ["all"]}]
+    assert run(plan_of(split_step(), outputs=OUT), MANY).report("te")["learning"] == []
 
 
 def test_nothing_to_learn_from_is_refused(run: Run) -> None:

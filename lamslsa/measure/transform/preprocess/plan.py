@@ -150,14 +150,23 @@ class Preprocessing:
             space.drop_all_but(frames.values())
             after = {part: frame.rows for part, frame in frames.items()}
             said.append({"step": step.resolved()["step"], "rowsIn": before, "rowsOut": after, **applied.facts})
-        report = {"steps": said, "learnedBeforeSplit": self._learned_before_split()}
+        report = {"steps": said, "learning": self._learning()}
         return {part: frames[part] for part in self.outputs}, report
 
-    def _learned_before_split(self) -> list[int]:
-        """Positions, from 0, of the steps that learned from rows which a split took apart afterwards."""
+    def _learning(self) -> list[dict[str, Any]]:
+        """The steps that learned from rows, by position from 0: whose rows in the end, and for whose they were used.
+
+        Before a split the rows are those of every part that it makes.
+        """
         kinds = [step.resolved() for step in self.declared]
-        at = next((number for number, step in enumerate(kinds) if step["step"] == "split"), 0)
-        return [number for number, step in enumerate(kinds[:at]) if "learnedFrom" in step]
+        at, parts = next(
+            ((number, list(step["into"])) for number, step in enumerate(kinds) if step["step"] == "split"), (0, [WHOLE])
+        )
+        return [
+            {"step": number, "from": parts if number < at else [step["learnedFrom"]], "to": parts}
+            for number, step in enumerate(kinds)
+            if "learnedFrom" in step
+        ]
 
     def _configuration(self, part: str) -> dict[str, Any]:
         return {
