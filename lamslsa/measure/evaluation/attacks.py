@@ -96,11 +96,13 @@ class Attacked:
     Attributes:
         correct: the row itself gets its class.
         robust: for each radius, whether the row kept its class all along.
+        immovable: for each radius, whether no input of the row can move: its room is less than a step, or none.
         vanishing: the loss has no gradient at the row, over the inputs that may move.
     """
 
     correct: Array
     robust: tuple[Array, ...]
+    immovable: tuple[Array, ...]
     vanishing: Array
 
 
@@ -131,6 +133,7 @@ def attack(
     result = Attacked(
         correct=np.zeros(rows, dtype=bool),
         robust=tuple(np.zeros(rows, dtype=bool) for _ in descent.epsilons),
+        immovable=tuple(np.zeros(rows, dtype=bool) for _ in descent.epsilons),
         vanishing=np.zeros(rows, dtype=bool),
     )
     for number, part in enumerate(blocks(inputs)):
@@ -140,6 +143,7 @@ def attack(
         result.correct[part], result.vanishing[part] = block.clean(descent.loss)
         alive = result.correct[part].copy()
         for position, epsilon in enumerate(descent.epsilons):
+            result.immovable[position][part] = block.immovable(epsilon)
             for restart in range(descent.restarts):
                 noise = None
                 if restart:
@@ -252,6 +256,18 @@ class _Block:
         step = torch.where(self.step > 0, self.step, 1)
         whole = torch.trunc(moved / step + _ROUNDING * moved.sign()) * step
         return self.inputs[rows] + torch.where(self.step > 0, whole, moved)
+
+    def immovable(self, epsilon: float) -> Array:
+        """Whether each row stays where it is however far any one of its inputs goes; alike in every norm."""
+        import torch
+
+        rows = torch.arange(len(self.inputs), device=self.inputs.device)
+        still = torch.ones(len(self.inputs), dtype=torch.bool, device=self.inputs.device)
+        for way in (epsilon, -epsilon):
+            furthest = self.handed_in(self.project(self.inputs + way, rows, "Linf", epsilon), rows)
+            still &= (furthest == self.inputs).flatten(1).all(1)
+        found: Array = still.cpu().numpy()
+        return found
 
     def project(self, points: torch.Tensor, rows: torch.Tensor, norm: Norm, epsilon: float) -> torch.Tensor:
         """Into the ball, then into the range, which leaves the ball as it holds the row itself."""

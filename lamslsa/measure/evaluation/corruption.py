@@ -155,6 +155,7 @@ class Corruptions:
         clean = right(examples.inputs)
         metrics = [proportion("accuracy", clean, level=level)]
         parts: list[Array] = []
+        covered = [name for name in names if name in chosen and name not in reasons]
         damages = [(name, severity) for name in chosen for severity in self.severities]
         for done, (name, severity) in enumerate(damages):
             context.progress("corrupting rows", done, len(damages))
@@ -168,10 +169,14 @@ class Corruptions:
             parts.append(right(make(name, severity, random)))
             metrics.append(proportion("corruption_accuracy", parts[-1], level=level, parameters=at))
         context.progress("corrupting rows", len(damages), len(damages))
-        return [*metrics, *self._together(clean, np.mean(parts, axis=0) if parts else None, seed)]
+        over: Parameters = {"corruptions": ",".join(covered or [name for name in names if name in chosen])}
+        return [*metrics, *self._together(clean, np.mean(parts, axis=0) if parts else None, seed, over)]
 
-    def _together(self, clean: Array, damaged: Array | None, seed: bytes) -> Iterator[Metric]:
-        """The mean over corruptions and severities, and by how much of the accuracy it is lower."""
+    def _together(self, clean: Array, damaged: Array | None, seed: bytes, over: Parameters) -> Iterator[Metric]:
+        """The mean over corruptions and severities, and by how much of the accuracy it is lower.
+
+        Which corruptions apply hangs on what the model reads, so ``over`` tells means of different ones apart.
+        """
         rows = len(clean)
         kept = clean if damaged is None else damaged
 
@@ -184,15 +189,17 @@ class Corruptions:
 
         for name, formula in (("mean_corruption_accuracy", mean), ("relative_corruption_drop", drop)):
             if not rows or damaged is None:
-                yield Metric(
-                    name=name, samples=rows, undefined="no corruption applies" if rows else "there are no rows"
-                )
+                reason = "no corruption applies" if rows else "there are no rows"
+                yield Metric(name=name, samples=rows, undefined=reason, parameters=over)
             elif name == "relative_corruption_drop" and not clean.any():
-                yield Metric(name=name, samples=rows, undefined="no row gets its class to begin with")
+                reason = "no row gets its class to begin with"
+                yield Metric(name=name, samples=rows, undefined=reason, parameters=over)
             else:
-                yield self._over_rows(name, formula, rows, seed)
+                yield self._over_rows(name, formula, rows, seed, over)
 
-    def _over_rows(self, name: str, formula: Callable[[Array], float], rows: int, seed: bytes) -> Metric:
+    def _over_rows(
+        self, name: str, formula: Callable[[Array], float], rows: int, seed: bytes, over: Parameters
+    ) -> Metric:
         import numpy as np
 
         bounds = intervals.bootstrap_rows(
@@ -207,7 +214,7 @@ class Corruptions:
                 method="percentile-bootstrap",
                 resamples=self.resamples,
             )
-        return Metric(name=name, samples=rows, value=formula(np.arange(rows)), interval=interval)
+        return Metric(name=name, samples=rows, value=formula(np.arange(rows)), interval=interval, parameters=over)
 
 
 def corrupter(

@@ -277,7 +277,7 @@ class Classification:
                 self._report.undefined("balanced_accuracy", len(rows), reason, about)
                 continue
             formula = FORMULAS["balanced_accuracy"]
-            named = [text for column, value in cell.items() for text in (column, value)]
+            named = [text for column, value in sorted(cell.items()) for text in (column, value)]
             blocks = table.resampled(seed=sub_seed(self._seed, "slice", named), resamples=self._report.resamples)
             self._report.bootstrapped(
                 "balanced_accuracy",

@@ -144,7 +144,7 @@ class Deviations:
                 for name in _BY_GROUP:
                     self._report.undefined(name, 0, "the slice has no rows", about)
                 continue
-            named_cell = [text for column, value in cell.items() for text in (column, value)]
+            named_cell = [text for column, value in sorted(cell.items()) for text in (column, value)]
             seed = sub_seed(self._seed, "slice", named_cell)
             self._rows(_BY_GROUP, np.flatnonzero(grouping.codes == number), seed, about)
 

@@ -23,6 +23,7 @@ __all__ = ["NAME", "Pgd", "declare", "epsilons", "norm", "select"]
 NAME: Final = "pgd/1"
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy", "pillow", "safetensors", "scipy", "torch")
 _MAX_EPSILONS: Final = 32
+_STILL: Final = "no row can move within this radius"
 _NORMS: Final[Mapping[str, Norm]] = {"Linf": "Linf", "L2": "L2"}
 _LOSSES: Final[Mapping[str, Loss]] = {"cross-entropy": "cross-entropy", "margin": "margin"}
 
@@ -113,12 +114,22 @@ class Pgd:
             )
 
     def metrics(self, attacked: Attacked) -> list[Metric]:
-        """Accuracy, robust accuracy and success rate for each radius, and how often there was no gradient to follow."""
+        """Accuracy, robust accuracy and success rate for each radius, and how often there was no gradient to follow.
+
+        Where no row can move nothing was tried, and every row would be robust: there is no value then.
+        """
         level, correct = self.confidence_level, attacked.correct
         none = "no row gets its class to begin with"
         metrics = [proportion("accuracy", correct, level=level)]
-        for epsilon, robust in zip(self.descent.epsilons, attacked.robust, strict=True):
+        for epsilon, robust, still in zip(self.descent.epsilons, attacked.robust, attacked.immovable, strict=True):
             at: dict[str, str | int | float | bool] = {"epsilon": epsilon, "norm": self.descent.norm}
+            metrics.append(proportion("immovable_rows", still, level=level, parameters=at))
+            if len(still) and still.all():
+                metrics += [
+                    Metric(name=name, samples=len(rows), undefined=_STILL, parameters=at)
+                    for name, rows in (("robust_accuracy", robust), ("attack_success_rate", robust[correct]))
+                ]
+                continue
             metrics += [
                 proportion("robust_accuracy", robust, level=level, parameters=at),
                 proportion("attack_success_rate", ~robust[correct], level=level, parameters=at, undefined=none),

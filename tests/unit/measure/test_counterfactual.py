@@ -140,7 +140,7 @@ def test_values_are_those_by_hand(read: Read, model: VerifiedArtifact, together:
     values = '["f","m"]'
     expected: dict[Key, tuple[float, int]] = {
         ("attribute_missing", "sex"): (sum(row[2] == "?" for row in rows) / 200, 200),
-        ("attribute_undeclared", "sex"): (sum(row[2] == "x" for row in rows) / 200, 200),
+        ("attribute_undeclared", "sex", values): (sum(row[2] == "x" for row in rows) / 200, 200),
         ("decision_change", "sex", values): (changed(both), len(both)),
         ("mean_absolute_probability_change", "sex", values): (float(np.mean([abs(a - b) for a, b in both])), len(both)),
         ("max_absolute_probability_change", "sex", values): (max(abs(a - b) for a, b in both), len(both)),
@@ -193,6 +193,15 @@ def test_three_values_and_truth_values(read: Read, model: VerifiedArtifact) -> N
     assert found["mean_probability_change", "member", "true", "false"].value == pytest.approx(np.mean(away), abs=1e-6)
     assert found["attribute_missing", "member"].value == sum(row[1] == "?" for row in rows) / 150
     assert len([name for name in found if name[0] == "decision_gain"]) == 3 * 2 + 2
+
+
+def test_rows_of_other_values_are_told_apart_by_the_declared_ones(read: Read, model: VerifiedArtifact) -> None:
+    """One configuration, two lists of values: a share under one name must not have two values."""
+    data, declared = table(read, draw(100)), (("[m, f]", "[m, f]"), ("[m, f]", "[m, f, x]"))
+    two, three = (by_key(measure_evaluation(model, data, name="m", job=make_job(change))) for change in declared)
+    assert two["attribute_undeclared", "sex", '["f","m"]'].value
+    assert three["attribute_undeclared", "sex", '["f","m","x"]'].value == 0
+    assert all(two[name] == three[name] for name in two.keys() & three.keys())
 
 
 def test_order_of_values_and_bytes_do_not_change_the_whole(read: Read, model: VerifiedArtifact) -> None:

@@ -331,21 +331,26 @@ def test_statement_agrees_with_every_age_tried_out(
     plan = next(iter(job.require_evaluations().values()))
     examples = robustness.read_examples(loaded, test_set, plan.dataset, columns=["age"])  # type: ignore[attr-defined]
     ages = [int(row[0]) for row in test_rows]
-    robust = []
+    robust, still = [], []
     for epsilon in (0.0, 0.5, 2.0):
-        flags = []
+        flags, stays = [], 0
         for row, own, label in zip(examples.inputs, ages, examples.labels.tolist(), strict=True):
             reach = math.floor(epsilon * age.deviation + 1e-9)  # type: ignore[union-attr]
             tried = [year for year in range(own - reach, own + reach + 1) if min(ages) <= year <= max(ages)]
+            stays += len(tried) == 1
             points = np.repeat(row[None], len(tried), axis=0)
             points[:, 0] = [(year - age.mean) / age.deviation for year in tried]  # type: ignore[union-attr]
             flags.append(bool((predicted(network(torch.from_numpy(points))) == label).all()))
         robust.append(sum(flags) / len(flags))
-    assert values(found, "robust_accuracy") == pytest.approx(robust, abs=1.5 / len(ages))
+        still.append(stays / len(flags))
+    assert values(found, "immovable_rows") == still
+    assert still[0] == 1
+    assert values(found, "robust_accuracy")[0] is None
+    assert values(found, "robust_accuracy")[1:] == pytest.approx(robust[1:], abs=1.5 / len(ages))
     assert robust[2] < robust[0]
     assert values(found, "accuracy") == [robust[0]]
     broken = [1 - value / robust[0] for value in values(found, "robust_accuracy") if value is not None]
-    assert values(found, "attack_success_rate") == pytest.approx(broken)
+    assert values(found, "attack_success_rate")[1:] == pytest.approx(broken)
     assert found.metrics[1].parameters == {"epsilon": 0, "norm": "Linf"}
     assert found.metrics[-1].name == "zero_gradient_rate"
     assert found.configuration == {
@@ -355,6 +360,38 @@ def test_statement_agrees_with_every_age_tried_out(
     assert {metric.samples for metric in found.metrics[:2]} == {len(test_rows)}
     first, second = (run_plan(plan, {"model": model, "dataset": test_set}, name="m")[0] for _ in range(2))
     assert first == second
+
+
+def test_a_radius_within_which_nothing_moves_makes_nothing_robust(
+    read: Read, make_job: MakeJob, linear_model: Callable[..., dict[str, bytes]], test_set: VerifiedArtifact
+) -> None:
+    """A model that hangs on each year alone, and a radius of less than a year: no row can move, none is robust."""
+    features = [{"type": "number", "name": "age", "mean": 40.005, "deviation": 10.0}]
+    fragile = read(linear_model(features, [[50.0]], [0.0], label="income"), "model")
+    found = run(make_job((EVALUATION, PGD.replace("[0, 0.5, 2]", "[0.03, 0.09, 0.3]"))), fragile, test_set)
+    assert values(found, "immovable_rows")[:2] == [1, 1]
+    assert values(found, "robust_accuracy")[:2] == values(found, "attack_success_rate")[:2] == [None, None]
+    reasons = {metric.undefined for metric in found.metrics if metric.value is None}
+    assert reasons == {"no row can move within this radius"}
+    assert values(found, "immovable_rows")[2] == 0
+    assert values(found, "robust_accuracy")[2] is not None
+
+
+def test_rows_that_cannot_move_are_found_in_every_norm() -> None:
+    """By hand: the first input goes by steps of 1; the second by any amount, but one row lacks it, two are at its end."""
+    inputs = np.array([[0.0, 0.5], [0.0, 0.5], [0.0, 1.0], [0.25, 1.0]], dtype=np.float32)
+    for norm in ("Linf", "L2"):
+        space = Space(
+            movable=np.array([True, True]),
+            lower=np.array([-0.9, 1.0]),
+            upper=np.array([1.0, 1.0]),
+            step=np.array([1.0, 0.0]),
+            missing=np.array([[False, False], [False, True], [False, False], [False, False]]),
+        )
+        network, labels = linear([[1.0, 1.0]], [0.0]), np.ones(4, dtype=np.int64)
+        found = attacked(network, inputs, labels, space, norm=norm, epsilons=(0.0, 0.5, 1.0), steps=1)
+        by_hand = [[True] * 4, [False, True, True, True], [False, False, False, False]]
+        assert [flags.tolist() for flags in found.immovable] == by_hand
 
 
 def test_declared_ranges_and_samples(make_job: MakeJob, model: VerifiedArtifact, test_set: VerifiedArtifact) -> None:
@@ -387,8 +424,9 @@ def test_undefined_says_why() -> None:
         features=None,
     )
     wrong = np.zeros(5, dtype=bool)
-    metrics = {item.name: item for item in plan.metrics(Attacked(correct=wrong, robust=(wrong,), vanishing=wrong))}
-    assert metrics["robust_accuracy"].value == 0
+    outcome = Attacked(correct=wrong, robust=(wrong,), immovable=(wrong,), vanishing=wrong)
+    metrics = {item.name: item for item in plan.metrics(outcome)}
+    assert metrics["robust_accuracy"].value == metrics["immovable_rows"].value == 0
     for name in ("attack_success_rate", "zero_gradient_rate"):
         assert metrics[name].value is None
         assert metrics[name].undefined == "no row gets its class to begin with"
