@@ -61,19 +61,20 @@ class Parquet:
 
     def _load(self, connection: Any, sql_name: str) -> int:
         relation = f"read_parquet({literal(self._copy.path)})"
+        allowed = self._footer.allowed
         if self._spooled:
             create(connection, sql_name, self._schema)
             before = 0
             for group in self._footer.groups:
                 self._copy.empty()
                 _copy(self._stream, self._copy, self._footer, [group], start=group.start, end=group.end)
-                refuse_others(connection, relation, self._schema, self._path, before=before)
+                refuse_others(connection, relation, self._schema, self._path, before=before, allowed=allowed)
                 connection.execute(f"insert into {sql_name} select {typed(self._schema)} from {relation}")
                 before += group.rows
             return self._footer.rows
         _copy(self._stream, self._copy, self._footer, self._footer.groups, start=len(MAGIC), end=self._footer.end)
         self._copy.seal()
-        refuse_others(connection, relation, self._schema, self._path)
+        refuse_others(connection, relation, self._schema, self._path, allowed=allowed)
         numbered = f"read_parquet({literal(self._copy.path)}, file_row_number = true)"
         connection.execute(
             f"create view {sql_name} as select {typed(self._schema)}, file_row_number as rowid from {numbered}"

@@ -20,7 +20,22 @@ from typing import Any, Final, NoReturn
 
 from lamslsa.errors import FormatError
 
-__all__ = ["BINARY", "BYTE", "FALSE", "I32", "I64", "LIST", "STRUCT", "TRUE", "Budget", "Reader", "Struct", "write"]
+__all__ = [
+    "BINARY",
+    "BYTE",
+    "FALSE",
+    "I32",
+    "I64",
+    "LIST",
+    "STRUCT",
+    "TRUE",
+    "Budget",
+    "Reader",
+    "Struct",
+    "structs",
+    "take",
+    "write",
+]
 
 Struct = dict[int, tuple[int, Any]]
 
@@ -170,6 +185,31 @@ class Reader:
     def _signed(self, bits: int) -> int:
         value = self._varint(bits)
         return (value >> 1) ^ -(value & 1)
+
+
+def take(fields: Struct, number: int, kind: int) -> Any:
+    """The value of a field, which must be of exactly this type: readers pass over fields of another one.
+
+    Raises:
+        FormatError: the field is missing or of another type.
+    """
+    found, value = fields.get(number, (0, None))
+    if found != kind:
+        _refuse(f"field {number} with type {kind}")
+    return value
+
+
+def structs(fields: Struct, number: int) -> list[Struct]:
+    """The structures in a list.
+
+    Raises:
+        FormatError: the field is missing, or no list of structures.
+    """
+    element, values = take(fields, number, LIST)
+    if element != STRUCT and values:
+        _refuse("a list of structures")
+    found: list[Struct] = values
+    return found
 
 
 def write(fields: Struct) -> bytes:

@@ -10,17 +10,34 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa.errors import FormatError
-from lamslsa.measure.data.database import literal
+from lamslsa.measure.data.database import first_line, literal
 from lamslsa.measure.data.schema import ColumnType, Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MAX_INTEGER", "SQL_TYPES", "create", "insert_batches", "is_label", "refuse_others", "typed"]
+__all__ = [
+    "MAX_INTEGER",
+    "SQL_TYPES",
+    "Range",
+    "Ranges",
+    "create",
+    "insert_batches",
+    "is_label",
+    "refuse_others",
+    "typed",
+]
+
+Range = tuple[Decimal, Decimal]
+"""The least and the largest of some numbers."""
+Ranges = Mapping[int, Range]
+"""Of the columns at some positions."""
 
 MAX_INTEGER: Final = 2**53
 SQL_TYPES: Final[dict[ColumnType, str]] = {
@@ -51,17 +68,28 @@ def create(connection: Any, sql_name: str, schema: Schema) -> None:
     connection.execute(f"create table {sql_name} ({columns})")
 
 
-def refuse_others(connection: Any, relation: str, schema: Schema, path: str, *, before: int = 0) -> None:
+def refuse_others(
+    connection: Any,
+    relation: str,
+    schema: Schema,
+    path: str,
+    *,
+    before: int = 0,
+    allowed: Ranges = MappingProxyType({}),
+) -> None:
     """Return if every value of ``relation`` has the declared type.
 
     ``relation`` is a table, a view or a table function with columns ``c0`` and so on; ``path`` stands in messages, and
-    ``before`` rows of the file come before those of ``relation``.
+    ``before`` rows of the file come before those of ``relation``. Values outside ``allowed`` are refused too.
 
     Raises:
         FormatError: a value has another type; the first row that has one is named.
     """
     kinds = [row[1] for row in connection.execute(f"describe select * from {relation}").fetchall()]
     wrong = {index: _wrong(schema, index, kinds[index]) for index in range(len(kinds))}
+    for index, (least, largest) in allowed.items():
+        outside = f"c{index} < {least:f} or c{index} > {largest:f}"
+        wrong[index] = f"({wrong[index]}) or {outside}" if wrong[index] else outside
     rules = {index: rule for index, rule in wrong.items() if rule}
     if not rules:
         return
@@ -85,16 +113,28 @@ def refuse_others(connection: Any, relation: str, schema: Schema, path: str, *, 
 
 
 def insert_batches(connection: Any, sql_name: str, schema: Schema, batches: Iterable[pa.RecordBatch], path: str) -> int:
-    """Make the table ``sql_name`` of Arrow batches with columns ``c0`` and so on, and return its number of rows."""
+    """Make the table ``sql_name`` of Arrow batches with columns ``c0`` and so on, and return its number of rows.
+
+    Raises:
+        FormatError: a value has not the declared type, or is of an Arrow type that DuckDB does not know.
+    """
+    import duckdb
     import pyarrow as pa
 
     create(connection, sql_name, schema)
     relation = f"{sql_name}_batch"
     rows = 0
     for batch in batches:
-        connection.register(relation, pa.Table.from_batches([batch]))
-        refuse_others(connection, relation, schema, path, before=rows)
-        connection.execute(f"insert into {sql_name} select {typed(schema)} from {relation}")
+        try:
+            connection.register(relation, pa.Table.from_batches([batch]))
+            refuse_others(connection, relation, schema, path, before=rows)
+            connection.execute(f"insert into {sql_name} select {typed(schema)} from {relation}")
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as err:
+            raise FormatError(
+                f"{path}: expected values that DuckDB takes, got {first_line(err)}", reason="table-type"
+            ) from err
         connection.unregister(relation)
         rows += batch.num_rows
     return rows
