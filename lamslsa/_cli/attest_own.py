@@ -15,11 +15,11 @@ from lamslsa._cli.attest_results import Results, Write, prepare_outputs
 from lamslsa._cli.attest_run import in_enclave, write_results
 from lamslsa._cli.attest_setup import Options, Setup
 from lamslsa._cli.inputs import read_capped
-from lamslsa.artifact.package import package_manifest
 from lamslsa.attest import attest, place
 from lamslsa.errors import UnavailableError
 from lamslsa.evidence.attesters import HARDWARE
 from lamslsa.measure import load_own_training
+from lamslsa.measure.training.own_code import code_manifest
 from lamslsa.measure.training.own_run import SCRIPT
 
 __all__ = ["train_own"]
@@ -62,7 +62,7 @@ def train_own(
             reason="own-training-tee",
             hint="lamslsa enclave build train-own --code DIR, and --enclave; or rehearse with --tee simulated",
         )
-    beside = b"" if code is None else bytes.fromhex(package_manifest(code).sha256)
+    beside = b"" if code is None else bytes.fromhex(code_manifest(code).sha256)
     setup = Setup.of(options, config, beside=beside)
     if setup.attester is None:
         with (

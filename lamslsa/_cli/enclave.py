@@ -17,6 +17,7 @@ from lamslsa._files import replace_file
 from lamslsa.errors import FormatError
 from lamslsa.evidence.interface import TEES, Measurement, Tee
 from lamslsa.evidence.simulated.open import SIMULATED, open_platform
+from lamslsa.predicates.reference_values import TRAIN_OWN_BUILD
 
 if TYPE_CHECKING:
     from lamslsa.evidence.reference import Proposal
@@ -66,13 +67,13 @@ class _Found:
 @click.option("--root", "root_file", type=click.Path(path_type=Path), help="Also write the root certificate, PEM.")
 @platform_option
 @click.option("--measurers", metavar="DISTRIBUTION", help="Simulated: with the measurers of this distribution beside.")
-@click.option("--code", type=click.Path(path_type=Path), help="Simulated: with your own training code beside.")
+@click.option("--code", type=click.Path(path_type=Path), help="Your own training code: what train-own vouches for.")
 @click.option("--release", help="Make a reference value: the lamslsa release in the enclave.")
 @click.option("--build", "build_name", metavar="NAME", help="Which build: measure, train-own, or one of your own.")
 @click.option(
     "--vouches-for",
     type=click.Path(path_type=Path),
-    help="JSON file: what it may vouch for; measure and train-own have defaults.",
+    help="JSON file: what it may vouch for; measure, and train-own with --code, have defaults.",
 )
 @click.option("--source", metavar="URI", help="Where the code is, such as git+https://…@<commit>.")
 @click.option("--material", "materials", type=NamedPaths(), multiple=True, help="What else went in: NAME=FILE, hashed.")
@@ -114,6 +115,7 @@ def measurement(simulated_platform: Path, root_file: Path | None, output: ui.Out
         platform=simulated_platform,
         root_file=root_file,
         beside=_beside(options),
+        named_code=options["build_name"] == TRAIN_OWN_BUILD and options["code"] is not None,
     )
     _refuse_other_build(options["build_name"], found)
     for text in found.notes:
@@ -155,6 +157,7 @@ def _source(
     platform: Path,
     root_file: Path | None,
     beside: bytes,
+    named_code: bool,
 ) -> _Found:
     """The measurement from the one source that was named."""
     if len(named) != 1:
@@ -166,8 +169,10 @@ def _source(
         raise click.UsageError("expected --root with a simulated --tee only")
     if given and simulated:
         raise click.UsageError("expected no --part with a simulated --tee, whose measurement is complete")
-    if beside and not simulated:
-        raise click.UsageError("expected --measurers or --code with a simulated --tee only")
+    if beside and not (simulated or named_code):
+        raise click.UsageError(
+            f"expected --measurers or --code with a simulated --tee, or --code with --build {TRAIN_OWN_BUILD}"
+        )
     ((kind, value),) = named.items()
     if simulated:
         return _simulated(value, platform, root_file, beside)
@@ -183,15 +188,15 @@ def _source(
 
 def _beside(options: Mapping[str, Any]) -> bytes:
     """Digest of the code that shares the process with ours; none where there is none."""
-    from lamslsa.artifact.package import package_manifest
     from lamslsa.measure.plugins import find
+    from lamslsa.measure.training.own_code import code_manifest
 
     code, measurers = options["code"], options["measurers"]
     if code is not None and measurers is not None:
         raise click.UsageError("expected --measurers or --code, got both")
     if measurers is not None:
         return find(measurers).digest
-    return b"" if code is None else bytes.fromhex(package_manifest(code).sha256)
+    return b"" if code is None else bytes.fromhex(code_manifest(code).sha256)
 
 
 def _simulated(tee: str, directory: Path, root_file: Path | None, beside: bytes) -> _Found:

@@ -23,17 +23,16 @@ from lamslsa.predicates.reference_values import (
     MEASURE_BUILD,
     MEASURE_VOUCHES,
     TRAIN_OWN_BUILD,
-    TRAIN_OWN_VOUCHES,
     EnclaveBuild,
     VouchesFor,
+    train_own_vouches,
 )
 from lamslsa.sign.dsse import BUNDLE_SUFFIX
 from lamslsa.sign.sources import ManagedSigner, open_key
 
 __all__ = ["Wanted", "pairs"]
 
-_BUILDS: Final = {MEASURE_BUILD: MEASURE_VOUCHES, TRAIN_OWN_BUILD: TRAIN_OWN_VOUCHES}
-_VOUCHES_FIELDS: Final = frozenset({"predicateTypes", "buildTypes", "measurers"})
+_VOUCHES_FIELDS: Final = frozenset({"predicateTypes", "buildTypes", "measurers", "ownCode"})
 _MAX_FILE_BYTES: Final = 64 * 1024
 
 
@@ -102,7 +101,7 @@ class Wanted:
         return cls(
             release=options["release"],
             build=_build(options),
-            vouches_for=_vouches_for(options["build_name"], options["vouches_for"]),
+            vouches_for=_vouches_for(options["build_name"], options["vouches_for"], options["code"]),
             minimum_svns=_minimums(options["minimums"]),
             signer=signer,
             path=path,
@@ -141,11 +140,32 @@ def _hashed(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a BinaryIO of os.fdopen has all
 
 
-def _vouches_for(build: str, path: Path | None) -> VouchesFor:
-    if path is None:
-        if build not in _BUILDS:
-            raise click.UsageError(f"expected --vouches-for for a build of your own, got only the name {build!r}")
-        return _BUILDS[build]
+def _vouches_for(build: str, path: Path | None, code: Path | None) -> VouchesFor:
+    """What a build may vouch for: what a file lists, or what ours are for; training code is named by its digest."""
+    own = None if code is None else _code_digest(code)
+    if path is not None:
+        vouches = _listed(path)
+        if build == TRAIN_OWN_BUILD and own is not None and own not in vouches.own_code:
+            raise FormatError(
+                f"expected {own}, the digest of --code, in ownCode of {path}, got others", reason="vouches-for"
+            )
+        return vouches
+    if build == MEASURE_BUILD:
+        return MEASURE_VOUCHES
+    if build == TRAIN_OWN_BUILD and own is not None:
+        return train_own_vouches(own)
+    if build == TRAIN_OWN_BUILD:
+        raise click.UsageError(f"expected --code DIR with --build {build}, which vouches for that code alone")
+    raise click.UsageError(f"expected --vouches-for for a build of your own, got only the name {build!r}")
+
+
+def _code_digest(code: Path) -> str:
+    from lamslsa.measure.training.own_code import code_manifest
+
+    return code_manifest(code).sha256
+
+
+def _listed(path: Path) -> VouchesFor:
     value = _codec.loads(read_capped(path, what="list", limit=_MAX_FILE_BYTES), max_bytes=_MAX_FILE_BYTES)
     if isinstance(value, dict) and not value.keys() <= _VOUCHES_FIELDS:
         raise FormatError(

@@ -29,6 +29,7 @@ from lamslsa.enclave.programs import run_program
 from lamslsa.enclave.template import Mount, TrustedFile
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.measure.plugins import GROUP
+from lamslsa.measure.sources import unmeasured
 
 __all__ = ["Files", "Interpreter", "gather", "read_code"]
 
@@ -140,14 +141,15 @@ def read_code(code: Path) -> list[Path]:
     """The files of a user's training code, sorted; the training starts in ``train.py``.
 
     Raises:
-        FormatError: no such folder, no ``train.py``, a link, or too many files.
+        FormatError: no such folder, no ``train.py``, a link, byte code, or too many files.
     """
     files = list(package_files(code))
     if code / "train.py" not in files:
         raise FormatError(f"expected {code / 'train.py'} to start the training in, got none", reason="enclave-code")
-    if len(files) > _MAX_CODE_FILES or any(path.is_symlink() for path in code.rglob("*")):
+    if len(files) > _MAX_CODE_FILES or unmeasured(code) is not None:
         raise FormatError(
-            f"expected at most {_MAX_CODE_FILES} files and no links in {code}, got others", reason="enclave-code"
+            f"expected at most {_MAX_CODE_FILES} files, no links and no byte code in {code}, got others",
+            reason="enclave-code",
         )
     return files
 

@@ -22,7 +22,6 @@ from lamslsa import _codec
 from lamslsa._files import write_file
 from lamslsa._pace import Pace, memory_in_use
 from lamslsa.artifact.memory import SEALED, EnclaveMemory, Memory
-from lamslsa.artifact.package import package_manifest
 from lamslsa.artifact.spool import Spool
 from lamslsa.attest import Made, attest, place, sealed_checkpoints
 from lamslsa.enclave.job import (
@@ -49,6 +48,7 @@ from lamslsa.measure import Context, load_job, load_own_training
 from lamslsa.measure.interface import Checkpoints, Plan
 from lamslsa.measure.plugins import find_only
 from lamslsa.measure.registry import BUILT_IN
+from lamslsa.measure.training.own_code import code_manifest
 
 __all__ = ["MEASURE", "MEASURE_WITH", "TRAIN_OWN", "Build", "Measure", "Outcome", "main"]
 
@@ -173,7 +173,7 @@ def _refuse_arguments(job: Job) -> None:
 
 
 def _code(root: Path) -> bytes:
-    return bytes.fromhex(package_manifest(root / CODE).sha256)
+    return bytes.fromhex(code_manifest(root / CODE).sha256)
 
 
 MEASURE: Final = Build(measure=_measure)

@@ -147,7 +147,7 @@ def measurement_of(statement: Statement, values: ReferenceValues) -> Measurement
     3. The digest of those parts is that of the subject.
     4. Minimum security version numbers are ones that this kind of TEE has.
     5. No list names anything twice, and every predicate type could be vouched for: provenance needs a buildType,
-       datasheets and evaluations a measurer.
+       datasheets and evaluations a measurer, and training by code of a user's own the digest of that code.
 
     Signed by whom, and by somebody who signs no attestations: that is for the policy.
 
@@ -185,6 +185,7 @@ def _refuse_useless(vouches: VouchesFor) -> None:
         "predicateTypes": vouches.predicate_types,
         "buildTypes": vouches.build_types,
         "measurers": vouches.measurers,
+        "ownCode": vouches.own_code,
     }
     for name, listed in lists.items():
         if len(set(listed)) != len(listed):
@@ -194,6 +195,7 @@ def _refuse_useless(vouches: VouchesFor) -> None:
         "predicateTypes": True,
         "buildTypes": provenance.PREDICATE_TYPE in types,
         "measurers": bool(types & _MEASURED),
+        "ownCode": provenance.OWN_TRAINING_BUILD_TYPE in vouches.build_types,
     }
     for name, listed in lists.items():
         if needed[name] and not listed:

@@ -41,6 +41,11 @@ def _vouched(item: VerifiedAttestation) -> Vouched:
             predicate_type=predicate_type,
             build_type=predicate.build_definition.build_type,
             builder=predicate.run_details.builder.id,
+            own_code=tuple(
+                item.digest.sha256
+                for item in predicate.build_definition.resolved_dependencies
+                if item.annotations.own_code
+            ),
         )
     return Vouched(predicate_type=predicate_type, measurer=str(predicate.measurer))
 

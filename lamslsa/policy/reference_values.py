@@ -24,7 +24,7 @@ from lamslsa.evidence.reference import measurement_of
 from lamslsa.policy import _values
 from lamslsa.policy._files import Files
 from lamslsa.policy.identities import Identity
-from lamslsa.predicates import ReferenceValues, dataset, evaluation, provenance
+from lamslsa.predicates import ReferenceValues, dataset, evaluation, inference, model, provenance
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import Envelope, Signature
 
@@ -33,9 +33,18 @@ __all__ = ["CodeReader"]
 _KEYS: Final = ("measurements", "referenceValues", "unsafeAnyMeasurement")
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _RELEASE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
-_MEASURED: Final = (dataset.PREDICATE_TYPE, evaluation.PREDICATE_TYPE)
+_MEASURED: Final = (
+    dataset.PREDICATE_TYPE,
+    evaluation.PREDICATE_TYPE,
+    inference.PREDICATE_TYPE,
+    model.PREDICATE_TYPE,
+)
 _PREDICATE_TYPES: Final = (*_MEASURED, provenance.PREDICATE_TYPE)
-_BUILD_TYPES: Final = (provenance.TRAINING_BUILD_TYPE, provenance.OWN_TRAINING_BUILD_TYPE)
+_BUILD_TYPES: Final = (
+    provenance.TRAINING_BUILD_TYPE,
+    provenance.OWN_TRAINING_BUILD_TYPE,
+    provenance.TRANSFORM_BUILD_TYPE,
+)
 _MAX_FILE_BYTES: Final = 1024 * 1024
 
 
@@ -167,6 +176,7 @@ def _code(values: ReferenceValues, digest: str) -> AcceptedCode:
             predicate_types=frozenset(vouches.predicate_types),
             build_types=frozenset(vouches.build_types),
             measurers=frozenset(vouches.measurers),
+            own_code=frozenset(vouches.own_code),
         ),
         minimum_svns=values.minimum_svns,
     )
@@ -179,7 +189,7 @@ def _measurement(item: Node, *, simulated: bool) -> AcceptedCode:
         item.refuse(
             f"expected digest, release and what it may vouch for at {item.where}, got the digest alone",
             reason="policy-measurement",
-            hint="name signed referenceValues, or write {digest, release, predicateTypes, buildTypes, measurers}",
+            hint="name signed referenceValues, or write {digest, release, predicateTypes, measurers, buildTypes, …}",
         )
     return AcceptedCode(measurement=_digest(item))
 
@@ -200,26 +210,29 @@ def _spelled_out(node: Mapping_) -> AcceptedCode:
     if not _RELEASE.fullmatch(release.string()):
         release.refuse(f"expected a release at {release.where}, got {release.string()[:80]!r}", reason="policy-release")
     types = _values.choices(node.take("predicateTypes"), _PREDICATE_TYPES)
-    build_types, measurers = node.get("buildTypes"), node.get("measurers")
+    given_types, measurers, own_code = node.get("buildTypes"), node.get("measurers"), node.get("ownCode")
     node.finish()
+    build_types = frozenset() if given_types is None else _values.choices(given_types, _BUILD_TYPES)
     needed = {
-        "buildTypes": (build_types, provenance.PREDICATE_TYPE in types),
+        "buildTypes": (given_types, provenance.PREDICATE_TYPE in types),
         "measurers": (measurers, bool(types & set(_MEASURED))),
+        "ownCode": (own_code, provenance.OWN_TRAINING_BUILD_TYPE in build_types),
     }
     for key, (given, asked) in needed.items():
         if (given is not None) != asked:
             node.refuse(
-                f"expected {'the key' if asked else 'no'} {key} with these predicateTypes at {node.where}, "
+                f"expected {'the key' if asked else 'no'} {key} with these types at {node.where}, "
                 f"got {'none' if asked else 'one'}",
                 reason="policy-vouches",
-                hint="provenance goes with buildTypes, datasheets and evaluations with measurers",
+                hint="provenance goes with buildTypes, own-training/v1 with ownCode, all else with measurers",
             )
     return AcceptedCode(
         measurement=digest,
         release=release.string(),
         vouches=Vouches(
             predicate_types=types,
-            build_types=frozenset() if build_types is None else _values.choices(build_types, _BUILD_TYPES),
+            build_types=build_types,
             measurers=frozenset() if measurers is None else frozenset(_values.each(measurers, _values.measurer)),
+            own_code=frozenset() if own_code is None else frozenset(_values.each(own_code, _digest)),
         ),
     )

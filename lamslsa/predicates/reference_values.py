@@ -18,10 +18,10 @@ __all__ = [
     "MEASURE_VOUCHES",
     "PREDICATE_TYPE",
     "TRAIN_OWN_BUILD",
-    "TRAIN_OWN_VOUCHES",
     "EnclaveBuild",
     "ReferenceValues",
     "VouchesFor",
+    "train_own_vouches",
 ]
 
 PREDICATE_TYPE: Final = "https://lamslsa.dev/reference-values/v1"
@@ -32,6 +32,7 @@ Release = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Za-z][0-9A-Za-z.+_-]{0,1
 HexBytes = Annotated[str, msgspec.Meta(pattern=r"\A(?:[0-9a-f]{2}){1,64}\Z")]
 _Listed = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 _MAX_LISTED: Final = 256
+_Sha256 = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class EnclaveBuild(WireModel, frozen=True, kw_only=True):
@@ -57,11 +58,13 @@ class VouchesFor(WireModel, frozen=True, kw_only=True):
         predicate_types: never empty.
         build_types: of provenance.
         measurers: of everything but provenance, ``<name>/<version>``.
+        own_code: digests of training code of users, hexadecimal; what has the build type for that names one of them.
     """
 
     predicate_types: Annotated[tuple[_Listed, ...], msgspec.Meta(min_length=1, max_length=_MAX_LISTED)]
     build_types: Annotated[tuple[_Listed, ...], msgspec.Meta(max_length=_MAX_LISTED)] = ()
     measurers: Annotated[tuple[_Listed, ...], msgspec.Meta(max_length=_MAX_LISTED)] = ()
+    own_code: Annotated[tuple[_Sha256, ...], msgspec.Meta(max_length=_MAX_LISTED)] = ()
 
 
 class ReferenceValues(WireModel, frozen=True, kw_only=True):
@@ -101,7 +104,15 @@ MEASURE_VOUCHES: Final = VouchesFor(
 )
 """What the build without user code vouches for: every measurer and declarative training of this release."""
 
-TRAIN_OWN_VOUCHES: Final = VouchesFor(
-    predicate_types=(provenance.PREDICATE_TYPE,), build_types=(provenance.OWN_TRAINING_BUILD_TYPE,)
-)
-"""What a build with one user's training code vouches for: that training and nothing else."""
+
+def train_own_vouches(code: str) -> VouchesFor:
+    """What a build with one user's training code vouches for: trainings by that code and nothing else.
+
+    Args:
+        code: digest of the code's manifest, hexadecimal.
+    """
+    return VouchesFor(
+        predicate_types=(provenance.PREDICATE_TYPE,),
+        build_types=(provenance.OWN_TRAINING_BUILD_TYPE,),
+        own_code=(code,),
+    )

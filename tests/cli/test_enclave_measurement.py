@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from lamslsa import predicates, statement
+from lamslsa.artifact.package import package_manifest
 from lamslsa.evidence.interface import MEASUREMENT_PARTS, Measurement, Tee
 from lamslsa.evidence.reference import measurement_of
 from lamslsa.evidence.roots import load_root
 from lamslsa.predicates import ReferenceValues
-from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES
+from lamslsa.predicates.reference_values import MEASURE_VOUCHES, train_own_vouches
 from lamslsa.sign import KeyVerifier, generate, parse_bundle
 from lamslsa.sign.key import KeySigner
 
@@ -161,11 +162,34 @@ def test_an_unsigned_statement_for_an_own_build(lamslsa: Run, tmp_path: Path) ->
     assert measurement.parts == parts("tdx")
     assert values.vouches_for.build_types == ("https://b",)
     assert values.minimum_svns == {"tdxModule": 5}
-    again = lamslsa(*words, "--build", "train-own")
+    again = lamslsa(*words, "--build", "measure")
     assert (again.returncode, "error[output-exists]" in again.stderr) == (3, True)
+
+
+def test_a_build_with_training_code_vouches_for_that_code(lamslsa: Run, tmp_path: Path) -> None:
+    out, code, lists = tmp_path / "statement.json", tmp_path / "code", tmp_path / "vouches.json"
+    words = (*MEASUREMENT, "--tee", "tdx", *spelled(parts("tdx")), "--release", "0.2.0", "--statement", out)
+    unnamed = lamslsa(*words, "--build", "train-own")
+    assert (unnamed.returncode, "--code DIR" in unnamed.stderr) == (2, True)
+    code.mkdir()
+    (code / "train.py").write_text("1\n")
+    digest = package_manifest(code).sha256
+    assert lamslsa(*words, "--build", "train-own", "--code", code).returncode == 0
+    assert values_in(out.read_bytes())[1].vouches_for == train_own_vouches(digest)
     out.unlink()
-    assert lamslsa(*words, "--build", "train-own").returncode == 0
-    assert values_in(out.read_bytes())[1].vouches_for == TRAIN_OWN_VOUCHES
+    own = {"predicateTypes": ["https://slsa.dev/provenance/v1"], "buildTypes": ["https://lamslsa.dev/own-training/v1"]}
+    for listed, reason in ((None, "reference-values-empty"), (["0" * 64], "vouches-for"), (["x"], "predicate-schema")):
+        lists.write_text(json.dumps(own if listed is None else own | {"ownCode": listed}))
+        given = () if listed is None else ("--code", code)
+        done = lamslsa(*words, "--build", "train-own", *given, "--vouches-for", lists)
+        assert (done.returncode, f"error[{reason}]" in done.stderr) == (3, True), done.stderr
+    lists.write_text(json.dumps(own | {"ownCode": ["0" * 64, digest]}))
+    assert lamslsa(*words, "--build", "train-own", "--code", code, "--vouches-for", lists).returncode == 0
+    assert values_in(out.read_bytes())[1].vouches_for.own_code == ("0" * 64, digest)
+    (code / "__pycache__").mkdir()
+    out.unlink()
+    done = lamslsa(*words, "--build", "train-own", "--code", code)
+    assert (done.returncode, "error[own-training-code]" in done.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -321,7 +345,8 @@ def test_a_sigstruct_of_one_build_is_not_vouched_for_as_the_other(
 ) -> None:
     out = tmp_path / "statement.json"
     words = (*MEASUREMENT, "--sigstruct", sigstruct, "--release", "0.2.0", "--statement", out)
-    done = lamslsa(*words, "--build", "train-own")
+    (tmp_path / "train.py").write_text("1\n")
+    done = lamslsa(*words, "--build", "train-own", "--code", tmp_path)
     assert done.returncode == 3
     assert "sigstruct-build" in done.stderr
     assert not out.exists()

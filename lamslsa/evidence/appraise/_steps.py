@@ -178,6 +178,10 @@ def _unvouched(statement: Vouched, vouches: Vouches) -> str | None:
         return f"build type {_quoted(statement.build_type)}"
     if statement.measurer is not None and statement.measurer not in vouches.measurers:
         return f"measurer {_quoted(statement.measurer)}"
+    if statement.build_type == provenance.OWN_TRAINING_BUILD_TYPE or statement.own_code:
+        unlisted = [code for code in statement.own_code if code not in vouches.own_code]
+        if unlisted or not statement.own_code:
+            return f"training code {_quoted(unlisted[0] if unlisted else None)}"
     return "neither a build type nor a measurer" if statement.build_type is statement.measurer is None else None
 
 

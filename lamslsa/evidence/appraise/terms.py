@@ -48,11 +48,13 @@ class Vouches:
     Attributes:
         build_types: of provenance.
         measurers: of everything but provenance, ``<name>/<version>``.
+        own_code: digests of the training code of users that the measurement covers.
     """
 
     predicate_types: frozenset[str]
     build_types: frozenset[str] = frozenset()
     measurers: frozenset[str] = frozenset()
+    own_code: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +65,14 @@ class Vouched:
         build_type: None unless it is provenance.
         measurer: ``<name>/<version>``; None for provenance.
         builder: ``builder.id``; None unless it is provenance.
+        own_code: digests of the training code of a user's own that a provenance says was run.
     """
 
     predicate_type: str
     build_type: str | None = None
     measurer: str | None = None
     builder: str | None = None
+    own_code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,11 +27,11 @@ from typing import Any, Final
 
 from lamslsa import _codec, _yaml, own, predicates, statement
 from lamslsa.artifact.manifest import Kind, Manifest
-from lamslsa.artifact.package import package_manifest
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
 from lamslsa.measure.environment import code_identity, environment, purl
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Output, Payload, named
+from lamslsa.measure.training.own_code import code_manifest
 from lamslsa.measure.training.own_run import SCRIPT, read_model, run_script
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.provenance import (
@@ -107,7 +107,7 @@ class OwnTraining:
         """
         if self.code is None:
             raise FormatError("expected the folder of the training code, got none", reason="own-training-code")
-        before = package_manifest(self.code)
+        before = code_manifest(self.code)
         with tempfile.TemporaryDirectory(prefix="lamslsa-own-") as folder:
             model_dir = Path(folder) / "model"
             model_dir.mkdir()
@@ -117,11 +117,10 @@ class OwnTraining:
                 model_dir=model_dir,
             )
             context.progress("training with your own code", 0, 1)
-            watch = run_script(self.code, self.arguments, session)
-            modules = watch.modules(self.code)
+            modules = run_script(self.code, self.arguments, session)
             context.progress("training with your own code", 1, 1)
             output = Output.of("model", read_model(model_dir))
-        if package_manifest(self.code).sha256 != before.sha256:
+        if code_manifest(self.code).sha256 != before.sha256:
             raise FormatError(
                 "expected the training code to be the same after it ran, got another", reason="own-training-code"
             )

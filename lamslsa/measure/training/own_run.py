@@ -12,7 +12,8 @@ from typing import Final
 
 from lamslsa import own
 from lamslsa.errors import FormatError
-from lamslsa.measure.training.own_watch import Watch, watching
+from lamslsa.measure.sources import from_source
+from lamslsa.measure.training.own_watch import watching
 
 __all__ = ["SCRIPT", "read_model", "run_script"]
 
@@ -23,8 +24,8 @@ _MAX_FILES: Final = 15_000
 _MAX_MODEL_BYTES: Final = 64 * 1024**3
 
 
-def run_script(code: Path, arguments: Sequence[str], session: own.Session) -> Watch:
-    """Run ``train.py`` as a program, and say what was executed.
+def run_script(code: Path, arguments: Sequence[str], session: own.Session) -> list[list[str]]:
+    """Run ``train.py`` as a program, from its source, and say what was executed (`Watch.modules`).
 
     Args:
         code: the folder that it lies in, which its imports find first.
@@ -32,11 +33,16 @@ def run_script(code: Path, arguments: Sequence[str], session: own.Session) -> Wa
         session: what `lamslsa.own` gives it.
 
     Raises:
-        FormatError: it ends with an error, or says that it failed (own-training-failed).
+        FormatError: it ends with an error, or says that it failed (own-training-failed); or it is of too many pieces.
     """
     script = code / SCRIPT
     home = session.model_dir.parent
-    with _surroundings(code, [str(script), *arguments], home=home), own.session(session), watching() as watch:
+    with (
+        from_source(),
+        _surroundings(code, [str(script), *arguments], home=home),
+        own.session(session),
+        watching() as watch,
+    ):
         try:
             runpy.run_path(str(script), run_name="__main__")
         except SystemExit as err:
@@ -44,7 +50,7 @@ def run_script(code: Path, arguments: Sequence[str], session: own.Session) -> Wa
                 raise _failed(f"it ended with {err.code!a:.200}") from err
         except Exception as err:
             raise _failed(f"{type(err).__name__}: {err}") from err
-    return watch
+        return watch.modules(code)  # while its modules are known: native ones are executed without an event
 
 
 def _failed(got: str) -> FormatError:

@@ -2,8 +2,8 @@
 
 By an audit hook of the interpreter (PEP 578) and by what is loaded when the code ends. It is a record of honest code
 and a guard against accidents, no prison: code in the same process can get around it, which is why its bytes are part of
-the measurement and a policy pins them by digest. Connections are refused here; native code could still make one, where
-the enclave's manifest or the guest lets it.
+the measurement and a policy pins them by digest. Connections and other processes are refused where the interpreter
+tells of them; native code could still make one, where the enclave's manifest or the guest lets it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ _REFUSED: Final = (
     "socket.bind",
     "socket.getaddrinfo",
     "socket.sendto",
+    "socket.sendmsg",
     "subprocess.Popen",
     "os.system",
+    "os.fork",
+    "os.forkpty",
 )
 _REFUSED_PREFIXES: Final = ("os.exec", "os.posix_spawn")
 _current: Final[list[Watch]] = []

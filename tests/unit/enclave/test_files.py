@@ -144,8 +144,6 @@ def test_no_interpreter(tmp_path: Path) -> None:
 
 
 def test_own_code_is_listed(tiny: Interpreter, code: Path) -> None:
-    (code / "__pycache__").mkdir()
-    (code / "__pycache__" / "train.pyc").write_bytes(b"")
     assert read_code(code) == [code / "parts" / "__init__.py", code / "train.py"]
     assert {f"file:{path}" for path in read_code(code)} <= {file.uri for file in gather(tiny, code=code).trusted}
 
@@ -162,5 +160,9 @@ def test_own_code_is_refused(code: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (code / "link.py").symlink_to("train.py")
     assert reason() == "enclave-code"
     (code / "link.py").unlink()
+    (code / "parts" / "__pycache__").mkdir()
+    assert reason() == "enclave-code"
+    (code / "parts" / "__pycache__").rmdir()
+    assert read_code(code)
     (code / "train.py").unlink()
     assert reason() == "enclave-code"

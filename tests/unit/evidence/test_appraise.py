@@ -259,6 +259,27 @@ class TestVouching:
         neither = dataclasses.replace(EVALUATION, measurer=None)
         assert self.vouching(neither) == ["platform-vouches"]
 
+    @pytest.mark.parametrize("simulated", [False, True])
+    def test_the_measurement_of_one_code_does_not_speak_for_another(self, simulated: bool) -> None:
+        kind = "https://lamslsa.dev/own-training/v1"
+        ours = Vouches(
+            predicate_types=EVERYTHING.predicate_types, build_types=frozenset({kind}), own_code=frozenset({"a"})
+        )
+        code = dataclasses.replace(SPELLED_OUT, vouches=ours)
+        claims, terms = (CLAIMS, REHEARSAL) if simulated else (GENUINE, PRODUCTION)
+        terms = dataclasses.replace(terms, code=(code,))
+
+        def reasons(*own: str, build_type: str = kind) -> list[str]:
+            statement = dataclasses.replace(PROVENANCE, build_type=build_type, own_code=own)
+            return look(claims, terms, statement=statement)
+
+        assert reasons("a") == []
+        assert reasons("b") == reasons() == reasons("a", "b") == ["platform-vouches"]
+        code = dataclasses.replace(SPELLED_OUT, vouches=EVERYTHING)
+        terms = dataclasses.replace(terms, code=(code,))
+        assert reasons(build_type="https://lamslsa.dev/training/v1") == []
+        assert reasons("a", build_type="https://lamslsa.dev/training/v1") == ["platform-vouches"]
+
     def test_the_release_is_the_builder(self) -> None:
         assert self.vouching(PROVENANCE, release="0.1.1") == ["platform-release"]
         assert self.vouching(PROVENANCE, release=None) == ["platform-release"]
@@ -698,8 +719,10 @@ def test_what_is_said_of_a_statement() -> None:
     for changes, words in (
         ({"predicate_type": "https://example.com/p"}, "got predicate type 'https://example.com/p' |"),
         ({"build_type": "https://example.com/t"}, "got build type 'https://example.com/t' |"),
+        ({"own_code": ("x",)}, "got training code 'x' |"),
     ):
-        assert words in said(GENUINE, PRODUCTION, statement=dataclasses.replace(EVALUATION, **changes))
+        statement = dataclasses.replace(EVALUATION, **changes)
+        assert words in said(GENUINE, PRODUCTION, statement=statement)
 
 
 def test_what_is_said_of_the_values_of_a_gpu() -> None:

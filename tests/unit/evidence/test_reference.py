@@ -14,12 +14,13 @@ from lamslsa.evidence.interface import MEASUREMENT_PARTS, SECURITY_VERSIONS, TEE
 from lamslsa.evidence.reference import Masked, Proposal, make_statement, measurement_of
 from lamslsa.predicates import ReferenceValues
 from lamslsa.predicates._common import ResourceDescriptor
+from lamslsa.predicates.provenance import OWN_TRAINING_BUILD_TYPE
 from lamslsa.predicates.reference_values import (
     MEASURE_VOUCHES,
     PREDICATE_TYPE,
-    TRAIN_OWN_VOUCHES,
     EnclaveBuild,
     VouchesFor,
+    train_own_vouches,
 )
 from lamslsa.statement import Statement, Subject
 
@@ -115,9 +116,21 @@ def test_security_versions_are_known(tee: Tee) -> None:
         assert caught.value.reason == "reference-values-svn"
 
 
-@pytest.mark.parametrize("field", ["predicate_types", "build_types", "measurers"])
+@pytest.mark.parametrize("code", ["", "C0DE" * 16, "c0de" * 15, "sha256:" + "c0de" * 16, "c0de" * 16 + "\n"])
+def test_training_code_is_named_by_its_whole_digest(code: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        made(vouches_for=train_own_vouches(code))
+    assert caught.value.reason == "predicate-schema"
+
+
+@pytest.mark.parametrize("field", ["predicate_types", "build_types", "measurers", "own_code"])
 def test_nothing_twice(field: str) -> None:
-    lists = {"predicate_types": (PROVENANCE, EVALUATION), "build_types": ("b",), "measurers": ("m/1",)}
+    lists = {
+        "predicate_types": (PROVENANCE, EVALUATION),
+        "build_types": ("b",),
+        "measurers": ("m/1",),
+        "own_code": ("0" * 64,),
+    }
     assert measurement_of(made(), listing(**lists))
     assert refusal(made(), listing(**lists | {field: lists[field] * 2})) == "reference-values-duplicate"
 
@@ -131,6 +144,8 @@ def test_nothing_twice(field: str) -> None:
         {"predicate_types": (EVALUATION,), "build_types": ("b",)},
         {"predicate_types": (DATASET,), "build_types": ("b",)},
         {"predicate_types": (PROVENANCE, DATASET), "build_types": ("b",)},
+        {"predicate_types": (PROVENANCE,), "build_types": (OWN_TRAINING_BUILD_TYPE,)},
+        {"predicate_types": (PROVENANCE,), "build_types": ("b", OWN_TRAINING_BUILD_TYPE)},
     ],
 )
 def test_what_could_vouch_for_nothing(lists: dict[str, Any]) -> None:
@@ -150,9 +165,10 @@ def test_lists_that_are_not_needed_may_be_empty(lists: dict[str, Any]) -> None:
 
 
 def test_the_defaults_of_the_builds() -> None:
-    for vouches in (MEASURE_VOUCHES, TRAIN_OWN_VOUCHES):
+    own = train_own_vouches("c0de" * 16)
+    for vouches in (MEASURE_VOUCHES, own):
         assert values_of(made(vouches_for=vouches)).vouches_for == vouches
-    assert TRAIN_OWN_VOUCHES.predicate_types == (PROVENANCE,)
+    assert (own.predicate_types, own.own_code) == ((PROVENANCE,), ("c0de" * 16,))
 
 
 @pytest.mark.parametrize(

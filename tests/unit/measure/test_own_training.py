@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
+import py_compile
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +168,10 @@ def test_nothing_of_the_host_reaches_it_and_nothing_stays(tmp_path: Path, monkey
         "import os\nos.system('true')",
         "import os\nos.execv('/bin/true', ['true'])",
         "import os\nos.posix_spawn('/bin/true', ['true'], {})",
+        "import os\nif os.fork() == 0:\n    os._exit(0)",
+        "import pty, os\nif pty.fork()[0] == 0:\n    os._exit(0)",
+        "import multiprocessing\nmultiprocessing.get_context('fork').Process(target=print).start()",
+        "import socket\nwith socket.socket(2, 2) as s:\n    s.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))",
     ],
 )
 def test_connections_and_other_processes_are_refused(tmp_path: Path, lines: str) -> None:
@@ -258,3 +265,69 @@ def test_inputs_of_several_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="2"):
         _ = data.path
     assert os.fspath(own.Data(files={"a": "/x/a"})) == "/x/a"
+
+
+EVIL = "def weights():\n    return b'evil'\n"
+HONEST = "def weights():\n    return b'honest'\n"
+WITH_HELP = "from lamslsa import own\nimport parts\n(own.model_dir() / 'w').write_bytes(parts.weights())\n"
+
+
+def compiled(tmp_path: Path, target: Path) -> None:
+    """Byte code that claims to be of any source, which the interpreter does not look at."""
+    source = tmp_path / "evil.py"
+    source.write_text(EVIL)
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(source), cfile=str(target), invalidation_mode=mode)
+
+
+@pytest.mark.parametrize(
+    "place", [f"__pycache__/parts.{sys.implementation.cache_tag}.pyc", "parts/__init__.pyc", "more/x.pyc"]
+)
+def test_byte_code_is_refused(tmp_path: Path, place: str) -> None:
+    target = tmp_path / "code" / place
+    target.parent.mkdir(parents=True)
+    compiled(tmp_path, target)
+    with pytest.raises(FormatError) as error:
+        train(tmp_path, WITH_HELP, more={"parts.py": HONEST})
+    assert error.value.reason == "own-training-code"
+    assert place.partition("/")[0] in str(error.value)
+
+
+def test_links_and_other_kinds_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "__init__.py").write_text(EVIL)
+    code = tmp_path / "code"
+    code.mkdir()
+    for make in (
+        lambda path: path.symlink_to(tmp_path / "elsewhere"),
+        lambda path: path.symlink_to(tmp_path / "elsewhere" / "__init__.py"),
+        lambda path: path.symlink_to("nowhere"),
+        os.mkfifo,
+    ):
+        make(code / "parts")
+        with pytest.raises(FormatError) as error:
+            train(tmp_path, WITH_HELP, more={"parts.py": HONEST})
+        assert error.value.reason == "own-training-code"
+        (code / "parts").unlink()
+    assert train(tmp_path, WITH_HELP, more={"parts.py": HONEST}).outputs["mine"].files == {"w": b"honest"}
+
+
+def test_byte_code_is_neither_taken_nor_left(tmp_path: Path) -> None:
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    lines = "import sys\nassert sys.dont_write_bytecode\nassert sys.pycache_prefix\n"
+    train(tmp_path, WITH_HELP + lines, more={"parts.py": HONEST})
+    assert sorted(path.name for path in (tmp_path / "code").rglob("*")) == ["parts.py", "train.py"]
+    assert (sys.dont_write_bytecode, sys.pycache_prefix) == before
+
+
+def test_native_modules_of_the_code_are_told(tmp_path: Path) -> None:
+    name = "_xxtestfuzz" if "_xxtestfuzz" not in sys.modules else "_testcapi"
+    found = importlib.util.find_spec(name)
+    if found is None or found.origin is None or not found.origin.endswith(".so"):
+        pytest.skip("expected a native module of the standard library that is no part of the interpreter")
+    code = tmp_path / "code"
+    code.mkdir()
+    native = code / Path(found.origin).name
+    shutil.copy(found.origin, native)
+    modules = byproduct(train(tmp_path, COPY + f"import {name} as m\nassert {str(code)!r} in m.__file__\n"), "modules")
+    assert [f"code/{native.name}", hashlib.sha256(native.read_bytes()).hexdigest()] in modules

@@ -17,7 +17,7 @@ from lamslsa.evidence.interface import Measurement
 from lamslsa.evidence.reference import make_statement
 from lamslsa.evidence.snp.parse import SigningKey
 from lamslsa.policy import Policy, load_policy
-from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES, EnclaveBuild
+from lamslsa.predicates.reference_values import MEASURE_VOUCHES, EnclaveBuild, train_own_vouches
 from lamslsa.sign import KeySigner, generate
 from lamslsa.testing import chain
 
@@ -26,6 +26,11 @@ TEXT = (BASE / "policy.yaml").read_text()
 DIGEST = chain.claims(root="0" * 64).measurement_digest
 SPELLED = (
     f'{{digest: "{DIGEST}", release: 0.1.0, predicateTypes: [https://lamslsa.dev/evaluation/v1], measurers: [a/1]}}'
+)
+CODE = "c0de" * 16
+OWN = (
+    f'{{digest: "{DIGEST}", release: 0.1.0, predicateTypes: [https://slsa.dev/provenance/v1], '
+    f"buildTypes: [https://lamslsa.dev/own-training/v1], ownCode: [{CODE}]}}"
 )
 SNP_MINIMUMS = "minSvns: {snp: {milan: {bootloader: 4, tee: 0, snp: 22, microcode: 213}}}"
 PRODUCTION = next(line for line in TEXT.splitlines() if line.startswith("    production:"))
@@ -62,6 +67,9 @@ def test_everything_of_a_guest() -> None:
         f"deny: {{platformIds: [00ee], measurements: ['{'cd' * 32}'], deviceIds: ['{'ef' * 32}']}}, "
         "unsafeAsOfOnly: true"
     )
+    (own,) = tried(f"{SGX}, measurements: [{OWN}]").code
+    assert own.vouches is not None
+    assert own.vouches.own_code == {CODE}
     vouches = Vouches(predicate_types=frozenset({"https://lamslsa.dev/evaluation/v1"}), measurers=frozenset({"a/1"}))
     assert terms == PlatformTerms(
         name="tried",
@@ -216,6 +224,10 @@ REFUSALS = [
     (f"{SGX}, measurements: [{SPELLED.replace('[https://lamslsa.dev/evaluation/v1]', '[]')}]", "yaml-empty", ""),
     (f"{SGX}, measurements: [{SPELLED.replace(', measurers: [a/1]', '')}]", "policy-vouches", "measurers"),
     (f"{SGX}, measurements: [{SPELLED.replace('[a/1]', '[a]')}]", "policy-measurer", ""),
+    (f"{SGX}, measurements: [{OWN.replace(', ownCode: [' + CODE + ']', '')}]", "policy-vouches", "the key ownCode"),
+    (f"{SGX}, measurements: [{OWN.replace('[' + CODE + ']', '[]')}]", "yaml-empty", ""),
+    (f"{SGX}, measurements: [{OWN.replace(CODE, CODE[1:])}]", "policy-measurement", "64"),
+    (f"{SGX}, measurements: [{OWN.replace('/own-training', '/training')}]", "policy-vouches", "no ownCode"),
     (
         f"{SGX}, measurements: [{SPELLED.replace('[a/1]', '[a/1], buildTypes: [https://lamslsa.dev/training/v1]')}]",
         "policy-vouches",
@@ -347,7 +359,7 @@ class TestReferenceValues:
             Measurement(tee="sgx", parts=parts),
             release=release,
             build=EnclaveBuild(name="train-own" if own else "measure"),
-            vouches_for=TRAIN_OWN_VOUCHES if own else MEASURE_VOUCHES,
+            vouches_for=train_own_vouches("c0de" * 16) if own else MEASURE_VOUCHES,
             minimum_svns={"isvSvn": 2} if own else {},
         )
 
@@ -386,6 +398,7 @@ class TestReferenceValues:
         own = codes[1].vouches
         assert own is not None
         assert (own.measurers, codes[1].minimum_svns) == (frozenset(), {"isvSvn": 2})
+        assert own.own_code == {"c0de" * 16}
 
     def test_another_key(self, folder: Path, signer: KeySigner) -> None:
         other = KeySigner.load(generate(None), None)

@@ -18,7 +18,7 @@ from lamslsa.evidence.binding import device_nonce, report_data
 from lamslsa.evidence.interface import MEASUREMENT_PARTS, SECURITY_VERSIONS, TEES, Measurement
 from lamslsa.evidence.reference import measurement_of
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS, derive_seed
-from lamslsa.predicates.reference_values import MEASURE_VOUCHES, TRAIN_OWN_VOUCHES, VouchesFor
+from lamslsa.predicates.reference_values import MEASURE_VOUCHES, VouchesFor, train_own_vouches
 
 ROOT = Path(__file__).parents[3]
 
@@ -124,7 +124,7 @@ def test_security_versions() -> None:
     assert listed == {tee: SECURITY_VERSIONS[tee] for tee in TEES}
 
 
-@pytest.mark.parametrize(("build", "vouches"), [("measure", MEASURE_VOUCHES), ("train-own", TRAIN_OWN_VOUCHES)])
+@pytest.mark.parametrize(("build", "vouches"), [("measure", MEASURE_VOUCHES), ("train-own", train_own_vouches("0" * 64))])
 def test_what_the_builds_vouch_for(build: str, vouches: VouchesFor) -> None:
     (row,) = (row for row in rows(text(REFERENCE_VALUES), "## The builds", "## How") if row[0] == f"`{build}`")
     listed = [tuple(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]]
@@ -138,7 +138,7 @@ def test_the_measure_build_vouches_for_every_measurer_there_is() -> None:
     made = {*NAMES, *(name for stage in ("evaluation", "inference", "model") for name in BUILT_IN.names(stage))}
     assert set(MEASURE_VOUCHES.measurers) == made
     assert len(MEASURE_VOUCHES.measurers) == len(made)
-    assert not TRAIN_OWN_VOUCHES.measurers
+    assert not train_own_vouches("0" * 64).measurers
 
 
 def test_every_evaluation_has_a_default_configuration() -> None:
