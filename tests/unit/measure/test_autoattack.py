@@ -236,7 +236,7 @@ def test_which_attacks_apply() -> None:
 class Digits:
     """A description of the images."""
 
-    architecture = "test-cnn/1"
+    architecture = "image-cnn/1"
     label = "folder"
     task = Task(classes=4)
     inputs = ImageInputs(channels=1, height=8, width=8)

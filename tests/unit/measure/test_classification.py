@@ -304,6 +304,20 @@ def test_intersection_without_rows_is_undefined() -> None:
         )
 
 
+def test_order_of_the_columns_of_a_slice_changes_nothing() -> None:
+    """A slice is the same rows in whatever order its columns are named, so a prover has one interval and no choice."""
+    labels, shares = drawn(200, 2, 4)
+    groups = {"g": [str(row % 2) for row in range(200)], "h": [str(row % 3) for row in range(200)]}
+    found = []
+    for columns in (("g", "h"), ("h", "g")):
+        report = Report(level=0.95, resamples=20)
+        of = Classification(labels=np.array(labels), shares=np.array(shares), groups=groups, report=report, seed=SEED)
+        of.measure(bins=3, top=(), groups=(), slices=(columns,), progress=lambda *_: None)
+        found.append({(item.name, *sorted(item.slice.items())): item for item in report.metrics if item.slice})
+    assert len(found[0]) == 12
+    assert found[0] == found[1]
+
+
 def test_confusion_of_many_classes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, shares = drawn(40, 3, 1)
     assert ("confusion", ("label", 0), ("prediction", 0)) in measure(labels, shares)

@@ -210,6 +210,25 @@ def test_intersection_without_rows_is_undefined() -> None:
     )
 
 
+def test_order_of_the_columns_of_a_slice_changes_nothing() -> None:
+    labels, numbers = drawn(200, 4)
+    groups = {"g": [str(row % 2) for row in range(200)], "h": [str(row % 3) for row in range(200)]}
+    found = []
+    for columns in (("g", "h"), ("h", "g")):
+        report = Report(level=0.95, resamples=20)
+        of = Deviations(
+            labels=np.array(labels, np.float64),
+            numbers=np.array(numbers, np.float32),
+            groups=groups,
+            report=report,
+            seed=SEED,
+        )
+        of.measure(groups=(), slices=(columns,), progress=lambda *_: None)
+        found.append({(item.name, *sorted(item.slice.items())): item for item in report.metrics if item.slice})
+    assert len(found[0]) == 18
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "mean_error"])
 def test_disagreement_is_not_reported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     labels, numbers = drawn(50, 3)

@@ -378,7 +378,7 @@ def test_a_radius_within_which_nothing_moves_makes_nothing_robust(
 
 
 def test_rows_that_cannot_move_are_found_in_every_norm() -> None:
-    """By hand: the first input goes by steps of 1; the second by any amount, but one row lacks it, two are at its end."""
+    """By hand: the first input goes by steps of 1, the second by any amount; a row lacks it, two are at its end."""
     inputs = np.array([[0.0, 0.5], [0.0, 0.5], [0.0, 1.0], [0.25, 1.0]], dtype=np.float32)
     for norm in ("Linf", "L2"):
         space = Space(
