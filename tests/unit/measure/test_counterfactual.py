@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -295,15 +294,11 @@ def test_model_that_reads_no_table_is_refused(
     assert caught.value.reason == "counterfactual-inputs"
 
 
-ADULT = Path(os.environ.get("LAMSLSA_ADULT", Path(__file__).parents[3] / "build" / "demo" / "data"))
-
-
-@pytest.mark.skipif(not (ADULT / "adult.data").exists(), reason="UCI Adult is not in build/demo/data")
-def test_adult(read: Read, linear_model: Build) -> None:
+def test_adult(read: Read, linear_model: Build, adult: Path) -> None:
     """scikit-learn's logistic regression on UCI Adult, flipped by hand and by the measurer."""
     from sklearn.linear_model import LogisticRegression
 
-    with (ADULT / "adult.data").open() as file:
+    with (adult / "adult.data").open() as file:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if len(row) == 15][:6000]
     roles = sorted({row[7] for row in rows})
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,7 +190,6 @@ def test_disagreement_is_not_reported(monkeypatch: pytest.MonkeyPatch, name: str
     assert name in str(caught.value)
 
 
-ADULT = Path(os.environ.get("LAMSLSA_ADULT", Path(__file__).parents[3] / "build" / "demo" / "data"))
 JOB = """
 apiVersion: lamslsa.dev/job/v1
 kind: Job
@@ -211,12 +209,13 @@ evaluation: {{measurer: group-fairness/1, dataset: adult, rows: all, confidenceL
 """
 
 
-@pytest.mark.skipif(not (ADULT / "adult.data").exists(), reason="UCI Adult is not in build/demo/data")
-def test_adult(read: Callable[..., VerifiedArtifact], linear_model: Callable[..., dict[str, bytes]]) -> None:
+def test_adult(
+    read: Callable[..., VerifiedArtifact], linear_model: Callable[..., dict[str, bytes]], adult: Path
+) -> None:
     """scikit-learn's logistic regression on UCI Adult; the groups as plain Python finds them."""
     from sklearn.linear_model import LogisticRegression
 
-    with (ADULT / "adult.data").open() as file:
+    with (adult / "adult.data").open() as file:
         rows = [[cell.strip() for cell in row] for row in csv.reader(file) if len(row) == 15][:8000]
     inputs = np.array([[(float(row[0]) - 38) / 13, (float(row[4]) - 10) / 3, float(row[9] == "Male")] for row in rows])
     labels = [int(row[14] == ">50K") for row in rows]

@@ -27,7 +27,6 @@ from lamslsa.measure.data.schema import Column, Label, Schema, TableFormat
 from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.data.thrift import I32, I64, LIST, STRUCT, Budget, Reader, write
 
-ADULT = Path(__file__).parents[3] / "build/demo/data"
 FORMATS: tuple[TableFormat, ...] = ("parquet", "jsonl", "arrow")
 SCHEMA = Schema(
     delimiter="",
@@ -379,25 +378,26 @@ def test_any_byte_changed_gives_rows_or_a_refusal(tmp_path: Path, form: TableFor
             assert len(table.values("age")) == table.rows
 
 
-def _adult() -> dict[str, list[Any]]:
-    lines = (ADULT / "adult.data").read_text().strip().split("\n")
+def _adult(folder: Path) -> dict[str, list[Any]]:
+    lines = (folder / "adult.data").read_text().strip().split("\n")
     columns = [list(values) for values in zip(*(line.split(", ") for line in lines), strict=True)]
     return dict(zip("abcdefghijklmno", columns, strict=True))
 
 
-@pytest.mark.skipif(not (ADULT / "adult.data").exists(), reason="needs the data of the demo")
 @pytest.mark.parametrize("parted", [False, True])
-def test_adult_counts_the_same_in_every_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parted: bool) -> None:
+def test_adult_counts_the_same_in_every_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adult: Path, parted: bool
+) -> None:
     if parted:
         monkeypatch.setattr(limits, "PART_BYTES", 400_000)
-    raw = _adult()
+    raw = _adult(adult)
     whole = "acekl"
     columns = tuple(Column(name=key, type="integer" if key in whole else "string") for key in raw)
     label = Label(column="o", classes={"<=50K": 0, ">50K": 1})
     base = Schema(delimiter=",", header=False, skip_lines=0, trim=True, null_token="?", columns=columns, label=label)
     typed = {key: [int(v) for v in values] if key in whole else list(values) for key, values in raw.items()}
     files: dict[str, bytes] = {form: written(typed, form) for form in FORMATS} if not parted else {}
-    files["csv"] = (ADULT / "adult.data").read_bytes()
+    files["csv"] = (adult / "adult.data").read_bytes()
     part = {key: values[:9000] for key, values in typed.items()}
     (tmp_path / "part").write_bytes(parquet(pa.table(part)))
     found = {}

@@ -915,11 +915,7 @@ def test_rows_of_other_formats_give_the_same_bytes(run: Run, read: Read, form: s
     assert {name: made.files for name, made in outcome.outputs.items()} == {n: m.files for n, m in expected.items()}
 
 
-ADULT = Path(__file__).parents[3] / "build/demo/data/adult.data"
-
-
-@pytest.mark.skipif(not ADULT.exists(), reason="make demo puts UCI Adult there")
-def test_uci_adult_split_after_duplicates_are_dropped() -> None:
+def test_uci_adult_split_after_duplicates_are_dropped(adult: Path) -> None:
     kinds = "integer string integer string integer string string string string string integer integer integer string"
     columns = ", ".join(f"{{name: c{i}, type: {kind}}}" for i, kind in enumerate([*kinds.split(), "string"]))
     label = '{column: c14, classes: {"<=50K": 0, ">50K": 1}}'
@@ -932,9 +928,11 @@ def test_uci_adult_split_after_duplicates_are_dropped() -> None:
         " {step: split, into: {train: 4, test: 1}, seed: 0, together: [], stratify: [c14]}],"
         f' nullToken: "?", label: {label}, outputs: {{train: tr, test: te}}}}}}\n'
     )
-    with read_verified(ADULT, "dataset") as artifact:
+    with read_verified(adult / "adult.data", "dataset") as artifact:
         made = Made(job.require_transform("t").measure({"dataset": Given(artifact=artifact, name="adult")}, Context()))
-    lines = [tuple(line.split(", ")) for line in ADULT.read_text(encoding="utf-8").splitlines() if line]
+    lines = [
+        tuple(line.split(", ")) for line in (adult / "adult.data").read_text(encoding="utf-8").splitlines() if line
+    ]
     kept = list(dict.fromkeys(lines))
     expected: list[list[int]] = [[], []]
     for income in ("<=50K", ">50K"):
