@@ -138,7 +138,7 @@ class Interval(WireModel, frozen=True, kw_only=True):
     level: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     lower: float
     upper: float
-    method: Literal["wilson", "percentile-bootstrap"]
+    method: Literal["wilson", "percentile-bootstrap", "hull-bootstrap"]
     resamples: Count | None = None
 
 

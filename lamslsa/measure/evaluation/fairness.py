@@ -115,6 +115,7 @@ def _differences(
             samples,
             np.concatenate(resampled[name]),
             library=by_fairlearn(name, *rows),
+            within=(0, 1),
             about=about,
         )
 

@@ -5,6 +5,8 @@ Proportions get a Wilson interval (Wilson 1927). Everything else gets a percenti
   of counts by a multinomial, which is the same distribution as resampling rows, at a cost that does not grow with them.
 - AUROC and the calibration error resample rows; what can be computed once (ranks, bins) is.
 
+A statistic that resampling pushes to one side gets the hull of that interval and the basic one (`hull`), and says so.
+
 A resample on which the metric is undefined makes the interval undefined: leaving it out would make the interval that of
 another quantity. `None` then stands for the interval.
 
@@ -32,6 +34,7 @@ __all__ = [
     "demographic_parity_difference",
     "equalized_odds_difference",
     "f1",
+    "hull",
     "percentiles",
     "wilson",
 ]
@@ -158,6 +161,20 @@ def bootstrap_rows(
     random = generator(seed)
     values = [formula(random.integers(0, samples, size=samples)) for _ in range(resamples)]
     return percentiles(np.array(values), level)
+
+
+def hull(value: float, bounds: tuple[float, float] | None, *, least: float, most: float) -> tuple[float, float] | None:
+    """The smallest interval that holds the percentile interval, the basic one and the value, within least and most.
+
+    A resample pushes statistics such as a largest difference or a sum of absolute deviations to one side: what differs
+    by chance in the rows differs by more in the resample. Then the percentile interval alone may leave out the value
+    itself, and the end where there is no difference. The basic interval (2 value - upper, 2 value - lower; Davison and
+    Hinkley 1997, section 5.2) leans to the other side by as much.
+    """
+    if bounds is None:
+        return None
+    lower, upper = bounds
+    return max(least, min(lower, 2 * value - upper, value)), min(most, max(upper, 2 * value - lower, value))
 
 
 def percentiles(values: Array, level: float) -> tuple[float, float] | None:

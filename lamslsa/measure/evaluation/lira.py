@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from lamslsa import _yaml
+from lamslsa import _codec, _yaml, predicates
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
+from lamslsa.measure.environment import environment
 from lamslsa.measure.evaluation.lira_shadows import shadow_confidences, trainable, work_of
 from lamslsa.measure.evaluation.membership import PACKAGES, false_positive_rates
 from lamslsa.measure.evaluation.membership_rates import Bootstrap, membership_metrics
@@ -121,6 +122,9 @@ class Lira:
             description = trainable(loaded, self.trainer)
             rows = read_rows(loaded, inputs, self.dataset, self.train)
             pool = _together(rows.members, rows.others)
+            needed = {*PACKAGES, *loaded.packages, *self.train.schema.packages, *self.dataset.schema.packages}
+            described = environment(sorted(needed), device=context.device)
+            surroundings = _codec.sha256_hex(_codec.canonical_with_fractions(predicates.to_wire(described)))
             shadows, inside = shadow_confidences(
                 description,
                 pool,
@@ -133,7 +137,7 @@ class Lira:
                     inputs["train"].artifact.manifest.sha256,
                     self.train.schema.sha256,
                     self.dataset.schema.sha256,
-                    context.device,
+                    surroundings,
                 ),
                 context=context,
             )

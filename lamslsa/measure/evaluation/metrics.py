@@ -160,6 +160,7 @@ def _resampled(
     counts: Array,
     *,
     undefined: str | None,
+    spread: bool = False,
     groups: tuple[str, ...] = (),
 ) -> Metric:
     if undefined is not None:
@@ -172,7 +173,8 @@ def _resampled(
         resamples=of.job.resamples,
         level=of.job.confidence_level,
     )
-    return Metric(name=name, samples=of.samples, value=value, interval=_bootstrap(of, bounds), groups=groups)
+    interval = _bootstrap(of, value, bounds, spread=spread)
+    return Metric(name=name, samples=of.samples, value=value, interval=interval, groups=groups)
 
 
 def _auroc(of: _Computation) -> Metric:
@@ -198,10 +200,12 @@ def _calibration(of: _Computation) -> Metric:
         n_bins=of.job.calibration_bins,
         norm="l1",
     )
-    return _over_rows(of, "expected_calibration_error", float(value), formula)
+    return _over_rows(of, "expected_calibration_error", float(value), formula, spread=True)
 
 
-def _over_rows(of: _Computation, name: str, value: float, formula: Callable[[Array], float]) -> Metric:
+def _over_rows(
+    of: _Computation, name: str, value: float, formula: Callable[[Array], float], *, spread: bool = False
+) -> Metric:
     import numpy as np
 
     agreed = _agreed(name, value, formula(np.arange(of.samples)))
@@ -212,7 +216,8 @@ def _over_rows(of: _Computation, name: str, value: float, formula: Callable[[Arr
         resamples=of.job.resamples,
         level=of.job.confidence_level,
     )
-    return Metric(name=name, samples=of.samples, value=agreed, interval=_bootstrap(of, bounds))
+    interval = _bootstrap(of, agreed, bounds, spread=spread)
+    return Metric(name=name, samples=of.samples, value=agreed, interval=interval)
 
 
 def _differences(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
@@ -237,6 +242,7 @@ def _differences(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
             intervals.demographic_parity_difference,
             counts,
             undefined=one_group,
+            spread=True,
             groups=columns,
         ),
         _resampled(
@@ -246,6 +252,7 @@ def _differences(of: _Computation, columns: tuple[str, ...]) -> list[Metric]:
             intervals.equalized_odds_difference,
             counts,
             undefined=one_group or one_class,
+            spread=True,
             groups=columns,
         ),
     ]
@@ -284,14 +291,16 @@ def _proportion(
     )
 
 
-def _bootstrap(of: _Computation, bounds: tuple[float, float] | None) -> Interval | None:
+def _bootstrap(of: _Computation, value: float, bounds: tuple[float, float] | None, *, spread: bool) -> Interval | None:
+    if spread:
+        bounds = intervals.hull(value, bounds, least=0, most=1)
     if bounds is None:
         return None
     return Interval(
         level=of.job.confidence_level,
         lower=bounds[0],
         upper=bounds[1],
-        method="percentile-bootstrap",
+        method="hull-bootstrap" if spread else "percentile-bootstrap",
         resamples=of.job.resamples,
     )
 

@@ -146,6 +146,7 @@ class Classification:
                 self.samples,
                 resampled[name],
                 library=None if library is None else float(library()),
+                within=(0, 1) if name.endswith("_calibration_error") else None,
             )
 
     def _top(self, top: tuple[int, ...]) -> None:
@@ -255,6 +256,7 @@ class Classification:
             float(formula(counts[None, :])[0]),
             self.samples,
             np.concatenate([formula(block) for block in draws]),
+            within=(0, 1),
             about=about,
         )
 

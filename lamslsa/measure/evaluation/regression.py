@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -116,6 +117,7 @@ class Deviations:
                 values[place],
                 samples,
                 np.array([found[place] for found in resampled]),
+                within=(0, math.inf),
                 about=about,
             )
 

@@ -92,27 +92,37 @@ class Report:
         resampled: Array | None,
         *,
         library: float | None = None,
+        within: tuple[float, float] | None = None,
         about: About = _EVERYTHING,
     ) -> None:
-        """A value with the percentile interval of its resamples; None where resampling means nothing."""
+        """A value with the interval of its resamples; None where resampling means nothing.
+
+        ``within`` is the range of a statistic that resampling pushes to one side: then the interval is the hull.
+        """
         if not math.isfinite(value):
             self.undefined(name, samples, _NOT_FINITE, about)
             return
         bounds = None if resampled is None else intervals.percentiles(resampled, self.level)
+        if within is not None:
+            bounds = intervals.hull(value, bounds, least=within[0], most=within[1])
         self.metrics.append(
             Metric(
                 name=name,
                 samples=samples,
                 value=value if library is None else agreed(name, library, value),
-                interval=None if bounds is None else self.interval(*bounds),
+                interval=None if bounds is None else self.interval(*bounds, hull=within is not None),
                 **about.fields(),
             )
         )
 
-    def interval(self, lower: float, upper: float) -> Interval:
+    def interval(self, lower: float, upper: float, *, hull: bool = False) -> Interval:
         """The interval of a percentile bootstrap."""
         return Interval(
-            level=self.level, lower=lower, upper=upper, method="percentile-bootstrap", resamples=self.resamples
+            level=self.level,
+            lower=lower,
+            upper=upper,
+            method="hull-bootstrap" if hull else "percentile-bootstrap",
+            resamples=self.resamples,
         )
 
 

@@ -72,6 +72,8 @@ def evaluation_statement(
         *(package for one in loaded for package in one.packages),
         *(package for one in (dataset, *also_read) for package in one.schema.packages),
     }
+    # an ONNX model answers on the CPU, wherever other tensors would live
+    device = context.device if any(one.network is not None for one in loaded) else "cpu"
     predicate = Evaluation(
         kind="model",
         measurer=measurer,
@@ -95,7 +97,7 @@ def evaluation_statement(
             value=Digest(sha256=evaluation_seed(model, data, resolved).hex()),
         ),
         metrics=tuple(metrics),
-        environment=environment(sorted(needed), device=context.device),
+        environment=environment(sorted(needed), device=device),
         references=tuple(references),
     )
     subject = statement.Subject(name=model.name, sha256=model.artifact.manifest.sha256)

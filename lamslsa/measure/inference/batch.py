@@ -97,7 +97,7 @@ class BatchInference:
             _refuse_many(told)
             scores = predict(loaded, told.inputs, context)
             packages = {*_PACKAGES, *loaded.packages, *self.dataset.schema.packages}
-            surroundings = environment(sorted(packages), device=context.device)
+            surroundings = environment(sorted(packages), device=context.device if loaded.network is not None else "cpu")
         records, openings = self._records(told, scores)
         leaves = [leaf_hash(wire.record_leaf(record)) for record in records]
         tree = Tree(leaves)

@@ -187,7 +187,9 @@ def test_samples_and_intervals() -> None:
     for name, metric in found.items():
         assert metric.interval is not None, name
         assert metric.interval.level == 0.9
-        assert metric.interval.method == ("wilson" if name[0] in wilson else "percentile-bootstrap"), name
+        spread = name[0].endswith(("_calibration_error", "accuracy_difference"))
+        bootstrap = "hull-bootstrap" if spread else "percentile-bootstrap"
+        assert metric.interval.method == ("wilson" if name[0] in wilson else bootstrap), name
         assert metric.interval.resamples == (None if name[0] in wilson else 200)
         assert metric.value is not None
         assert metric.interval.lower < metric.interval.upper

@@ -119,12 +119,38 @@ def test_samples_and_methods(parameters: TabularEvaluation) -> None:
         assert metric.samples == (pairs.count((cell[0], cell[1])) if cell else 400)
         assert metric.interval is not None
         proportion = name in ("accuracy", "selection_rate")
-        assert metric.interval.method == ("wilson" if proportion else "percentile-bootstrap")
+        bootstrap = (
+            "hull-bootstrap" if "error" in metric.name or "difference" in metric.name else "percentile-bootstrap"
+        )
+        assert metric.interval.method == ("wilson" if proportion else bootstrap)
         assert metric.interval.resamples == (None if proportion else 200)
         assert metric.interval.level == 0.95
         assert metric.value is not None
-        assert metric.interval.lower <= metric.value <= metric.interval.upper or name == "expected_calibration_error"
+        assert metric.interval.lower <= metric.value <= metric.interval.upper
         assert metric.interval.lower < metric.interval.upper
+
+
+def test_interval_of_a_largest_difference_reaches_nothing_and_holds_the_value(make_job: Callable[..., Job]) -> None:
+    """Fair and calibrated by construction: a percentile interval alone would exclude 0, and now and then the value."""
+    job = tabular_evaluation(make_job())
+    reached = dict.fromkeys(("demographic_parity_difference", "expected_calibration_error"), 0)
+    for seed in range(40):
+        random = np.random.default_rng(seed)
+        scores = random.uniform(0.02, 0.98, 300).astype(np.float32)
+        of = Answers(
+            labels=(random.uniform(size=300) < scores).astype(np.int64),
+            scores=scores,
+            groups={name: random.choice(["a", "b"], 300).tolist() for name in ("sex", "race")},
+        )
+        for metric in compute_metrics(of, job=job, seed=bytes([seed]) * 32):
+            if metric.name in reached and metric.groups in ((), ("sex",)):
+                assert metric.interval is not None
+                assert metric.value is not None
+                assert metric.interval.lower <= metric.value <= metric.interval.upper
+                reached[metric.name] += metric.interval.lower == 0
+    assert reached["demographic_parity_difference"] >= 38, reached
+    # the calibration error of a sample is itself too large by chance, which no interval around it undoes
+    assert reached["expected_calibration_error"] >= 15, reached
 
 
 @pytest.mark.parametrize(("successes", "samples"), [(0, 5), (5, 5), (3, 10), (13_800, 16_281)])
