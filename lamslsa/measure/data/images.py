@@ -2,6 +2,7 @@
 
 Rules:
 - PNG, JPEG and BMP, by content as well as by suffix; Pillow tries no other format.
+- PNG and BMP are read strictly first (`lamslsa.measure.data.image_layout`).
 - Size and mode are read before a pixel is unpacked: ``L`` for one channel, ``RGB`` for three. Nothing is resized,
   converted, rotated by EXIF or taken from an animation; a truncated file is refused.
 - ``<class>/<anything>``: the first folder is the class, a declared one, and no file lies outside.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
-from lamslsa.measure.data import limits
+from lamslsa.measure.data import image_layout, limits
 from lamslsa.measure.data.schema import ImageSchema
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _pixels(file: VerifiedFile, schema: ImageSchema) -> np.ndarray[Any, Any]:
     suffix = name[name.rfind(".") :].lower()
     if suffix not in _FORMATS:
         _refuse(name, "a PNG, JPEG or BMP file", "another suffix", "image-format")
+    _refuse_layout(file, _FORMATS[suffix], schema)
     with _translated(name), Image.open(io.BytesIO(file.view()), formats=[_FORMATS[suffix]]) as image:
         if image.size != (schema.width, schema.height):
             got = f"{image.size[0]} x {image.size[1]}"
@@ -96,9 +98,21 @@ def _pixels(file: VerifiedFile, schema: ImageSchema) -> np.ndarray[Any, Any]:
             _refuse(name, f"mode {_MODES[schema.channels]}", f"{image.mode} or transparency", "image-mode")
         if getattr(image, "n_frames", 1) != 1:
             _refuse(name, "one image", "several frames", "image-frames")
+        if [each[1] for each in image.tile] != [(0, 0, *image.size)]:  # Pillow may be led to draw elsewhere
+            _refuse(name, "pixels for the whole image", "others", "image-frames")
         image.load()
         found = np.asarray(image, dtype=np.uint8)
     return found.reshape(schema.height, schema.width, schema.channels).transpose(2, 0, 1)
+
+
+def _refuse_layout(file: VerifiedFile, form: str, schema: ImageSchema) -> None:
+    try:
+        if form == "PNG":
+            image_layout.refuse_png(file.view(), schema)
+        elif form == "BMP":
+            image_layout.refuse_bmp(file.view(), schema)
+    except FormatError as err:
+        raise FormatError(f"{file.entry.path}: {err}", reason=err.reason, hint=err.hint) from err
 
 
 @contextmanager
