@@ -27,6 +27,7 @@ __all__ = ["Arrow"]
 
 _EXTENSION: Final = b"ARROW:extension:name"
 _MAX_PRECISION: Final = 15
+_MAX_DECIMAL_BITS: Final = 128
 
 
 class Arrow:
@@ -138,5 +139,5 @@ def _fits(found: pa.DataType, wanted: str) -> bool:
     if wanted == "integer" or types.is_integer(found):
         return bool(types.is_integer(found))
     if types.is_decimal(found):
-        return bool(0 <= found.scale <= found.precision <= _MAX_PRECISION)
+        return bool(found.bit_width <= _MAX_DECIMAL_BITS and 0 <= found.scale <= found.precision <= _MAX_PRECISION)
     return bool(types.is_float32(found) or types.is_float64(found))

@@ -8,6 +8,10 @@ Rules:
 - A stream is one schema message, then dictionaries and record batches, then an end mark or the end; nothing follows.
 - In a file the footer must list exactly the messages of the stream inside, so that whoever reads by the footer and
   whoever reads in order sees the same rows.
+- The schema in the footer must have the same dictionaries as that of the stream; both are little-endian, and no field
+  has children. (`lamslsa.measure.data.arrow` compares what else they say.)
+- Messages are of version 5 and, the schema aside, carry no metadata of their own: there older writers say that buffers
+  are packed.
 - Packed buffers are refused: their unpacked size stands nowhere but in the buffers.
 """
 
@@ -27,18 +31,24 @@ _CONTINUATION: Final = b"\xff\xff\xff\xff"
 _SCHEMA: Final = 1
 _DICTIONARY: Final = 2
 _BATCH: Final = 3
+_VERSION_5: Final = 4
 _MAX_METADATA: Final = limits.MAX_FOOTER_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A message: its offset, the size of its length and metadata, and of its body; the number of a dictionary."""
+    """A message: its offset, the size of its length and metadata, and of its body; the number of a dictionary.
+
+    Attributes:
+        dictionaries: of the fields in a schema, None for a field without.
+    """
 
     kind: int
     number: int
     offset: int
     metadata: int
     body: int
+    dictionaries: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +87,18 @@ class _Table:
     def table(self, slot: int) -> _Table | None:
         offset = self._field(slot)
         return None if offset is None else _Table(self._data, offset + self._unpack("<I", offset))
+
+    def tables(self, slot: int) -> list[_Table]:
+        """A vector of tables."""
+        offset = self._field(slot)
+        if offset is None:
+            return []
+        start = offset + self._unpack("<I", offset)
+        count = self._unpack("<I", start)
+        if count * 4 > len(self._data):
+            _refuse("expected tables within the metadata, got more", "arrow-metadata")
+        places = range(start + 4, start + 4 + 4 * count, 4)
+        return [_Table(self._data, place + self._unpack("<I", place)) for place in places]
 
     def blocks(self, slot: int) -> list[tuple[int, int, int]]:
         """A vector of the structure ``Block``."""
@@ -132,6 +154,11 @@ def find_blocks(stream: BinaryIO, size: int) -> Blocks:
     blocks, end = _walk(stream, 8, footer_at)
     stream.seek(footer_at)
     footer = _Table.root(stream.read(length))
+    schema = footer.table(1)
+    if not blocks or footer.number(0, "<h") != _VERSION_5 or schema is None:
+        _refuse("expected a footer of version 5 with a schema behind messages, got others", "arrow-footer")
+    if _dictionaries(schema) != blocks[0].dictionaries:
+        _refuse("expected the schema of the footer to be that of the stream, got another", "arrow-footer")
     for kind, slot in ((_DICTIONARY, 2), (_BATCH, 3)):
         found = [(block.offset, block.metadata, block.body) for block in blocks if block.kind == kind]
         if footer.blocks(slot) != found:
@@ -173,8 +200,15 @@ def _message(metadata: bytes, offset: int) -> Block:
     message = _Table.root(metadata)
     kind = message.number(1, "<B")
     header = message.table(2)
+    dictionaries: tuple[int | None, ...] = ()
     if header is None or kind not in (_SCHEMA, _DICTIONARY, _BATCH):
         _refuse(f"expected schema, dictionaries and record batches, got a message of type {kind}", "arrow-message")
+    if message.number(0, "<h") != _VERSION_5:
+        _refuse("expected messages of version 5, got another", "arrow-version", "write it with Arrow 1.0 or newer")
+    if kind == _SCHEMA:
+        dictionaries = _dictionaries(header)
+    elif message.tables(4):
+        _refuse("expected batches without metadata of their own, got some", "arrow-packed")
     number = 0
     if kind == _DICTIONARY:
         number = header.number(0, "<q")
@@ -187,7 +221,27 @@ def _message(metadata: bytes, offset: int) -> Block:
             "arrow-packed",
             "write it without compression, or as Parquet",
         )
-    return Block(kind=kind, number=number, offset=offset, metadata=8 + len(metadata), body=message.number(3, "<q"))
+    return Block(
+        kind=kind,
+        number=number,
+        offset=offset,
+        metadata=8 + len(metadata),
+        body=message.number(3, "<q"),
+        dictionaries=dictionaries,
+    )
+
+
+def _dictionaries(schema: _Table) -> tuple[int | None, ...]:
+    """The number of the dictionary of each field; None for a field without."""
+    if schema.number(0, "<h"):
+        _refuse("expected little-endian numbers, got others", "arrow-endianness")
+    found: list[int | None] = []
+    for field in schema.tables(1):
+        if field.tables(5):
+            _refuse("expected columns without nesting, got a nested one", "arrow-type")
+        encoding = field.table(4)
+        found.append(None if encoding is None else encoding.number(0, "<q"))
+    return tuple(found)
 
 
 def _refuse(message: str, reason: str, hint: str | None = None) -> NoReturn:

@@ -358,3 +358,119 @@ def test_arrow_types_that_duckdb_does_not_know_are_refused(tmp_path: Path) -> No
     with duckdb.connect() as connection, pytest.raises(FormatError) as caught:
         insert_batches(connection, "t", schema({"a": "number"}, "arrow"), [batch], "x")
     assert caught.value.reason == "table-type"
+
+
+ARROW: dict[str, ColumnType] = {"z": "string", "sex": "string", "race": "string", "age": "integer"}
+
+
+def _arrow(*, stream: bool = False, old: bool = False, metadata: dict[str, str] | None = None) -> bytes:
+    """Three columns with dictionaries and one without."""
+
+    def words(texts: list[str], indices: list[int]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(texts))
+
+    columns = [words(["q", "r"], [0, 1, 0]), words(["male", "female"], [0, 1, 0]), words(["white", "black"], [0, 0, 1])]
+    batch = pa.record_batch([*columns, pa.array([1, 2, 3])], list(ARROW))
+    version = pa.ipc.MetadataVersion.V4 if old else pa.ipc.MetadataVersion.V5
+    sink = io.BytesIO()
+    make = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with make(sink, batch.schema, options=pa.ipc.IpcWriteOptions(metadata_version=version)) as writer:
+        writer.write_batch(batch, custom_metadata=metadata)
+    return sink.getvalue()
+
+
+class _Buffer:
+    """FlatBuffers to be changed in place."""
+
+    def __init__(self, data: bytes, *, footer: bool) -> None:
+        self.data = bytearray(data)
+        length = int.from_bytes(data[-10:-6], "little")
+        self.base = len(data) - 10 - length if footer else 8 + 8
+        self.root = self.at(self.base)
+        self.schema = self.at(self.slots(self.root)[1 if footer else 2])
+
+    def at(self, place: int) -> int:
+        found: int = place + struct.unpack_from("<I", self.data, place)[0]
+        return found
+
+    def slots(self, table: int) -> dict[int, int]:
+        first = table - struct.unpack_from("<i", self.data, table)[0]
+        size = struct.unpack_from("<H", self.data, first)[0]
+        found = (struct.unpack_from("<H", self.data, first + 4 + 2 * slot)[0] for slot in range((size - 4) // 2))
+        return {slot: table + offset for slot, offset in enumerate(found) if offset}
+
+    def big_endian(self) -> bytes:
+        """The byte order is left out where it is little, so its slot is made to point at a one."""
+        first = self.schema - struct.unpack_from("<i", self.data, self.schema)[0]
+        ones = (
+            offset for offset in range(4, 2**16, 2) if struct.unpack_from("<h", self.data, self.schema + offset)[0] == 1
+        )
+        struct.pack_into("<H", self.data, first + 4, next(ones))
+        return bytes(self.data)
+
+    def dictionary(self, index: int) -> int:
+        """Where the number of a dictionary stands."""
+        field = self.at(self.at(self.slots(self.schema)[1]) + 4 + 4 * index)
+        return self.slots(self.at(self.slots(field)[4]))[0]
+
+
+def test_arrow_with_dictionaries_is_read(tmp_path: Path) -> None:
+    for stream in (False, True):
+        with rows(tmp_path, _arrow(stream=stream), ARROW, "arrow") as found:
+            assert found == [("q", "male", "white", 1), ("r", "female", "white", 2), ("q", "male", "black", 3)]
+
+
+def test_arrow_footer_with_other_dictionaries_is_refused(tmp_path: Path) -> None:
+    """The schemas are equal, but readers by the footer take one column's values from the other's dictionary."""
+    footer = _Buffer(_arrow(), footer=True)
+    first, second = footer.dictionary(1), footer.dictionary(2)
+    struct.pack_into("<q", footer.data, first, 2)
+    struct.pack_into("<q", footer.data, second, 1)
+    data = bytes(footer.data)
+    whole = pa.ipc.open_file(io.BytesIO(data))
+    assert whole.schema.equals(pa.ipc.open_stream(io.BytesIO(data[8:])).schema)
+    assert whole.read_all()["sex"].to_pylist() == ["white", "black", "white"]
+    assert refusal(tmp_path, data, ARROW, "arrow") == "arrow-footer"
+
+
+def test_big_endian_arrow_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"a": [1, 2, 3]})
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    for footer in (True, False):
+        data = _Buffer(sink.getvalue(), footer=footer).big_endian()
+        assert refusal(tmp_path, data, {"a": "integer"}, "arrow") == "arrow-endianness"
+    swapped = _Buffer(sink.getvalue(), footer=True).big_endian()
+    assert pa.ipc.open_file(io.BytesIO(swapped)).read_all()["a"].to_pylist() == [1 << 56, 2 << 56, 3 << 56]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_arrow_batches_with_metadata_or_of_old_versions_are_refused(tmp_path: Path, stream: bool) -> None:
+    """By metadata of a batch, older versions say that its buffers are packed."""
+    assert refusal(tmp_path, _arrow(stream=stream, old=True), ARROW, "arrow") == "arrow-version"
+    for old in (False, True):
+        data = _arrow(stream=stream, old=old, metadata={"ARROW:experimental_compression": "zstd"})
+        assert refusal(tmp_path, data, ARROW, "arrow") == ("arrow-version" if old else "arrow-packed")
+
+
+def test_an_arrow_footer_of_another_version_is_refused(tmp_path: Path) -> None:
+    footer = _Buffer(_arrow(), footer=True)
+    struct.pack_into("<h", footer.data, footer.slots(footer.root)[0], 3)
+    assert refusal(tmp_path, bytes(footer.data), ARROW, "arrow") == "arrow-footer"
+
+
+def test_wide_arrow_decimals_are_refused(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    table = pa.table({"a": pa.array([decimal.Decimal("1.5")] * 3, pa.decimal256(15, 3))})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert refusal(tmp_path, sink.getvalue(), {"a": "number"}, "arrow") == "arrow-type"
+
+
+def test_nested_arrow_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    table = pa.table({"a": [[1], [2]]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert refusal(tmp_path, sink.getvalue(), {"a": "integer"}, "arrow") == "arrow-type"
