@@ -17,7 +17,7 @@ from lamslsa.measure.evaluation.confusion import FORMULAS, Confusion, Margins, b
 from lamslsa.measure.evaluation.groupings import all_cells, number_groups
 from lamslsa.measure.evaluation.report import About, Report
 from lamslsa.measure.evaluation.resampling import count_resamples, row_values
-from lamslsa.measure.evaluation.shares import Shares
+from lamslsa.measure.evaluation.shares import Shares, predicted
 from lamslsa.measure.interface import Progress
 from lamslsa.measure.seeds import sub_seed
 
@@ -26,15 +26,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["MAX_CONFUSION", "Classification", "predicted"]
+__all__ = ["MAX_CONFUSION", "Classification"]
 
 MAX_CONFUSION: Final = 32
-
-
-def predicted(shares: Array) -> Array:
-    """The class of the highest probability, the lowest of equal ones."""
-    classes: Array = shares.argmax(axis=1)
-    return classes
 
 
 class Classification:

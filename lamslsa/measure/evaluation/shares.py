@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-__all__ = ["Shares"]
+__all__ = ["Shares", "predicted"]
+
+
+def predicted(shares: Array) -> Array:
+    """The class of each row, from float64 (rows, classes): of two, class 1 from 0.5 on; of more, the first likeliest."""
+    classes: Array = (shares[:, 1] >= 0.5).astype("int64") if shares.shape[1] == 2 else shares.argmax(axis=1)
+    return classes
 
 
 class Shares:
@@ -115,7 +121,7 @@ class Shares:
         self.libraries["macro_auroc"] = library
 
     def _calibration(self, bins: int) -> None:
-        labels, shares, predictions = self._labels, self._shares, self._shares.argmax(axis=1)
+        labels, shares, predictions = self._labels, self._shares, predicted(self._shares)
         self.formulas["expected_calibration_error"] = calibration.top_label(labels, shares, predictions, bins=bins)
         self.formulas["adaptive_calibration_error"] = calibration.AdaptiveRows(labels, shares, predictions, bins=bins)
         self.formulas["classwise_calibration_error"] = calibration.ClasswiseRows(labels, shares, bins=bins)

@@ -468,3 +468,10 @@ def test_label_of_numbers_is_refused() -> None:
 
 
 JOB_LABEL = "label: {column: digit, classes: {" + ", ".join(f'"{number}": {number}' for number in range(10)) + "}}"
+
+
+def test_a_tie_of_two_classes_is_class_1_as_everywhere() -> None:
+    from lamslsa.measure.evaluation.shares import predicted
+
+    assert predicted(np.array([[0.5, 0.5], [0.4, 0.6], [0.6, 0.4]])).tolist() == [1, 1, 0]
+    assert predicted(np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4]])).tolist() == [0, 1]

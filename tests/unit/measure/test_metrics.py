@@ -134,7 +134,7 @@ def test_interval_of_a_largest_difference_reaches_nothing_and_holds_the_value(ma
     """Fair and calibrated by construction: a percentile interval alone would exclude 0, and now and then the value."""
     job = tabular_evaluation(make_job())
     reached = dict.fromkeys(("demographic_parity_difference", "expected_calibration_error"), 0)
-    for seed in range(40):
+    for seed in range(20):
         random = np.random.default_rng(seed)
         scores = random.uniform(0.02, 0.98, 300).astype(np.float32)
         of = Answers(
@@ -148,9 +148,9 @@ def test_interval_of_a_largest_difference_reaches_nothing_and_holds_the_value(ma
                 assert metric.value is not None
                 assert metric.interval.lower <= metric.value <= metric.interval.upper
                 reached[metric.name] += metric.interval.lower == 0
-    assert reached["demographic_parity_difference"] >= 38, reached
+    assert reached["demographic_parity_difference"] >= 18, reached
     # the calibration error of a sample is itself too large by chance, which no interval around it undoes
-    assert reached["expected_calibration_error"] >= 15, reached
+    assert reached["expected_calibration_error"] >= 6, reached
 
 
 @pytest.mark.parametrize(("successes", "samples"), [(0, 5), (5, 5), (3, 10), (13_800, 16_281)])
