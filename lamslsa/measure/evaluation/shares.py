@@ -24,7 +24,7 @@ __all__ = ["Shares", "predicted"]
 
 
 def predicted(shares: Array) -> Array:
-    """The class of each row, from float64 (rows, classes): of two, class 1 from 0.5 on; of more, the first likeliest."""
+    """The class of each row of float64 (rows, classes): of two, class 1 from 0.5 on; of more, the first likeliest."""
     classes: Array = (shares[:, 1] >= 0.5).astype("int64") if shares.shape[1] == 2 else shares.argmax(axis=1)
     return classes
 

@@ -78,7 +78,7 @@ def plain(labels: Any, shares: Any, bins: int) -> dict[Key, float]:
     """Every value in plain Python, from the definitions."""
     rows = [(int(label), [float(p) for p in row]) for label, row in zip(labels, shares, strict=True)]
     n, classes = len(rows), len(rows[0][1])
-    facts = [(label, order(row)[0], row) for label, row in rows]
+    facts = [(label, int(row[1] >= 0.5) if classes == 2 else order(row)[0], row) for label, row in rows]
     l, p, d = ([0] * classes for _ in range(3))  # noqa: E741
     for label, prediction, _ in facts:
         l[label] += 1
