@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lamslsa import _merkle
 from lamslsa._merkle import MAX_LEAVES, Tree, leaf_hash, root_of
 from lamslsa.errors import FormatError
 
@@ -88,3 +89,14 @@ def test_an_inner_node_is_no_leaf() -> None:
 def test_a_tree_has_leaves() -> None:
     with pytest.raises(ValueError, match="leaves"):
         Tree([])
+
+
+def test_the_most_leaves_are_taken_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_merkle, "MAX_LEAVES", 4)
+    hashes = [leaf_hash(leaf) for leaf in INPUTS]
+    tree = Tree(hashes[:4])
+    assert root_of(hashes[1], index=1, size=4, path=tree.path(1)) == tree.root
+    with pytest.raises(ValueError, match="expected 1 to 4 leaves, got 5"):
+        Tree(hashes[:5])
+    with pytest.raises(FormatError):
+        root_of(hashes[1], index=1, size=5, path=tree.path(1))
