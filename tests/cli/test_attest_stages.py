@@ -258,6 +258,52 @@ class TestResults:
                 assign(made, outputs)
 
 
+class TestForesight:
+    """What would be found out after hours is refused at once, and nothing is measured."""
+
+    @pytest.fixture(autouse=True)
+    def measured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def never(*_: object, **__: object) -> None:
+            raise AssertionError("measured")
+
+        monkeypatch.setattr("lamslsa._cli.attest_run.attest", never)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            ("--output", "typo=model"),
+            ("--model-out", "model", "--output", "people-mlp=other"),
+            ("--output", "people-mlp=model", "--output", "more=other"),
+        ],
+    )
+    def test_outputs_of_other_names(self, place: Path, cli: Cli, more: tuple[str, ...]) -> None:
+        words = ("attest", "training", "--dataset", "train=people.csv", *COMMON, "--out", "run")
+        code, _, said = cli(*words, *more)
+        assert (code, "'people-mlp'" in said) == (2, True), said
+
+    def test_private_files_without_a_folder(self, place: Path, cli: Cli) -> None:
+        inference = (
+            "inference: {measurer: inference/1, dataset: train, disclose: {inputs: true, outputs: true}, seed: null}"
+        )
+        withheld = TWO.replace("overlap: []}", "overlap: [], properties: {withhold: [duplicates]}}", 1)
+        Path("job.yaml").write_text(f"{withheld}{inference}\n")
+        Path("model").mkdir()
+        for words in (("inference", "model", "--dataset", "people.csv"), ("dataset", "people.csv", "--name", "train")):
+            code, _, said = cli("attest", *words, *COMMON, "--out", "run")
+            assert (code, "expected --private DIR" in said) == (2, True), said
+
+    def test_what_is_foreseen_is_measured(self, place: Path, cli: Cli) -> None:
+        words = ("attest", "training", "--dataset", "train=people.csv", *COMMON, "--out", "run", "--model-out", "model")
+        with pytest.raises(AssertionError, match="measured"):
+            cli(*words)
+
+    def test_a_dry_run_tells_it(self, place: Path, cli: Cli) -> None:
+        words = ("attest", "training", "--dataset", "train=people.csv", "--config", "job.yaml", "--dry-run")
+        (measured,) = cli(*words)[1]["measurements"]
+        assert (measured["makes"], measured["private"]) == (["people-mlp"], False)
+        assert 0 < measured["seconds"] < 1
+
+
 SLOW = """
 import sys, time
 from pathlib import Path

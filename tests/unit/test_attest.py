@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,12 +11,13 @@ from typing import cast
 import pytest
 
 from lamslsa import _codec, attest, statement
+from lamslsa.artifact.spool import Spool
 from lamslsa.errors import FormatError, UnavailableError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import DeviceEvidence, Evidence
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.sgx.verify import MEDIA_TYPE, SgxVerifier
-from lamslsa.measure import Input, Plan, load_job
+from lamslsa.measure import Context, Input, Plan, load_job
 from lamslsa.testing import measuring
 from lamslsa.testing.simulated import SimulatedVendor
 from lamslsa.testing.table import JOB, ROWS
@@ -124,7 +126,8 @@ def test_nothing_comes_back_when_the_tee_does_not_answer(data: Path) -> None:
 
 
 def test_there_is_no_way_to_have_given_bytes_quoted() -> None:
-    assert set(attest.__all__) - {"attest"} == {"Made", "Planned", "place", "read_inputs", "sealed_checkpoints"}
+    others = {"Made", "Planned", "place", "read_inputs", "sealed_checkpoints", "streamed_only"}
+    assert set(attest.__all__) == {"attest", *others}
 
 
 def _named_plan(*inputs: Input) -> Plan:
@@ -173,3 +176,48 @@ def test_inputs_that_are_missing_or_not_read_are_refused(given: dict[str, Path])
     with pytest.raises(FormatError) as error:
         attest.place([_named_plan(DATASET, TRAIN)], given)
     assert error.value.reason == "measure-input"
+
+
+TABLES = Input(role="dataset", kind="dataset", streamed=True)
+
+
+def test_only_what_every_plan_reads_block_by_block_may_be_larger_than_memory() -> None:
+    whole = Input(role="train", kind="dataset")
+    planned = [
+        attest.Planned(plan=_named_plan(TABLES, MODEL), paths={"dataset": A, "model": B}),
+        attest.Planned(plan=_named_plan(TABLES), paths={"dataset": C}),
+        attest.Planned(plan=_named_plan(TABLES, whole), paths={"dataset": A, "train": C}),
+    ]
+    assert attest.streamed_only(planned[:1]) == {A}
+    assert attest.streamed_only(planned[:2]) == {A, C}
+    assert attest.streamed_only(planned) == {A}
+    assert attest.streamed_only([]) == frozenset()
+
+
+def test_what_one_plan_needs_in_memory_is_refused_for_all(data: Path, tmp_path: Path) -> None:
+    job = load_job(JOB.encode(), source="job.yaml")
+    context = Context(memory_limit=len(ROWS) - 1, spool=Spool(tmp_path))
+    sheet = attest.Planned(plan=job.sheet("train"), paths={"dataset": data})
+    attest.attest([sheet], attester=Attester(), nonce=Nonce.random(), context=context)
+    attester = Attester()
+    training = attest.Planned(plan=job.require_training(), paths={"train": data})
+    with pytest.raises(FormatError) as error:
+        attest.attest([sheet, training], attester=attester, nonce=Nonce.random(), context=context)
+    assert (error.value.reason, attester.quotes) == ("artifact-size", [])
+
+
+def test_private_files_of_one_name_never_replace_each_other(data: Path) -> None:
+    """Through a job they cannot meet: it is asked for one dataset at a time."""
+    sheet = "{schema: people, skipLines: 0, groups: [], overlap: [], properties: {withhold: [duplicates]}}"
+    text = re.sub(r"(?s)datasets:.*?training:", f"datasets:\n  train: {sheet}\n  test: {sheet}\ntraining:", JOB)
+    job = load_job(text.encode(), source="job.yaml")
+    planned = [attest.Planned(plan=job.sheet(name), paths={"dataset": data}) for name in ("train", "test")]
+    _, made = attest.attest(planned[:1], attester=Attester(), nonce=Nonce.random())
+    assert list(made.private) == ["openings.json"]
+    attester = Attester()
+    with pytest.raises(FormatError) as error:
+        attest.attest(planned, attester=attester, nonce=Nonce.random())
+    assert (error.value.reason, attester.quotes) == ("attest-output", [])
+    with pytest.raises(FormatError) as error:
+        job.plans("dataset", None)
+    assert error.value.reason == "job-name"

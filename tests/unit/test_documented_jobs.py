@@ -8,7 +8,8 @@ from typing import Final
 
 import pytest
 
-from lamslsa.measure import Job, load_job
+from lamslsa.measure import Job, foresight, load_job
+from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.dataset.declare import NAMES as DATASETS
 from lamslsa.measure.interface import Plan, Stage
 from lamslsa.measure.registry import BUILT_IN
@@ -45,6 +46,32 @@ def test_a_documented_job_loads(where: str) -> None:
     for plan in plans:
         assert plan.steps()
         assert plan.inputs
+
+
+@pytest.mark.parametrize("where", JOBS)
+def test_a_documented_job_tells_what_it_makes_before_it_is_run(where: str) -> None:
+    job = load_job(JOBS[where].encode(), where)
+    making = [*job.transforms.values(), *(plan for plan in (job.training,) if plan is not None)]
+    for plan in _plans(job):
+        assert (foresight.makes(plan) is not None) == (plan in making), plan.measurer
+        withheld = "withhold" in getattr(plan, "configuration", {}) if plan in job.sheets.values() else False
+        assert foresight.makes_private(plan) == (plan is job.inference or withheld), plan.measurer
+        seconds = foresight.estimate(plan, {item.role: 1_000_000 for item in plan.inputs})
+        assert seconds is None or 0 < seconds < 86_400
+
+
+@pytest.mark.parametrize("where", JOBS)
+def test_tables_alone_are_read_block_by_block(where: str) -> None:
+    job = load_job(JOBS[where].encode(), where)
+    for plan in _plans(job):
+        block_by_block = plan in job.sheets.values() or str(plan.measurer) == "preprocess/1"
+        for item in plan.inputs:
+            table = (
+                item.name is not None and isinstance(job.datasets[item.name].schema, Schema)
+                if block_by_block
+                else False
+            )
+            assert item.streamed == table, (plan.measurer, item)
 
 
 def test_every_measurer_has_a_documented_job() -> None:
