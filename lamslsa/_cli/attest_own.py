@@ -13,11 +13,9 @@ from lamslsa._cli.attest_inputs import Inputs, refuse_other_kinds
 from lamslsa._cli.attest_plan import describe
 from lamslsa._cli.attest_results import Results, Write, prepare_outputs
 from lamslsa._cli.attest_run import in_enclave, write_results
-from lamslsa._cli.attest_setup import Options, Setup
+from lamslsa._cli.attest_setup import Options, Setup, refuse_unmeasured_code
 from lamslsa._cli.inputs import read_capped
 from lamslsa.attest import attest, place
-from lamslsa.errors import UnavailableError
-from lamslsa.evidence.attesters import HARDWARE
 from lamslsa.measure import load_own_training
 from lamslsa.measure.training.own_code import code_manifest
 from lamslsa.measure.training.own_run import SCRIPT
@@ -55,13 +53,9 @@ def train_own(
         return describe(planned, options, output)
     if len(outputs) != 1:
         raise click.UsageError("expected --model-out DIR, got none")
-    prepare_outputs(outputs, out=options.required_out, private=options.private)
-    if code is not None and options.tee in (*HARDWARE, "auto"):
-        raise UnavailableError(
-            f"expected a TEE that measures your code before it runs, got {options.tee}",
-            reason="own-training-tee",
-            hint="lamslsa enclave build train-own --code DIR, and --enclave; or rehearse with --tee simulated",
-        )
+    prepare_outputs(outputs, out=options.required_out, private=options.private, inputs=inputs.paths)
+    if code is not None:
+        refuse_unmeasured_code(options.tee, reason="own-training-tee", build="train-own --code DIR")
     beside = b"" if code is None else bytes.fromhex(code_manifest(code).sha256)
     setup = Setup.of(options, config, beside=beside)
     if setup.attester is None:

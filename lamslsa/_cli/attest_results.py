@@ -54,15 +54,23 @@ def _writer(write: Callable[[str, Path], None], name: str) -> Write:
     return lambda folder: write(name, folder)
 
 
-def prepare_outputs(outputs: Mapping[str | None, Path], *, out: Path, private: Path | None) -> None:
-    """Return if every output is free and apart from the others.
+def prepare_outputs(
+    outputs: Mapping[str | None, Path], *, out: Path, private: Path | None, inputs: Mapping[str, Path]
+) -> None:
+    """Return if every output is free, apart from the others and from what is read.
 
     Raises:
         FormatError: something of such a name exists.
-        click.UsageError: one lies in another.
+        click.UsageError: one lies in another, or in an input.
     """
     folders = {"--out": out} if private is None else {"--out": out, "--private": private}
-    refuse_nested(folders | {f"the output {name or '--model-out'}": path for name, path in outputs.items()})
+    folders |= {f"the output {name or '--model-out'}": path for name, path in outputs.items()}
+    refuse_nested(folders)
+    read = {path.resolve(): word for word, path in inputs.items()}
+    for option, path in folders.items():
+        for above in path.absolute().resolve().parents:
+            if above in read:
+                raise click.UsageError(f"expected {option} outside of the input {read[above]!r}, got a folder in it")
 
 
 def assign(made: list[str], outputs: Mapping[str | None, Path]) -> dict[str, Path]:
@@ -160,6 +168,4 @@ def _private_folder(files: Mapping[str, bytes], asked: Path | None, out: Path, o
 def _write_private(files: Mapping[str, bytes], folder: Path) -> None:
     with new_folder(folder, mode=_PRIVATE_MODE) as staging:
         for name, data in files.items():
-            target = staging / name
-            target.parent.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
-            write_file(target, data, mode=_PRIVATE_FILE_MODE)
+            write_file(staging / name, data, mode=_PRIVATE_FILE_MODE)

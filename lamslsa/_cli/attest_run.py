@@ -14,7 +14,7 @@ from lamslsa._cli import ui
 from lamslsa._cli.attest_inputs import Inputs, refuse_other_kinds
 from lamslsa._cli.attest_plan import describe
 from lamslsa._cli.attest_results import Results, Write, assign, prepare_outputs, write_all
-from lamslsa._cli.attest_setup import Options, Setup
+from lamslsa._cli.attest_setup import Options, Setup, refuse_unmeasured_code
 from lamslsa._cli.inputs import read_capped
 from lamslsa.attest import Planned, attest, place
 from lamslsa.measure import foresight, load_job
@@ -46,17 +46,21 @@ class Asked:
 def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     """Do what a stage's options ask for."""
     config = read_capped(options.config, what="job")
+    if options.measurers is not None and options.enclave is None:
+        refuse_unmeasured_code(options.tee, reason="plugin-tee", build="measure-with --measurers NAME")
     third = None if options.measurers is None else find(options.measurers)
     beside = b"" if third is None else third.digest
     catalogue = BUILT_IN if third is None else BUILT_IN.with_more(third.load(BUILT_IN.reserved()))
     job = load_job(config, source=str(options.config), catalogue=catalogue)
     planned = place(job.plans(asked.stage, asked.name).values(), asked.inputs.paths)
+    if third is not None:
+        third.refuse_others(item.plan for item in planned)
     refuse_other_kinds(planned, asked.inputs)
     if options.dry_run:
         return describe(planned, options, output)
     if bool(asked.outputs) != (asked.stage in _MAKING):
         raise click.UsageError("expected --model-out DIR or --output NAME=DIR, got neither")
-    prepare_outputs(asked.outputs, out=options.required_out, private=options.private)
+    prepare_outputs(asked.outputs, out=options.required_out, private=options.private, inputs=asked.inputs.paths)
     _refuse_unforeseen(planned, asked.outputs, options)
     setup = Setup.of(options, config, beside=beside)
     with ui.terminable(), _measured(asked, planned, setup, options, output) as results:

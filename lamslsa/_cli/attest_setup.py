@@ -24,7 +24,7 @@ from lamslsa.evidence.nonce import Nonce
 from lamslsa.measure import Context
 from lamslsa.measure.interface import Device, Progress
 
-__all__ = ["Options", "Setup", "common", "require_device"]
+__all__ = ["Options", "Setup", "common", "refuse_unmeasured_code", "require_device"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _DIRECT: Final = "gramine-direct"
@@ -170,6 +170,25 @@ class Setup:
 
         kept = sealed_checkpoints(self.checkpoints, tee=self.tee, simulated_platform=self.platform, beside=self.beside)
         return replace(context, checkpoints=kept)
+
+
+def refuse_unmeasured_code(tee: str, *, reason: str, build: str) -> None:
+    """Return if a TEE measures code of others that is to run in this process.
+
+    Args:
+        tee: as it was asked for.
+        reason: of the refusal.
+        build: the enclave build that has the code in it, in words.
+
+    Raises:
+        UnavailableError: it is hardware, whose measurement was made before.
+    """
+    if tee in (*HARDWARE, "auto"):
+        raise UnavailableError(
+            f"expected a TEE that measures code that is not ours before it runs, got {tee}",
+            reason=reason,
+            hint=f"lamslsa enclave build {build}, and --enclave; or rehearse with --tee simulated",
+        )
 
 
 def require_device(device: Device) -> None:

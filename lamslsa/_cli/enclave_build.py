@@ -202,7 +202,7 @@ def run_command(
         outputs[None] = model_out
     if bool(outputs) != (request.kind in ("training", "transform")):
         raise click.UsageError("expected --model-out or --output with a training or transform and only there")
-    prepare_outputs(outputs, out=out, private=private)
+    prepare_outputs(outputs, out=out, private=private, inputs=request.inputs)
     with (
         ui.terminable(),
         run_job(

@@ -126,13 +126,7 @@ def _measure_with(root: Path, job: Job, config: bytes, attester: Attester, nonce
     third = find_only()
     catalogue = BUILT_IN.with_more(third.load(BUILT_IN.reserved()))
     plans = load_job(config, source=CONFIG.name, catalogue=catalogue).plans(job.kind, job.name)
-    for plan in plans.values():
-        if plan.measurer.distribution is None:
-            raise FormatError(
-                f"expected a measurer of {third.descriptor.name} in the build for them, got {plan.measurer}",
-                reason="enclave-job",
-                hint="take the build measure",
-            )
+    third.refuse_others(plans.values())
     return _attested(root, job, plans.values(), attester, nonce, beside=third.digest)
 
 

@@ -291,7 +291,7 @@ def _finish(root: Path, request: Request) -> Finished:
         FormatError: (1) does not hold.
         VerificationError: another one does not.
     """
-    if any(path.is_symlink() for path in (root / OUT).rglob("*")):  # (1)
+    if any(path.is_symlink() for path in (root / OUT, *(root / OUT).rglob("*"))):  # (1)
         _refuse("files", "a link", "link")
     run = read_run(root / RUN)
     made, private = read_made(root)

@@ -15,10 +15,11 @@ tables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from lamslsa import _codec
 from lamslsa._files import new_folder, write_file
@@ -51,6 +52,8 @@ __all__ = [
     "silent",
 ]
 
+_LABEL: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
+_PRIVATE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 Stage = Literal["dataset", "training", "transform", "evaluation", "inference", "model"]
 Device = Literal["cpu", "cuda"]
 
@@ -131,10 +134,21 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """The exact bytes of a statement, and a short label for its file, such as ``dataset`` or ``provenance``."""
+    """The exact bytes of a statement, and a short label for its file, such as ``dataset`` or ``provenance``.
+
+    Raises:
+        FormatError: the label is none that a run folder could have (payload-label).
+    """
 
     label: str
     data: bytes
+
+    def __post_init__(self) -> None:
+        if not _LABEL.fullmatch(self.label):
+            raise FormatError(
+                f"expected a label of lower-case letters, digits and dashes, at most 64, got {self.label!a:.80}",
+                reason="payload-label",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,11 +189,22 @@ class Outcome:
         outputs: the artifacts that were made, by the names that the job gives them.
         private: files for whoever ordered the measurement and for nobody else, by name: openings of commitments,
             receipts of inferences. They are never published.
+
+    Raises:
+        FormatError: a private file has no name of its own, but a path (private-name).
     """
 
     statements: Sequence[Payload]
     outputs: Mapping[str, Output] = field(default_factory=dict)
     private: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.private:
+            if not _PRIVATE_NAME.fullmatch(name):
+                raise FormatError(
+                    f"expected the name of a private file in letters, digits, dots, dashes, got {name!a:.80}",
+                    reason="private-name",
+                )
 
 
 class Plan(Protocol):

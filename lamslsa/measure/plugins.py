@@ -12,7 +12,8 @@ Rules:
   counts only as far as it agrees with the distribution that it was loaded from.
 - A third party's measurer takes no name of ours, and evaluates or describes models. It makes no datasheet, training or
   transform: of a provenance a reference value says the build type and not whose code it was.
-- Files are those of RECORD; one that differs from it is refused, and so is code beside them that it does not list.
+- Files are those of RECORD; one that differs from it is refused, and so is code beside them that it does not list, byte
+  code and links: it is imported from its sources alone. What it imports from other distributions is no part of this.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -36,6 +37,7 @@ from lamslsa.errors import FormatError, LamslsaError, UnavailableError, Verifica
 from lamslsa.measure.declarations import Scope
 from lamslsa.measure.environment import purl
 from lamslsa.measure.interface import Context, Given, Input, Measurer, MeasurerName, Outcome, Payload, Plan, Stage
+from lamslsa.measure.sources import from_source, is_byte_code, unmeasured
 from lamslsa.predicates._common import Digest, ResourceDescriptor
 
 __all__ = ["GROUP", "STAGES", "ThirdParty", "find", "find_only"]
@@ -45,7 +47,7 @@ STAGES: Final[tuple[Stage, ...]] = ("evaluation", "model")
 _LABEL: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _CODE: Final = (".py", ".so")
-_CACHE: Final = "__pycache__"
+_VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,127}")
 _MAX_FILES: Final = 10_000
 _MAX_MEASURERS: Final = 64
 
@@ -76,11 +78,26 @@ class ThirdParty:
         points = sorted(self._distribution.entry_points.select(group=GROUP), key=lambda point: point.name)
         if not 0 < len(points) <= _MAX_MEASURERS:
             _refuse(f"1 to {_MAX_MEASURERS} entry points in the group {GROUP}", f"{len(points)}")
-        found = [self._measurer(point, reserved) for point in points]
+        with from_source():
+            found = [self._measurer(point, reserved) for point in points]
         names = {(item.stage, str(item.name)) for item in found}
         if len(names) != len(found):
             _refuse("measurers of different names", "one name twice")
         return tuple(found)
+
+    def refuse_others(self, plans: Iterable[Plan]) -> None:
+        """Return if every plan is of a measurer of this distribution: its measurement vouches for these alone.
+
+        Raises:
+            FormatError: one is not (plugin-job).
+        """
+        for plan in plans:
+            if plan.measurer.distribution != self.descriptor:
+                raise FormatError(
+                    f"expected a measurer of {self.descriptor.name} beside its code, got {plan.measurer}",
+                    reason="plugin-job",
+                    hint="leave --measurers out, or take the build measure",
+                )
 
     def _measurer(self, point: importlib.metadata.EntryPoint, reserved: Collection[str]) -> Measurer:
         self._refuse_elsewhere(point)
@@ -131,7 +148,7 @@ def find(name: str) -> ThirdParty:
     if not _NAME.fullmatch(name):
         _refuse("the name of a distribution", f"{name!a:.80}")
     try:
-        return _third_party(importlib.metadata.distribution(name))
+        return _third_party(importlib.metadata.distribution(name), asked=name)
     except importlib.metadata.PackageNotFoundError as err:
         raise UnavailableError(
             f"expected the distribution {name} to be installed, got none", reason="plugin-missing", hint="install it"
@@ -148,11 +165,19 @@ def find_only() -> ThirdParty:
     found = [item for item in importlib.metadata.distributions() if item.entry_points.select(group=GROUP)]
     if len(found) != 1:
         _refuse(f"one distribution with entry points in the group {GROUP}", f"{len(found)}")
-    return _third_party(found[0])
+    return _third_party(found[0], asked=None)
 
 
-def _third_party(distribution: importlib.metadata.Distribution) -> ThirdParty:
-    name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
+def _third_party(distribution: importlib.metadata.Distribution, *, asked: str | None) -> ThirdParty:
+    said = distribution.metadata["Name"]
+    if not isinstance(said, str) or not _NAME.fullmatch(said):
+        _refuse("the name of a distribution in its METADATA", f"{said!a:.80}")
+    name = _normal(said)
+    if asked is not None and name != _normal(asked):
+        _refuse(f"{_normal(asked)} in the METADATA of the distribution of that name", name)
+    version = distribution.version
+    if not _VERSION.fullmatch(version):
+        _refuse(f"the version of {name} in its METADATA", f"{version!a:.80}")
     site = Path(str(distribution.locate_file(""))).resolve()
     records = [site / path for path in distribution.files or () if path.name == "RECORD" and len(path.parts) == 2]
     if len(records) != 1:
@@ -167,7 +192,7 @@ def _third_party(distribution: importlib.metadata.Distribution) -> ThirdParty:
     return ThirdParty(
         descriptor=ResourceDescriptor(
             name=name,
-            uri=purl(name, distribution.version),
+            uri=purl(name, version),
             digest=Digest(sha256=_codec.sha256_hex(record)),
         ),
         digest=bytes.fromhex(Manifest.of("model", files).sha256),
@@ -176,19 +201,27 @@ def _third_party(distribution: importlib.metadata.Distribution) -> ThirdParty:
     )
 
 
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _recorded(record: str, name: str) -> Iterator[tuple[PurePosixPath, str]]:
-    """Path and hash of what lies in the folder of packages; byte code is derived, scripts lie outside."""
+    """Path and hash of what lies in the folder of packages; scripts lie outside."""
     for count, row in enumerate(csv.reader(record.splitlines())):
         if count >= _MAX_FILES or len(row) < 2:
             _refuse(f"a RECORD of {name} with at most {_MAX_FILES} entries", "another")
         path = PurePosixPath(row[0])
-        if ".." in path.parts or path.is_absolute() or _CACHE in path.parts or path.suffix == ".pyc":
+        if is_byte_code(path):
+            _refuse_record(f"no byte code among the files of {name}", f"{row[0]!a:.120}")
+        if ".." in path.parts or path.is_absolute():
             continue
         yield path, row[1]
 
 
 def _entry(site: Path, path: PurePosixPath, digest: str) -> FileEntry | None:
     """A file as it is; None where there is none, which then cannot be run either, or where it is RECORD itself."""
+    if (site / path).is_symlink():
+        _refuse_record("files", f"a link at {str(path)!a:.120}")
     try:
         data = (site / path).read_bytes()
     except OSError:
@@ -197,24 +230,26 @@ def _entry(site: Path, path: PurePosixPath, digest: str) -> FileEntry | None:
         return None
     actual = "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode("ascii").rstrip("=")
     if actual != digest:
-        raise VerificationError(
-            f"expected the files of the distribution to be those of its RECORD, got another {str(path)!a:.120}",
-            reason="plugin-record",
-            hint="install it again",
-        )
+        _refuse_record("the files of the distribution to be those of its RECORD", f"another {str(path)!a:.120}")
     return FileEntry(path=path.as_posix(), sha256=hashlib.sha256(data).hexdigest(), size=len(data))
+
+
+def _unmeasured(folder: Path) -> Path | None:
+    try:
+        return folder if folder.is_symlink() else unmeasured(folder)
+    except OSError as err:
+        _refuse_record(f"to read {str(folder)!a:.120}", str(err.strerror))
 
 
 def _refuse_unrecorded(site: Path, files: list[FileEntry], recorded: frozenset[Path], name: str) -> None:
     tops = {PurePosixPath(entry.path).parts[0] for entry in files if "/" in entry.path}
     for top in sorted(tops):
+        path = _unmeasured(site / top)
+        if path is not None:
+            _refuse_record(f"no byte code and no links in {name}", f"{str(path.relative_to(site))!a:.120}")
         for path in (site / top).rglob("*"):
-            if path.suffix in _CODE and path.is_file() and path.resolve() not in recorded:
-                raise VerificationError(
-                    f"expected only recorded code in {name}, got {str(path.relative_to(site))!a:.120} as well",
-                    reason="plugin-record",
-                    hint="install it again",
-                )
+            if path.suffix in _CODE and path.resolve() not in recorded:
+                _refuse_record(f"only recorded code in {name}", f"{str(path.relative_to(site))!a:.120} as well")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,11 +276,13 @@ class _Plan:
     @property
     def inputs(self) -> tuple[Input, ...]:
         """What it reads."""
-        return self.inner.inputs
+        with _told():
+            return self.inner.inputs
 
     def steps(self) -> tuple[str, ...]:
         """What it would do."""
-        return self.inner.steps()
+        with _told():
+            return self.inner.steps()
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Measure, and put into each statement whose code it was; see `lamslsa.measure.interface.Plan`.
@@ -269,13 +306,14 @@ class _Plan:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """An error in code that is not ours is told as one, and is no bug of ours.
+    """Code that is not ours runs from its sources, and an error in it is told as one, and is no bug of ours.
 
     Raises:
         FormatError: it failed (plugin-failed); errors that it raises in our words pass.
     """
     try:
-        yield
+        with from_source():
+            yield
     except (LamslsaError, ModuleNotFoundError):
         raise
     except Exception as err:
@@ -304,6 +342,14 @@ def _attributed(payload: bytes, measurer: MeasurerName, about: Collection[str]) 
 
 def _refuse_statement(expected: str, got: str) -> NoReturn:
     raise FormatError(f"expected {expected} from a third party's measurer, got {got}", reason="plugin-statement")
+
+
+def _refuse_record(expected: str, got: str) -> NoReturn:
+    raise VerificationError(
+        f"expected {expected}, got {got}",
+        reason="plugin-record",
+        hint="install it again, with pip install --no-compile --force-reinstall",
+    )
 
 
 def _refuse(expected: str, got: str) -> NoReturn:

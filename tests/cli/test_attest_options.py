@@ -70,3 +70,17 @@ def test_a_challenge_is_the_nonce_of_the_run(lamslsa: Run, tmp_path: Path, words
     shown = lamslsa("inspect", tmp_path / "run")
     assert made in shown.stdout
     assert "report data is that of exactly these statements, devices and this nonce" in shown.stdout
+
+
+@pytest.mark.parametrize("option", ["--out", "--private"])
+def test_nothing_is_written_into_what_is_read(lamslsa: Run, tmp_path: Path, option: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "people.csv").write_text(ROWS)
+    (tmp_path / "link").symlink_to(folder)
+    (tmp_path / "job.yaml").write_text(JOB)
+    words = ["attest", "dataset", folder, "--name", "train", "--config", tmp_path / "job.yaml", "--tee", "simulated"]
+    outputs = {"--out": tmp_path / "run", option: tmp_path / "link" / "deep" / "er"}
+    done = lamslsa(*words, *(word for pair in outputs.items() for word in pair))
+    assert (done.returncode, f"expected {option} outside of the input" in done.stderr) == (2, True), done.stderr
+    assert [path.name for path in folder.iterdir()] == ["people.csv"]

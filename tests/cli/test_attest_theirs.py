@@ -71,6 +71,26 @@ def test_measurers_of_a_distribution(place: Path, cli: Cli) -> None:
     assert cli("enclave", "measurement", "--tee", "simulated")[1]["measurement"]["mrEnclave"] != enclave_of("run")
 
 
+@pytest.mark.parametrize("tee", ["auto", "sgx", "tdx", "snp", "nitro"])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_measurers_run_only_where_they_are_measured(
+    place: Path, capsys: pytest.CaptureFixture[str], tee: str, more: tuple[str, ...]
+) -> None:
+    words = [word for word in EVALUATION if word not in SIMULATED]
+    code, said = main([*words, "--tee", tee, "--measurers", "acme-length", "--out", "run", *more], capsys)
+    assert (code, "plugin-tee" in said) == (6, True), said
+    assert "acme_length" not in sys.modules
+    assert not Path("run").exists()
+
+
+def test_nothing_of_ours_is_measured_beside_them(place: Path, cli: Cli) -> None:
+    Path("ours.yaml").write_text(JOB)
+    words = ("attest", "dataset", "people.csv", "--name", "train", "--config", "ours.yaml", *SIMULATED)
+    code, _, said = cli(*words, "--measurers", "acme-length", "--out", "run")
+    assert (code, "plugin-job" in said) == (3, True), said
+    assert not Path("run").exists()
+
+
 def test_measurers_are_asked_for_by_name(place: Path, cli: Cli) -> None:
     code, _, said = cli(*EVALUATION, "--out", "run")
     assert (code, "yaml-choice" in said) == (3, True)

@@ -314,7 +314,7 @@ def test_a_third_party_measures_in_its_own_build(root: Path, plugin: None) -> No
 
 def test_the_build_with_a_third_party_measures_nothing_of_ours(root: Path, plugin: None) -> None:
     put(root)
-    assert failed(root, 3, inside.MEASURE_WITH)["reason"] == "enclave-job"
+    assert failed(root, 3, inside.MEASURE_WITH)["reason"] == "plugin-job"
 
 
 @pytest.mark.parametrize("build", [None, inside.MEASURE_WITH])

@@ -299,6 +299,10 @@ def test_links_are_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> N
     (made / "quote.bin").symlink_to(tmp_path / "secret")
     refused(go, copy((made, "out/run")), VerificationError, "enclave-output-link")
     refused(go, copy() + f"\nimport os\nos.symlink({str(made)!r}, 'out/run')", VerificationError, "enclave-output-link")
+    elsewhere = str(tmp_path / "elsewhere")
+    away = f"import shutil, os\nshutil.move('out', {elsewhere!r})\nos.symlink({elsewhere!r}, 'out')"
+    honest = copy((make_run(vendor, tmp_path / "again"), "out/run"))
+    refused(go, f"{honest}\n{away}", VerificationError, "enclave-output-link")
 
 
 def test_another_statement_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> None:

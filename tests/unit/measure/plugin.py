@@ -31,7 +31,7 @@ class Plan:
         size = sum(entry.size for entry in model.artifact.manifest.files)
         return evaluation_statement(
             measurer=self.measurer, model=model, dataset=self.dataset, data=inputs["dataset"], context=context,
-            loaded=[SimpleNamespace(architecture="any", packages=())],
+            loaded=[SimpleNamespace(architecture="any", packages=(), network=None)],
             configuration={"factor": self.factor}, groups=(), packages=("lamslsa",),
             metrics=(Metric(name="length", value=float(size * self.factor), samples=1),),
         )

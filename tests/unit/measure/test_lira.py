@@ -297,6 +297,39 @@ def test_statement(
     assert run_plan(other, given, name="people-mlp")[0] != payloads[0]
 
 
+def test_progress_is_kept_under_all_that_a_shadow_depends_on(
+    make_job: MakeJob,
+    model: VerifiedArtifact,
+    train_set: VerifiedArtifact,
+    test_set: VerifiedArtifact,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (plan,) = make_job((EVALUATION, LIRA)).require_evaluations().values()
+    works = []
+
+    def stopped(*args: Any, work: bytes, **kwargs: Any) -> None:
+        works.append(work)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lamslsa.measure.evaluation.lira.shadow_confidences", stopped)
+    given = {"model": model, "dataset": test_set, "train": train_set}
+
+    def work() -> bytes:
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan, given, name="people-mlp")
+        return works[-1]
+
+    first = work()
+    assert work() == first
+    with monkeypatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "97")
+        assert work() != first, "threads can change a sum"
+    with monkeypatch.context() as patch:
+        patch.setattr("lamslsa.measure.evaluation.lira.PACKAGES", ("lamslsa", "torch"))
+        assert work() != first, "so can another package"
+    assert work() == first
+
+
 def test_shadows_have_the_architecture_of_the_target(model: VerifiedArtifact) -> None:
     loaded = load_model(model)
     assert trainable(loaded, ARCHITECTURE) == loaded.description

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import py_compile
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -203,6 +204,112 @@ def test_files_are_those_of_record(install: Install) -> None:
     (package / "extra.py").unlink()
     (package / "__init__.py").write_text(SOURCE + "#")
     refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+
+
+EVIL = SOURCE.replace("size * self.factor", "1000000")
+
+
+def test_byte_code_is_refused(install: Install, tmp_path: Path) -> None:
+    package = install()
+    (tmp_path / "evil.py").write_text(EVIL)
+    for place in (f"__pycache__/__init__.{sys.implementation.cache_tag}.pyc", "extra.pyc", "more/__init__.pyc"):
+        target = package / place
+        target.parent.mkdir(exist_ok=True)
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(tmp_path / "evil.py"), cfile=str(target), invalidation_mode=mode)
+        refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+        target.unlink()
+        if target.parent != package:
+            target.parent.rmdir()
+    assert find("acme-length")
+
+
+def test_byte_code_in_record_is_refused(install: Install, site: Path) -> None:
+    install()
+    record = site / "acme_length-2.0.dist-info" / "RECORD"
+    record.write_text(record.read_text() + "acme_length/__pycache__/x.cpython-311.pyc,,\n")
+    refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+
+
+def test_links_are_refused(install: Install, site: Path, tmp_path: Path) -> None:
+    package = install()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x.py").write_text("V = 99.0\n")
+    for target in ("lib", "lib.txt"):
+        (package / target).symlink_to(tmp_path / "outside")
+        refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+        (package / target).unlink()
+    assert find("acme-length")
+    package.rename(tmp_path / "moved")
+    package.symlink_to(tmp_path / "moved")
+    refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+    package.unlink()
+    (tmp_path / "moved").rename(package)
+    (package / "__init__.py").rename(tmp_path / "init.py")
+    (package / "__init__.py").symlink_to(tmp_path / "init.py")
+    refused(VerificationError, "plugin-record", lambda: find("acme-length"))
+
+
+def test_it_is_imported_from_its_sources(install: Install, tmp_path: Path) -> None:
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    late = SOURCE.replace('model = inputs["model"]', 'import acme_length.late\n        model = inputs["model"]', 1)
+    lines = "import sys\nassert sys.dont_write_bytecode\nassert sys.pycache_prefix\n"
+    package = install(source=f"{lines}{late}", more={"acme_length/late.py": lines})
+    measured(tmp_path)
+    assert sorted(path.name for path in package.rglob("*")) == ["__init__.py", "late.py"]
+    assert (sys.dont_write_bytecode, sys.pycache_prefix) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Name: acme-length", "Name: acme-toxicity"),
+        ("Name: acme-length", "Name: acme-toxicity@evil of pkg:pypi"),
+        ("Name: acme-length\n", ""),
+        ("Version: 2.0", "Version: 2.0 of pkg:pypi/other"),
+        ("Version: 2.0", "Version: 2.0?x=1"),
+    ],
+)
+def test_the_name_in_its_metadata_is_the_one_asked_for(install: Install, site: Path, old: str, new: str) -> None:
+    install()
+    info = site / "acme_length-2.0.dist-info"
+    changed = (info / "METADATA").read_text().replace(old, new)
+    (info / "METADATA").write_text(changed)
+    files = [path for path in site.rglob("*") if path.is_file() and path.name != "RECORD"]
+    (info / "RECORD").write_text(PLUGIN["record"](site, files) + f"{info.name}/RECORD,,\n")
+    refused(FormatError, "plugin", lambda: find("acme-length"))
+
+
+@pytest.mark.parametrize("label", ["x/../../pwned", "Not A Label", "", "a" * 65, "1a", "evaluation\n"])
+def test_a_label_is_that_of_a_file_of_a_run(install: Install, tmp_path: Path, label: str) -> None:
+    o = "__import__('types').SimpleNamespace"
+    made = f"{o}(label={label!r}, data=o.statements[0].data)"
+    install(source=returning("", f"{o}(statements=[{made}], outputs={{}}, private={{}})"))
+    refused(FormatError, "payload-label", lambda: measured(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["../../pwned", "/pwned", "a/b", "..", ".hidden", "", "a\n", "a" * 129])
+def test_private_files_have_base_names(install: Install, tmp_path: Path, name: str) -> None:
+    install(source=returning("", f"__import__('dataclasses').replace(o, private={{{name!r}: b''}})"))
+    refused(FormatError, "private-name", lambda: measured(tmp_path))
+
+
+def test_only_plans_of_the_distribution_run_beside_it(install: Install) -> None:
+    install()
+    third = find("acme-length")
+    third.refuse_others(
+        load_job(WITH.encode(), source="job.yaml", catalogue=catalogue()).require_evaluations().values()
+    )
+    ours = load_job(JOB.encode(), source="job.yaml", catalogue=catalogue()).plans("dataset", "train").values()
+    refused(FormatError, "plugin-job", lambda: third.refuse_others(ours))
+
+
+def returning(before: str, value: str) -> str:
+    """The measurer, with something else coming of it."""
+    source = SOURCE.replace("return evaluation_statement(", "o = evaluation_statement(")
+    end = "samples=1),),\n        )\n"
+    assert source.count(end) == 1
+    return source.replace(end, f"{end}        {before or 'pass'}\n        return {value}\n")
 
 
 def test_what_is_not_there_or_has_no_files(install: Install, site: Path) -> None:

@@ -122,7 +122,7 @@ class Preprocessing:
                 models={},
                 packages=_PACKAGES,
                 byproducts=(_schema_byproduct(schema), _report({**report, "rows": count, "shared": shared[part]})),
-                label=f"provenance-{part}",
+                label="provenance",
                 surroundings=surroundings,
             )
             for part, (schema, output, count) in written.items()
