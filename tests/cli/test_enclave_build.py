@@ -113,6 +113,24 @@ def test_a_job_reaches_the_enclave_and_its_error_the_user(
     assert not (tmp_path / "out").exists()
 
 
+def test_memory_and_spool_reach_the_enclave(
+    lamslsa: Run, gramine: dict[str, str], tmp_path: Path, job: Path, folder: Path
+) -> None:
+    script = (
+        "import json, os, sys\n"
+        "job = json.load(open('job/job.json'))\n"
+        "said = f\"{job['memoryLimit']} {job['spool']} {os.path.realpath('out/spool')}\"\n"
+        "error = {'class': 'FormatError', 'reason': 'echo', 'message': said, 'hint': None}\n"
+        "json.dump(error, open('out/error.json', 'w')); sys.exit(3)\n"
+    )
+    words = ["enclave", "run", job, "--enclave", folder, "--tee", "gramine-direct", "--out", tmp_path / "out"]
+    words += ["--memory-limit", "512M", "--spool", tmp_path / "disk", "--format", "json"]
+    failed(lamslsa(*words, **gramine), 6, "spool-disk")
+    (tmp_path / "disk").mkdir()
+    document = failed(lamslsa(*words, **gramine | {"FAKE_GRAMINE_RUN": script}), 3, "echo")
+    assert document["error"]["message"] == f"{512 * 2**20} True {tmp_path / 'disk'}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
