@@ -115,3 +115,18 @@ def test_key_has_its_length(tmp_path: Path, size: int) -> None:
     with pytest.raises(FormatError) as caught:
         SealedFolder(tmp_path, key=bytes(size))
     assert caught.value.reason == "checkpoint-key"
+
+
+def test_file_of_the_largest_size_comes_back(
+    folder: SealedFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.keep(WORK, bytes(100))
+    monkeypatch.setattr(checkpoints, "_MAX_BYTES", the_file(tmp_path).stat().st_size)
+    assert folder.latest(WORK) == bytes(100)
+
+
+def test_folders_above_are_made(tmp_path: Path) -> None:
+    folder = SealedFolder(tmp_path / "a" / "b", key=bytes(32))
+    for state in (b"one", b"two"):
+        folder.keep(WORK, state)
+        assert folder.latest(WORK) == state
