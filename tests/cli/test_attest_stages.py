@@ -196,7 +196,7 @@ class TestResults:
         results = Results(
             run=_run(),
             outputs={name: item.write for name, item in made.items()},
-            private={"openings.json": b"secret", "receipts/1.json": b"r"},
+            private={"openings.json": b"secret", "receipts.jsonl": b"r"},
         )
         outputs: dict[str | None, Path] = {"train": tmp_path / "a", "test": tmp_path / "b"}
         _write(results, outputs, tmp_path / "run", tmp_path / "private")
@@ -209,8 +209,7 @@ class TestResults:
         assert modes == {
             "private": 0o700,
             "private/openings.json": 0o600,
-            "private/receipts": 0o700,
-            "private/receipts/1.json": 0o600,
+            "private/receipts.jsonl": 0o600,
         }
 
     def test_private_files_are_never_lost(self, tmp_path: Path) -> None:
