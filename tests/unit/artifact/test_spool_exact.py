@@ -63,7 +63,7 @@ def test_reading_ends_where_writing_did(make: Callable[[bytes], SpoolFile], size
     with file.open(0, size) as stream:
         assert stream.read() == data
         assert stream.read() == b""
-        assert stream.raw.seek(0) == 0
+        assert stream.raw.seek(0, os.SEEK_SET) == 0
         assert stream.read(1) == data[:1]
 
 
