@@ -43,7 +43,9 @@ _LABELS: Final = MappingProxyType(
 _COUNTS: Final = frozenset(
     {"members", "non_members", "overlapping_rows", "groups_left_out", "only_model_right", "only_baseline_right"}
 )
-_METHODS: Final = MappingProxyType({"wilson": "Wilson", "percentile-bootstrap": "bootstrap", "hull-bootstrap": "bootstrap, hull"})
+_METHODS: Final = MappingProxyType(
+    {"wilson": "Wilson", "percentile-bootstrap": "bootstrap", "hull-bootstrap": "bootstrap, hull"}
+)
 _PRODUCT: Final = " × "
 _MAX_TABLES: Final = 24
 _MAX_ROWS: Final = 60

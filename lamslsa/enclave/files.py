@@ -7,7 +7,8 @@ Rules:
 - Packages are lamslsa and what its measurers require, by the RECORD of each; nothing else of an environment gets in.
   What only publishers and verifiers require stays out, with all that it requires.
 - What is no input of a running program is left out: byte code (derived, and different each time), headers, stubs and
-  static libraries, tests and examples (one has weights in a pickle), and of the standard library the parts for developers, desktops and networks.
+  static libraries, tests and examples (one has weights in a pickle), and of the standard library the parts for
+  developers, desktops and networks.
 - The C library and its dynamic linker are Gramine's own, and are not listed here.
 """
 

@@ -124,7 +124,9 @@ def test_security_versions() -> None:
     assert listed == {tee: SECURITY_VERSIONS[tee] for tee in TEES}
 
 
-@pytest.mark.parametrize(("build", "vouches"), [("measure", MEASURE_VOUCHES), ("train-own", train_own_vouches("0" * 64))])
+@pytest.mark.parametrize(
+    ("build", "vouches"), [("measure", MEASURE_VOUCHES), ("train-own", train_own_vouches("0" * 64))]
+)
 def test_what_the_builds_vouch_for(build: str, vouches: VouchesFor) -> None:
     (row,) = (row for row in rows(text(REFERENCE_VALUES), "## The builds", "## How") if row[0] == f"`{build}`")
     listed = [tuple(re.findall(r"`([^`]+)`", cell)) for cell in row[1:]]
