@@ -11,14 +11,18 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
+from unittest.mock import patch
 
 from lamslsa import _codec, statement
 from lamslsa.artifact.spool import BLOCK_BYTES, SpoolFile
 from lamslsa.errors import FormatError
+from lamslsa.measure import environment
 from lamslsa.measure.checkpoints import SealedFolder
+from lamslsa.measure.data.jsonl import JsonLines
 from lamslsa.measure.data.schema import TableFormat, TextSchema
 from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.interface import Context, Given, Plan
@@ -40,6 +44,9 @@ def _table(form: TableFormat, others: Callable[[bytes], Mapping[str, Sequence[An
 
     def take(data: bytes) -> object:
         source = Source(file=artifact({"table": data}).only(), schema=schema)
+        if form == "jsonl":  # before there is a database, which takes longer
+            with ExitStack() as stack:
+                list(JsonLines(source.file, schema, stack)._batches())
         with open_tables({"t": source}) as tables:
             table = tables["t"]
             rows = [table.values(name).tolist() for name in _COLUMNS]
@@ -222,11 +229,22 @@ def _properties(data: bytes) -> object:
     return _statements(_job(seeds.jobs()[0]).require_model(), {"model": model})
 
 
+# No input changes what is installed, and to look takes longer than most measurements.
+_code_identity = cache(environment.code_identity)
+_descriptor = cache(environment._descriptor)
+_installed = cache(environment._closure)
+
+
+def _closure(packages: Iterable[str]) -> Any:
+    return _installed(tuple(packages))
+
+
 def _statements(plan: Plan, inputs: Mapping[str, Any]) -> list[bytes]:
     from lamslsa import predicates
 
     given = {role: Given(artifact=its, name=role) for role, its in inputs.items()}
-    made = [payload.data for payload in plan.measure(given, Context()).statements]
+    with patch.multiple(environment, code_identity=_code_identity, _closure=_closure, _descriptor=_descriptor):
+        made = [payload.data for payload in plan.measure(given, Context()).statements]
     for payload in made:
         predicates.parse(statement.parse(payload))
     return made
