@@ -50,7 +50,7 @@ def onnx(data: memoryview) -> list[Problem] | None:
         else:
             node = nodes.pop()
             if node.domain not in _STANDARD and (node.domain, node.op_type) not in functions:
-                problems["onnx-custom-operator", "code", f"{node.op_type:.100} of {node.domain:.100}"] = None
+                problems["onnx-custom-operator", "code", f"{_text(node.op_type)} of {_text(node.domain)}"] = None
             tensors = []
             for attribute in node.attribute:
                 graphs += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
@@ -61,8 +61,13 @@ def onnx(data: memoryview) -> list[Problem] | None:
         for tensor in tensors:
             if tensor.data_location == library.TensorProto.EXTERNAL or tensor.external_data:
                 where = next((entry.value for entry in tensor.external_data if entry.key == "location"), "?")
-                problems["onnx-external-data", "code", f"reads the file {where:.200}"] = None
+                problems["onnx-external-data", "code", f"reads the file {_text(where)}"] = None
     return list(problems)
+
+
+def _text(value: str | bytes) -> str:
+    """Of what is no UTF-8, protobuf gives the bytes."""
+    return (value if isinstance(value, str) else value.decode("utf-8", "replace"))[:200]
 
 
 def _dense(sparse: Any) -> list[Any]:

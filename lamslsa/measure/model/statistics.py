@@ -87,7 +87,8 @@ class Sums:
     def _add(self, values: Array) -> None:
         import numpy as np
 
-        wide = values.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # of NaNs that signal
+            wide = values.astype(np.float64)
         finite = wide[np.isfinite(wide)]
         self.elements += len(wide)
         self._finite += len(finite)

@@ -49,6 +49,8 @@ def onnx_tensors(content: memoryview) -> Iterator[Entry]:
     for index, tensor in enumerate(model.graph.initializer):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             raise MalformedError("tensors that lie in other files")
+        if not isinstance(tensor.name, str):  # protobuf gives the bytes of what is no UTF-8
+            raise MalformedError("a tensor whose name is no text")
         try:
             array = numpy_helper.to_array(tensor)
             dtype = names[array.dtype.name]
