@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -128,11 +129,20 @@ def streamed_only(planned: Iterable[Planned]) -> frozenset[Path]:
 
 
 def _words(inputs: Sequence[Input], given: Collection[str]) -> dict[str, str]:
-    """Role to the word under which it is given; a word that is a role of the plan is not taken as a name as well."""
+    """Role to the word under which it is given; a word that is a role of the plan is not taken as a name as well.
+
+    What is given as a dataset or model without a role is the only one that the plan reads.
+    """
     roles = {item.role for item in inputs}
-    names = {item.role: item.name for item in inputs if item.name is not None and item.name not in roles}
-    chosen = {item.role: item.role if item.role in given else names.get(item.role, item.role) for item in inputs}
-    return {role: word for role, word in chosen.items() if word in given}
+    kinds = Counter(item.kind for item in inputs)
+    words: dict[str, str] = {}
+    for item in inputs:
+        name = item.name if item.name not in roles else None
+        kind = item.kind if kinds[item.kind] == 1 and item.kind not in roles else None
+        found = next((word for word in (item.role, name, kind) if word is not None and word in given), None)
+        if found is not None:
+            words[item.role] = found
+    return words
 
 
 class _Inputs:

@@ -137,6 +137,7 @@ def _named_plan(*inputs: Input) -> Plan:
 DATASET = Input(role="dataset", kind="dataset", name="train")
 TRAIN = Input(role="train", kind="dataset", name="adult")
 MODEL = Input(role="model", kind="model")
+PARENT = Input(role="parent", kind="model")
 A, B, C = Path("a"), Path("b"), Path("c")
 
 
@@ -147,6 +148,8 @@ A, B, C = Path("a"), Path("b"), Path("c")
         ((DATASET, MODEL), {"train": A, "model": B}, {"dataset": A, "model": B}),
         ((DATASET, TRAIN), {"dataset": A, "train": B}, {"dataset": A, "train": B}),
         ((DATASET, TRAIN), {"dataset": A, "adult": B}, {"dataset": A, "train": B}),
+        ((TRAIN, MODEL), {"dataset": A, "model": B}, {"train": A, "model": B}),
+        ((TRAIN, PARENT), {"train": A, "model": B}, {"train": A, "parent": B}),
     ],
 )
 def test_inputs_are_found_by_role_or_else_by_name(
