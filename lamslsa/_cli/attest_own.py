@@ -40,7 +40,9 @@ def train_own(
         UnavailableError: a TEE whose measurement does not cover the code (own-training-tee).
     """
     if words[:1] not in [(python,) for python in _PYTHON] or words[1:2] != (SCRIPT,):
-        raise click.UsageError(f"expected the command after --: python {SCRIPT} …")
+        raise click.UsageError(
+            f"expected the command after --, the script of which is {SCRIPT} in --code: python {SCRIPT} …"
+        )
     if options.measurers is not None:
         raise click.UsageError("expected --own or --measurers, got both")
     if (code is None) == (options.enclave is None) and not (options.dry_run and code is not None):

@@ -6,7 +6,7 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +41,7 @@ def run_script(code: Path, arguments: Sequence[str], session: own.Session) -> li
         from_source(),
         _surroundings(code, [str(script), *arguments], home=home),
         own.session(session),
+        redirect_stdout(sys.stderr),  # stdout is for results
         watching() as watch,
     ):
         try:

@@ -198,6 +198,12 @@ def test_code_that_fails(tmp_path: Path, source: str) -> None:
     assert error.value.reason == "own-training-failed"
 
 
+def test_what_it_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path, COPY + "print('epoch 1')\n")
+    said = capsys.readouterr()
+    assert ("epoch 1" in said.out, "epoch 1" in said.err) == (False, True)
+
+
 def test_ending_well_in_so_many_words_is_no_failure(tmp_path: Path) -> None:
     assert train(tmp_path, COPY + "import sys\nsys.exit(0)\n").outputs
 
