@@ -22,7 +22,8 @@ from lamslsa.evidence.interface import DeviceClaims
 from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
-from lamslsa.predicates import TeeEvidence
+from lamslsa.measure.training.chain import CHAIN, verify_chain
+from lamslsa.predicates import Predicate, Provenance, TeeEvidence
 from lamslsa.statement import Statement
 
 __all__ = ["describe_run", "describe_statement"]
@@ -50,14 +51,30 @@ def describe_statement(payload: bytes, around: Surroundings) -> Description:
         )
     if isinstance(predicate, TeeEvidence):
         return _describe_evidence(parsed, predicate, facts, around)
+    holds, broken = _chain_words(predicate)
     return Description(
         kind=f"in-toto statement: {kind_words(predicate)}",
         facts={**facts, "predicate": parsed.predicate},
+        verified=holds,
         unverified=(
             "what it says: evidence that covers these bytes, and a policy, decide whether it counts",
+            *broken,
             *foreign_code(predicate),
         ),
     )
+
+
+def _chain_words(predicate: Predicate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Whether the checkpoints and losses of a training are a chain that ends at its model: yes in words, or no."""
+    if not isinstance(predicate, Provenance):
+        return (), ()
+    if all(item.name != CHAIN for item in predicate.run_details.byproducts):
+        return (), ()
+    try:
+        chain = verify_chain(predicate)
+    except LamslsaError as err:
+        return (), (f"its chain of checkpoints: {err} [{err.reason}]",)
+    return (f"its {len(chain)} checkpoints and losses are a chain that ends at the weights of the model",), ()
 
 
 def _describe_evidence(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,3 +53,18 @@ def test_code_that_is_not_ours_is_named_among_what_is_not_verified() -> None:
         f"the training code, which is the user's own: {wires.SHA['sha256']}",
     )
     assert len(described(dataset.PREDICATE_TYPE, wires.pictures()).unverified) == 1
+
+
+def test_the_checkpoints_of_a_training_are_held_against_each_other() -> None:
+    example = Path(__file__).parents[3] / "predicates" / "training" / "v1" / "examples" / "training.json"
+    wire = json.loads(example.read_bytes())["predicate"]
+    assert described(provenance.PREDICATE_TYPE, wire).verified == (
+        "its 6 checkpoints and losses are a chain that ends at the weights of the model",
+    )
+    (chain,) = (item for item in wire["runDetails"]["byproducts"] if item["name"] == "checkpoint-chain")
+    links = json.loads(base64.b64decode(chain["content"]))
+    text = json.dumps(links).replace('"loss": 0.', '"loss": 1.', 1)
+    chain["content"] = base64.b64encode(text.encode()).decode()
+    found = described(provenance.PREDICATE_TYPE, wire)
+    assert found.verified == ()
+    assert any(words.startswith("its chain of checkpoints: ") for words in found.unverified)
