@@ -28,7 +28,7 @@ from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob, Scope, name
 from lamslsa.measure.environment import environment
-from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
+from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, Progress, named
 from lamslsa.measure.models.encode import encode, learn
 from lamslsa.measure.models.interface import DESCRIPTION_FILE, dump_description
 from lamslsa.measure.models.onnx_model import ARCHITECTURE, ONNX_FILE, Description, Rows
@@ -51,7 +51,7 @@ _PACKAGES: Final = (
     *("duckdb", "lamslsa", "numpy", "onnx", "onnxruntime", "scikit-learn", "scipy", "skl2onnx", "threadpoolctl"),
 )
 
-Fit = Callable[["SklearnTraining", "Array", "Array"], tuple[Any, dict[str, Any]]]
+Fit = Callable[["SklearnTraining", "Array", "Array", Progress], tuple[Any, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,11 +124,9 @@ class SklearnTraining:
         )
         description.refuse()
         _refuse_labels(labels, description)
-        progress("training", 0, 1)
         with threadpoolctl.threadpool_limits(1):
-            estimator, fit = _FITS[self.trainer](self, rows, labels)
+            estimator, fit = _FITS[self.trainer](self, rows, labels, progress)
             surroundings = environment(_PACKAGES)
-        progress("training", 1, 1)
         data = to_onnx(estimator, description)
         difference, compared = largest_difference(
             estimator, description, data, rows, tolerance=self.conversion_tolerance
@@ -166,7 +164,8 @@ def _refuse_labels(labels: Array, description: Description) -> None:
         )
 
 
-def _fit_logistic(plan: SklearnTraining, rows: Array, labels: Array) -> tuple[Any, dict[str, Any]]:
+def _fit_logistic(plan: SklearnTraining, rows: Array, labels: Array, progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """scikit-learn's solvers tell nobody how far they are: all of it is one step."""
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -181,13 +180,15 @@ def _fit_logistic(plan: SklearnTraining, rows: Array, labels: Array) -> tuple[An
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
+        progress("training", 0, 1)
         _run(estimator, rows.astype(np.float64), labels)
+        progress("training", 1, 1)
     _refuse_weights(estimator.coef_, estimator.intercept_)
     converged = not any(issubclass(item.category, ConvergenceWarning) for item in caught)
     return estimator, {"iterations": int(np.max(estimator.n_iter_)), "converged": converged}
 
 
-def _fit_boosting(plan: SklearnTraining, rows: Array, labels: Array) -> tuple[Any, dict[str, Any]]:
+def _fit_boosting(plan: SklearnTraining, rows: Array, labels: Array, progress: Progress) -> tuple[Any, dict[str, Any]]:
     from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
     asked = plan.hyperparameters
@@ -200,9 +201,14 @@ def _fit_boosting(plan: SklearnTraining, rows: Array, labels: Array) -> tuple[An
         subsample=asked["subsample"],
         random_state=asked["seed"],
     )
+
+    def told(stage: int, *_: Any) -> bool:
+        progress("growing trees", stage + 1, asked["trees"])
+        return False  # go on
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _run(estimator, rows, labels)
+        _run(estimator, rows, labels, monitor=told)
     _refuse_weights(estimator.train_score_)
     grown = [tree for stage in estimator.estimators_ for tree in stage]
     return estimator, {
@@ -212,9 +218,9 @@ def _fit_boosting(plan: SklearnTraining, rows: Array, labels: Array) -> tuple[An
     }
 
 
-def _run(estimator: Any, rows: Array, labels: Array) -> None:
+def _run(estimator: Any, rows: Array, labels: Array, **options: Any) -> None:
     try:
-        estimator.fit(rows, labels)
+        estimator.fit(rows, labels, **options)
     except (ValueError, FloatingPointError, ArithmeticError) as err:
         message = " ".join(str(err).split())[:200]
         raise FormatError(

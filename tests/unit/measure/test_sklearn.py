@@ -307,3 +307,10 @@ def test_the_plan_says_what_it_does() -> None:
     plan = load_job(f"{text}training: {LOGISTIC}\n".encode(), "job.yaml").require_training()
     assert isinstance(plan, SklearnTraining)
     assert plan.steps()[0] == "logistic-regression/1 on rows"
+
+
+def test_trees_are_counted_as_they_grow(read: Read) -> None:
+    _, artifact, job = trained(read, "binary", BOOSTING)
+    told: list[tuple[str, int, int]] = []
+    measure_training(artifact, job=job, progress=lambda *step: told.append(step))
+    assert [step for step in told if step[0] == "growing trees"] == [("growing trees", done, 8) for done in range(1, 9)]
