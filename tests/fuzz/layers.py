@@ -172,6 +172,9 @@ def _onnx(data: bytes, change: Change, chooser: random.Random) -> bytes | None:
             return None
         _change_message(model, change, chooser)
         written: bytes = model.SerializeToString(deterministic=True)
+        if chooser.random() < 0.05:  # names that are no UTF-8
+            name = chooser.choice((b"Gemm", b"Softmax", b"probabilities", b"input", b"z"))
+            written = written.replace(name, bytes([*name[:-1], 0xFF]))
     except (DecodeError, ValueError, TypeError, RuntimeError):
         return None
     return written
