@@ -58,21 +58,15 @@ def _chain_file(data: bytes) -> bytes:
 
 
 def _job_seeds() -> list[bytes]:
-    plain = {
-        "kind": "dataset",
-        "tee": "tdx",
-        "name": "train",
-        "inputs": {"dataset": "adult.data", "a": "b"},
-        "nonce": _codec.encode_base64(NONCE),
-        "beacon": False,
-        "gpu": True,
-        "device": "cuda",
-        "checkpoints": False,
-        "arguments": [],
-    }
-    other = {"kind": "evaluation", "name": None, "inputs": {"model": "m", "dataset": "d"}, "nonce": None}
-    trained = {"kind": "training", "name": None, "checkpoints": True, "arguments": ["--epochs", "3"]}
-    return [_codec.dumps(plain), _codec.dumps(plain | other | {"beacon": True}), _codec.dumps(plain | trained)]
+    from lamslsa.enclave.job import Job
+
+    inputs = {"dataset": "adult.data", "a": "b"}
+    jobs = [
+        Job(kind="dataset", tee="tdx", name="train", inputs=inputs, challenge=NONCE, gpu=True, device="cuda"),
+        Job(kind="evaluation", tee="sgx", name=None, inputs={"model": "m", "dataset": "d"}, with_beacon=True),
+        Job(kind="training", tee="snp", name=None, inputs=inputs, checkpoints=True, arguments=("--epochs", "3")),
+    ]
+    return [job.dumps() for job in jobs]
 
 
 def _launch_seeds() -> list[bytes]:
