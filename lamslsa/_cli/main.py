@@ -49,6 +49,7 @@ _COMMANDS: Final = {
     "tee": "say which TEEs this machine offers, and why not",
     "verify": "appraise a model against a policy",
     "verify-model": "verify who signed the files of a model",
+    "verify-opening": "open values that the owner of a dataset withholds",
     "verify-receipt": "prove what one inference was by a statement over many",
 }
 _EXTRAS: Final = {

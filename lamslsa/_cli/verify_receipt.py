@@ -11,9 +11,9 @@ import click
 from lamslsa import _codec, statement
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import read_capped
-from lamslsa.errors import FormatError, LamslsaError, VerificationError
+from lamslsa._cli.payloads import payloads
+from lamslsa.errors import VerificationError
 from lamslsa.receipts import MAX_RECEIPT_BYTES, Proved, parse_receipt, verify_receipt
-from lamslsa.sign.dsse import parse_bundles
 
 __all__ = ["command"]
 
@@ -52,30 +52,15 @@ def _receipt(data: bytes, line: int | None) -> bytes:
 
 def _named(data: bytes, name: str, sha256: str) -> statement.Statement:
     """The statement that the receipt names, among those of a file."""
-    found = [_codec.sha256_hex(data)] if _is_payload(data) else []
-    if found == [sha256]:
-        return statement.parse(data)
-    if not found:
-        for item in parse_bundles(name, data):
-            if isinstance(item.outcome, LamslsaError):
-                continue
-            found.append(_codec.sha256_hex(item.outcome.payload))
-            if found[-1] == sha256:
-                return statement.parse(item.outcome.payload)
-    got = ", ".join(f"sha256:{item}" for item in found[:5]) or "none"
+    found = {_codec.sha256_hex(payload): payload for payload in payloads(name, data)}
+    if sha256 in found:
+        return statement.parse(found[sha256])
+    got = ", ".join(f"sha256:{item}" for item in list(found)[:5]) or "none"
     raise VerificationError(
         f"expected the statement sha256:{sha256} in {name}, got {got}",
         reason="receipt-other-statement",
         hint="take the statement that the receipt names",
     )
-
-
-def _is_payload(data: bytes) -> bool:
-    try:
-        value = _codec.loads(data, max_bytes=statement.MAX_PAYLOAD_BYTES)
-    except FormatError:
-        return False
-    return isinstance(value, dict) and "_type" in value
 
 
 def _text(proved: Proved) -> str:

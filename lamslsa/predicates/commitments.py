@@ -20,10 +20,10 @@ from lamslsa.errors import FormatError, VerificationError
 from lamslsa.predicates._common import ArtifactReference, Digest, WireModel, convert
 from lamslsa.predicates.dataset import Dataset, Pointer
 
-__all__ = ["SALT_BYTES", "Opening", "Openings", "commit", "open_commitment", "parse_openings"]
+__all__ = ["MAX_OPENINGS_BYTES", "SALT_BYTES", "Opening", "Openings", "commit", "open_commitment", "parse_openings"]
 
 SALT_BYTES: Final = 32
-_MAX_OPENINGS_BYTES: Final = 16 * 1024 * 1024
+MAX_OPENINGS_BYTES: Final = 16 * 1024 * 1024
 
 
 class Opening(WireModel, frozen=True, kw_only=True):
@@ -61,7 +61,7 @@ def parse_openings(data: bytes) -> Openings:
     Raises:
         FormatError: another document.
     """
-    return convert(_codec.loads(data, max_bytes=_MAX_OPENINGS_BYTES), Openings, what="file of openings")
+    return convert(_codec.loads(data, max_bytes=MAX_OPENINGS_BYTES), Openings, what="file of openings")
 
 
 def open_commitment(sheet: Dataset, opening: Opening) -> Any:

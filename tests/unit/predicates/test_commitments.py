@@ -78,7 +78,7 @@ def test_a_file_of_openings(monkeypatch: pytest.MonkeyPatch) -> None:
     data = _codec.dumps({"dataset": DATASET, "openings": [item]})
     found = parse_openings(data)
     assert (found.dataset.name, found.openings) == ("people", (opening(),))
-    monkeypatch.setattr(commitments, "_MAX_OPENINGS_BYTES", len(data))
+    monkeypatch.setattr(commitments, "MAX_OPENINGS_BYTES", len(data))
     assert parse_openings(data) == found
     for other, reason in ((data + b" ", "json-size"), (b"[]", "predicate-schema"), (data[:-1], "json-syntax")):
         with pytest.raises(FormatError) as caught:
