@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -149,6 +149,27 @@ def model_files(tmp_path_factory: pytest.TempPathFactory, train_rows: list[list[
     path.write_bytes(to_csv(train_rows))
     with read_verified(path, "dataset") as artifact:
         return dict(measure_training(artifact, job=load_job(JOB.encode(), "job.yaml")).files)
+
+
+@pytest.fixture(scope="session")
+def make_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """A job on real data: see `tests.unit.measure.real_world.World`."""
+    from tests.unit.measure.real_world import World
+
+    with ExitStack() as stack:
+
+        def make(text: str, data: Mapping[str, bytes | Mapping[str, bytes]]) -> World:
+            return World(tmp_path_factory.mktemp("world"), text, data, stack)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def census(adult: Path, make_world: Callable[..., Any]) -> Any:
+    """UCI Adult and a network of it: a `tests.unit.measure.real_world.Census`."""
+    from tests.unit.measure.real_world import read_census
+
+    return read_census(adult, make_world)
 
 
 @pytest.fixture(scope="session")
