@@ -32,6 +32,7 @@ from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.measure import Context, Job
 from lamslsa.measure.checkpoints import KEY_BYTES, SealedFolder
+from lamslsa.measure.environment import code_identity
 from lamslsa.measure.interface import silent
 from lamslsa.measure.training.images import ImageTraining
 from lamslsa.testing.measuring import tabular_training
@@ -157,6 +158,7 @@ def _save(state: dict[str, torch.Tensor], model_out: Path) -> None:
 
 def attested_training(path: Path, job: Job, attester: Attester, model_out: Path, *, kept: Path | None = None) -> Run:
     """The training with its statement and quote; checkpoints are sealed in the folder `kept`, if there is one."""
+    code_identity.cache_clear()  # a process that attests has read its files once
     planned = Planned(plan=job.require_training(), paths={"train": path})
     checkpoints = None if kept is None else SealedFolder(kept, key=bytes(KEY_BYTES))
     context = Context(progress=silent, checkpoints=checkpoints)

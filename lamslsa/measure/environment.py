@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -25,6 +26,7 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageMetadata
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -88,12 +90,16 @@ def environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         machine=_machine(with_torch="torch" in packages, device=device),
         variables=kept,
-        packages=tuple(_descriptor(distribution) for distribution in _closure(packages)),
+        packages=tuple(_descriptor(*found) for found in _closure(packages).items()),
     )
 
 
+@functools.cache
 def code_identity() -> CodeIdentity:
-    """The identity of the running package.
+    """The identity of the running package, taken once in a process: what was imported is what runs.
+
+    Whoever runs the code of others in this process calls ``code_identity.cache_clear()`` after it, so that files which
+    that code has changed are found.
 
     Raises:
         UnavailableError: lamslsa is not installed.
@@ -179,11 +185,12 @@ def _install(name: str) -> str:
     return f"pip install '{_PACKAGE}[{min(having, key=lambda extra: (len(extras[extra]), extra))}]'"
 
 
-def _closure(roots: Sequence[str]) -> list[importlib.metadata.Distribution]:
-    found = {_normal(name): _distribution(name) for name in roots}
+def _closure(roots: Sequence[str]) -> dict[str, tuple[importlib.metadata.Distribution, PackageMetadata]]:
+    """Every distribution with what it says of itself, which is parsed at each access; sorted by name."""
+    found = {_normal(name): _with_metadata(_distribution(name)) for name in roots}
     open_ = list(found)
     while open_:
-        for requirement in found[open_.pop()].requires or []:
+        for requirement in found[open_.pop()][1].get_all("Requires-Dist") or []:
             match = _REQUIREMENT.match(requirement)
             if (
                 match is None
@@ -193,11 +200,17 @@ def _closure(roots: Sequence[str]) -> list[importlib.metadata.Distribution]:
             ):
                 continue
             try:
-                found[_normal(match[1])] = importlib.metadata.distribution(match[1])
+                found[_normal(match[1])] = _with_metadata(importlib.metadata.distribution(match[1]))
             except importlib.metadata.PackageNotFoundError:
                 continue
             open_.append(_normal(match[1]))
-    return [found[name] for name in sorted(found)]
+    return dict(sorted(found.items()))
+
+
+def _with_metadata(
+    distribution: importlib.metadata.Distribution,
+) -> tuple[importlib.metadata.Distribution, PackageMetadata]:
+    return distribution, distribution.metadata
 
 
 def _normal(name: str) -> str:
@@ -218,9 +231,8 @@ def _record_digest(distribution: importlib.metadata.Distribution) -> str:
     return _codec.sha256_hex(data)
 
 
-def _descriptor(distribution: importlib.metadata.Distribution) -> ResourceDescriptor:
-    metadata = distribution.metadata  # parsed at each access
-    name = _normal(metadata["Name"])
+def _descriptor(name: str, found: tuple[importlib.metadata.Distribution, PackageMetadata]) -> ResourceDescriptor:
+    distribution, metadata = found
     uri = purl(name, metadata["Version"])
     if name != _PACKAGE:
         return ResourceDescriptor(name=name, uri=uri, digest=Digest(sha256=_record_digest(distribution)))

@@ -230,7 +230,6 @@ def _properties(data: bytes) -> object:
 
 
 # No input changes what is installed, and to look takes longer than most measurements.
-_code_identity = cache(environment.code_identity)
 _descriptor = cache(environment._descriptor)
 _installed = cache(environment._closure)
 
@@ -243,7 +242,7 @@ def _statements(plan: Plan, inputs: Mapping[str, Any]) -> list[bytes]:
     from lamslsa import predicates
 
     given = {role: Given(artifact=its, name=role) for role, its in inputs.items()}
-    with patch.multiple(environment, code_identity=_code_identity, _closure=_closure, _descriptor=_descriptor):
+    with patch.multiple(environment, _closure=_closure, _descriptor=_descriptor):
         made = [payload.data for payload in plan.measure(given, Context()).statements]
     for payload in made:
         predicates.parse(statement.parse(payload))

@@ -115,10 +115,11 @@ class OwnTraining:
                 inputs={role: _data(given.artifact) for role, given in inputs.items()},
                 configuration=dict(self.configuration),
                 model_dir=model_dir,
+                tell=partial(context.progress, _STAGE),
             )
-            context.progress("training with your own code", 0, 1)
+            context.progress(_STAGE, 0, 1)
             modules = run_script(self.code, self.arguments, session)
-            context.progress("training with your own code", 1, 1)
+            context.progress(_STAGE, 1, 1)
             output = Output.of("model", read_model(model_dir))
         if code_manifest(self.code).sha256 != before.sha256:
             raise FormatError(
@@ -197,6 +198,7 @@ def _provenance(  # noqa: PLR0917 - all of it stands in the statement
     batches: own.Batches,
     context: Context,
 ) -> Provenance:
+    code_identity.cache_clear()  # their code has run
     ours = code_identity()
     surroundings = environment(_distributions(), device=context.device)
     lamslsa = Dependency(

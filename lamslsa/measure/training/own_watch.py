@@ -9,9 +9,10 @@ tells of them; native code could still make one, where the enclave's manifest or
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
@@ -35,6 +36,7 @@ _REFUSED: Final = (
     "os.forkpty",
 )
 _REFUSED_PREFIXES: Final = ("os.exec", "os.posix_spawn")
+_INSTALLED: Final = (("packages", "purelib"), ("python", "stdlib"))
 _current: Final[list[Watch]] = []
 _installed: Final[list[bool]] = []
 
@@ -83,8 +85,12 @@ class Watch:
             FormatError: more files and pieces than a statement could hold.
         """
         loaded = {str(getattr(module, "__file__", None) or "") for module in list(sys.modules.values())}
-        paths = {Path(name).resolve() for name in self.files | loaded if name and not name.startswith("<")}
-        found = [[_label(path, code), _codec.sha256_hex(path.read_bytes())] for path in paths if path.is_file()]
+        paths = {os.path.realpath(name) for name in self.files | loaded if name and not name.startswith("<")}
+        roots = _roots(code)
+        files = {path: Path(path) for path in paths}
+        found = [
+            [_label(path, roots), _codec.sha256_hex(at.read_bytes())] for path, at in files.items() if at.is_file()
+        ]
         found += [["<dynamic>", digest] for digest in self.dynamic]
         if len(found) > _MAX_ENTRIES:
             raise FormatError(
@@ -95,19 +101,18 @@ class Watch:
         return sorted(found)
 
 
-def _label(path: Path, code: Path) -> str:
-    roots = {
-        "code": code.resolve(),
-        "packages": Path(sysconfig.get_path("purelib")).resolve(),
-        "python": Path(sysconfig.get_path("stdlib")).resolve(),
-    }
-    for label, root in roots.items():
-        if path.is_relative_to(root):
-            return f"{label}/{path.relative_to(root).as_posix()}"
-    for entry in sys.path:
-        if entry and path.is_relative_to(Path(entry).resolve()):
-            return f"packages/{path.relative_to(Path(entry).resolve()).as_posix()}"
-    return path.as_posix()
+def _roots(code: Path) -> list[tuple[str, str]]:
+    """Folders with a slash at the end, and what their files belong to; the first that holds a file counts."""
+    named = [("code", code), *((label, Path(sysconfig.get_path(key))) for label, key in _INSTALLED)]
+    named += [("packages", Path(entry)) for entry in sys.path if entry]
+    return [(f"{str(folder.resolve()).rstrip('/')}/", label) for label, folder in named]
+
+
+def _label(path: str, roots: Sequence[tuple[str, str]]) -> str:
+    for folder, label in roots:
+        if path.startswith(folder):
+            return f"{label}/{path.removeprefix(folder)}"
+    return path
 
 
 @contextmanager

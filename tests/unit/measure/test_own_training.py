@@ -17,9 +17,10 @@ import pytest
 
 from lamslsa import _codec, own
 from lamslsa.artifact import read_verified
+from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.artifact.package import package_manifest
 from lamslsa.errors import FormatError
-from lamslsa.measure import Context
+from lamslsa.measure import Context, environment
 from lamslsa.measure.interface import Given, Outcome
 from lamslsa.measure.training import own_run
 from lamslsa.measure.training.own import load_own_training
@@ -337,3 +338,19 @@ def test_native_modules_of_the_code_are_told(tmp_path: Path) -> None:
     shutil.copy(found.origin, native)
     modules = byproduct(train(tmp_path, COPY + f"import {name} as m\nassert {str(code)!r} in m.__file__\n"), "modules")
     assert [f"code/{native.name}", hashlib.sha256(native.read_bytes()).hexdigest()] in modules
+
+
+def test_the_identity_of_ours_is_taken_after_their_code_has_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(
+            environment,
+            "package_manifest",
+            lambda _: Manifest.of("model", [FileEntry(path="a.py", sha256="00" * 32, size=0)]),
+        )
+        environment.code_identity.cache_clear()
+        earlier = environment.code_identity().sha256
+    resolved = provenance(train(tmp_path, COPY))["buildDefinition"]["resolvedDependencies"]
+    (ours,) = (item for item in resolved if item["name"] == "lamslsa")
+    assert ours["digest"]["sha256"] == environment.code_identity().sha256 != earlier
