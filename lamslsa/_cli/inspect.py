@@ -14,6 +14,7 @@ from lamslsa._cli import ui
 from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root, refuse_secret
 from lamslsa._files import open_regular
 from lamslsa.describe import Description, Surroundings, describe, describe_evidence
+from lamslsa.describe.private import describe_private
 from lamslsa.describe.statements import describe_run
 from lamslsa.evidence.run import read_run
 from lamslsa.sign import KeyVerifier
@@ -75,9 +76,10 @@ def command(
     held: tuple[Path, ...],
     output: ui.Output,
 ) -> int:
-    """Print what FILE says, and what of it is verified: a bundle, statement, quote, report, run folder, or archive.
+    """Print what FILE says, and what of it is verified.
 
-    Accepts nothing and refuses nothing: whether a model may be deployed is for `lamslsa verify`.
+    FILE is a bundle, statement, quote, report, run folder or archive, or a private file: receipts, openings. Accepts
+    nothing and refuses nothing: whether a model may be deployed is for `lamslsa verify`.
 
     \b
     Example:
@@ -90,7 +92,8 @@ def command(
     elif _is_archive(file):
         found = _describe_archive(archive.read(read_capped(file, what="archive", limit=archive.MAX_ARCHIVE_BYTES)))
     else:
-        found = describe(read_capped(file, what="input"), around)
+        data = read_capped(file, what="input")
+        found = describe_private(data) or describe(data, around)
     output.result("\n".join(_lines(found, 0)), found.document())
     return 0
 
