@@ -93,7 +93,7 @@ class _Ways:
             {rule.training.sha256 for rule in context.policy.require if isinstance(rule, OverlapRule)}
         )
         self._private = any(map(is_private, context.policy.training.parameters))
-        self._listed = {terms.sha256 for terms in context.policy.ingredients}
+        self._listed = {terms.sha256 for terms in context.policy.ingredients.datasets}
         self._memo = context.memo
 
     def of(self, model: Artifact, depth: int) -> tuple[Descent, ...]:

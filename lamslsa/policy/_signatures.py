@@ -46,7 +46,7 @@ def signature_rules(context: Context) -> Iterator[Finding]:
     if policy.model_signed_by is not None:
         model = _Artifact(rule="model signature", name="the model", files=context.manifest.files)
         yield _rule(context, model, policy.model_signed_by)
-    datasets = {terms.sha256: terms for terms in (*policy.ingredients, *(rule.dataset for rule in policy.require))}
+    datasets = {terms.sha256: terms for terms in policy.datasets}
     for terms in datasets.values():
         if terms.signed_by is not None:
             yield _rule(context, _dataset(context, terms), terms.signed_by)

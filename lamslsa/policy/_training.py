@@ -119,7 +119,7 @@ def _lineage_head(policy: Policy) -> Head:
 
 def lineage_rule(context: Context, chosen: Descent) -> Finding:
     """Whether the policy lists every ingredient of the chosen provenance."""
-    listed = {terms.sha256: terms for terms in context.policy.ingredients}
+    listed = {terms.sha256: terms for terms in context.policy.ingredients.datasets}
     misses = [_unlisted(context.policy, item) for item in chosen.datasets if item.artifact.sha256 not in listed]
     misses += [
         Miss(
@@ -139,7 +139,7 @@ def lineage_rule(context: Context, chosen: Descent) -> Finding:
 
 
 def _unlisted(policy: Policy, item: Ingredient) -> Miss:
-    terms = policy.ingredients[0].datasheet
+    terms = policy.ingredients.datasets[0].datasheet
     # the name comes from the provenance: as JSON it is one YAML scalar, whatever stands in it
     line = (
         f"- {{name: {json.dumps(item.name[:64])}, digest: sha256:{item.artifact.sha256}, "
@@ -169,7 +169,7 @@ def _ingredient_head(terms: DatasetTerms) -> Head:
 def ingredient_rules(context: Context, chosen: Descent) -> Iterator[Finding]:
     """One rule for each listed dataset that the chosen provenance used."""
     used = chosen.trained_on
-    for terms in context.policy.ingredients:
+    for terms in context.policy.ingredients.datasets:
         for number, item in enumerate(used.get(terms.sha256, ())):
             yield _ingredient_rule(context, terms, item, _numbered(_ingredient_head(terms), number))
 
@@ -213,5 +213,5 @@ def _ingredient_rule(context: Context, terms: DatasetTerms, used: Ingredient, he
 def unknown_training(context: Context) -> Iterator[Finding]:
     """The rules about a provenance when none qualifies: not evaluated, since nobody knows what the model is made of."""
     yield not_evaluated(_lineage_head(context.policy), message=_UNKNOWN, mend=_MEND_UNKNOWN)
-    for terms in context.policy.ingredients:
+    for terms in context.policy.ingredients.datasets:
         yield not_evaluated(_ingredient_head(terms), message=_UNKNOWN, mend=_MEND_UNKNOWN)

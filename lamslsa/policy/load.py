@@ -28,6 +28,7 @@ from lamslsa.policy._platforms import PlatformReader
 from lamslsa.policy.identities import Identity
 from lamslsa.policy.model import (
     DatasetTerms,
+    Ingredients,
     MetricRule,
     OverlapRule,
     Policy,
@@ -98,11 +99,11 @@ def load_policy(
     trust.finish()
 
     reader = _Rules(identities=identities, platforms=platforms)
-    ingredients = reader.ingredients(root.take("ingredients").mapping())
+    ingredients = Ingredients(datasets=reader.ingredients(root.take("ingredients").mapping()))
     model_signed_by = reader.model_signature(root.get("model"))
     training = reader.training(root.take("training").mapping())
     transforms = reader.transforms(root.get("transforms"))
-    require = reader.rules(root.take("require"), ingredients)
+    require = reader.rules(root.take("require"), ingredients.datasets)
     root.finish()
     sha256 = _codec.sha256_hex(data)
     policy = Policy(

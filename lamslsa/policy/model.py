@@ -21,13 +21,22 @@ from lamslsa.sign.interface import Signature
 from lamslsa.verify import TrustMaterial
 
 __all__ = [
+    "CelRule",
+    "CodeTerms",
+    "Comparison",
     "DatasetTerms",
+    "Deny",
+    "Ingredients",
     "MetricRule",
+    "ModelTerms",
     "OverlapRule",
+    "PackageTerms",
     "ParameterTerms",
     "Policy",
+    "PreparationTerms",
     "ReferenceTerms",
     "Rule",
+    "SummaryTerms",
     "TrainingTerms",
     "TransformTerms",
     "Use",
@@ -54,6 +63,18 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationTerms:
+    """Whose preprocessing counts, and which; what it read has to be among the listed datasets.
+
+    Attributes:
+        allow: ``<name>/<version>`` of each transform that may have made the dataset; never empty.
+    """
+
+    witness: Witness
+    allow: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetTerms:
     """A dataset, and whose datasheet says how its bytes become rows.
 
@@ -61,6 +82,8 @@ class DatasetTerms:
         sha256: manifest digest, hexadecimal.
         schema: the only schema digest that a datasheet may have; None leaves the schema to whoever signs the datasheet.
         signed_by: who must have signed the dataset's files as a whole; None where that is not asked.
+        license: the licence under which it counts, an SPDX expression; None for the one that its datasheet declares.
+        preparation: how it must have been made out of other datasets; None where that is not asked.
     """
 
     name: str
@@ -68,9 +91,91 @@ class DatasetTerms:
     datasheet: Witness
     schema: str | None = None
     signed_by: str | None = None
+    license: str | None = None
+    preparation: PreparationTerms | None = None
 
     def __str__(self) -> str:
         return f"{self.name} (sha256:{self.sha256[:12]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryTerms:
+    """A verification summary (SLSA VSA) that stands for the appraisal of a base model.
+
+    Attributes:
+        signed_by: the identity of the verifier that must have signed it.
+        verifier: the ``verifier.id`` that it must state.
+        policies: SHA-256 of the policies (`Policy.closure`) one of which it must have been made under; never empty.
+        max_age: how long ago, by a trusted time of its signature, it may have been made.
+    """
+
+    signed_by: str
+    verifier: str
+    policies: tuple[str, ...]
+    max_age: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelTerms:
+    """A base model, by digest, and what else is asked of it.
+
+    Attributes:
+        sha256: manifest digest, hexadecimal.
+        license: the licence under which it counts, an SPDX expression; None where licences are not asked for.
+        signed_by: who must have signed its files as a whole; None where that is not asked.
+        policy: the policy that must accept it; None where the digest, or a summary, is enough.
+        summary: the summary that will do; None where that is not asked.
+    """
+
+    name: str
+    sha256: str
+    license: str | None = None
+    signed_by: str | None = None
+    policy: Policy | None = None
+    summary: SummaryTerms | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} (sha256:{self.sha256[:12]})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeTerms:
+    """Code that a training or transform may name among its dependencies, by digest."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageTerms:
+    """A package that a training or transform may name.
+
+    Attributes:
+        purl: package URL without version.
+        versions: PEP 440 specifier, in its normal form; None for any version.
+        sha256: of its RECORD, the only ones allowed; empty where the digest is not asked for.
+    """
+
+    purl: str
+    versions: str | None = None
+    sha256: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingredients:
+    """What a model may be made of. Each list is complete: what it does not name is a refusal.
+
+    Attributes:
+        code, packages: None where the policy leaves them to the measurement of the platform that vouches for the build.
+        licenses: SPDX identifiers, with their exceptions (``GPL-2.0-only WITH Classpath-exception-2.0``), by which the
+            licence of every dataset and base model must be satisfied; None where licences are not asked for.
+    """
+
+    datasets: tuple[DatasetTerms, ...]
+    models: tuple[ModelTerms, ...] = ()
+    code: tuple[CodeTerms, ...] | None = None
+    packages: tuple[PackageTerms, ...] | None = None
+    licenses: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +232,21 @@ class TransformTerms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """The same metric of another model, against which a value is held.
+
+    Attributes:
+        sha256: manifest digest of the other model, hexadecimal.
+        margin: by how much the value may be worse; never negative.
+        higher_is_better: which way is worse.
+    """
+
+    sha256: str
+    margin: float
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRule:
     """A metric of the model on one dataset, by one measurer under one configuration.
 
@@ -136,6 +256,10 @@ class MetricRule:
         samples: the least number of rows behind the value.
         parameters: what tells metrics of one name apart, exactly as in the evaluation.
         references: role to the only artifact that the evaluation may have read in it; no other role may occur.
+        no_worse_than: another model's value, instead of or beside ``minimum`` and ``maximum``.
+        plan_signed_by: who must have signed, in trusted time and before the evaluation, the plan that it names.
+        every: every evaluation that qualifies must satisfy the rule, and there must be one. Not monotonic.
+        latest: only the evaluation whose signature has the latest trusted time counts. Not monotonic.
     """
 
     name: str
@@ -152,6 +276,10 @@ class MetricRule:
     witness: Witness
     parameters: Mapping[str, str | int | float | bool] | None = None
     references: Mapping[str, ReferenceTerms] = field(default_factory=dict)
+    no_worse_than: Comparison | None = None
+    plan_signed_by: str | None = None
+    every: bool = False
+    latest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +299,39 @@ class OverlapRule:
     columns: frozenset[str] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CelRule:
+    """An expression over the model, its lineage and the attestations that have the rule's witness.
+
+    Attributes:
+        expression: compiled and type-checked when the policy was read.
+        parameters: what it sees as ``params``.
+    """
+
+    name: str
+    expression: str
+    witness: Witness
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
 Rule = MetricRule | OverlapRule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deny:
+    """What is refused whatever else accepts it; all hexadecimal.
+
+    Attributes:
+        artifacts: manifest digests; a model that is one, or is made of one in any step, is refused.
+        attestations: statement digests; as if they were not there.
+        measurements: of enclaves; evidence of one counts for nothing.
+        keys: SHA-256 of public keys (DER SubjectPublicKeyInfo); signatures by one count for nothing.
+    """
+
+    artifacts: frozenset[str] = frozenset()
+    attestations: frozenset[str] = frozenset()
+    measurements: frozenset[str] = frozenset()
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +343,11 @@ class Policy:
         closure: SHA-256 over the RFC 8785 form of ``{"policy": sha256, "files": {path: sha256}}``, with every file that
             the policy names: keys and roots decide as much as the text does.
         expires: from then on nothing is accepted; None where the policy does not end.
-        ingredients: complete; a dataset of the model that is not listed here is a refusal.
+        effective_from: before it nothing is accepted; None where the policy has no beginning.
+        ingredients: complete; an ingredient of the model that is not listed here is a refusal.
+        extends: policies that must accept the model too.
+        deny: beats everything.
+        refuse_conflicts: whether qualifying provenances that tell different stories are a refusal, and not a warning.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
         transforms: what may lie between training and model; None where the model must be as it was trained.
@@ -197,9 +361,13 @@ class Policy:
     expires: dt.datetime | None
     identities: Mapping[str, Identity]
     platforms: Mapping[str, PlatformTerms]
-    ingredients: tuple[DatasetTerms, ...]
+    ingredients: Ingredients
     training: TrainingTerms
     require: tuple[Rule, ...]
+    effective_from: dt.datetime | None = None
+    extends: tuple[Policy, ...] = ()
+    deny: Deny = field(default_factory=Deny)
+    refuse_conflicts: bool = False
     transforms: TransformTerms | None = None
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
@@ -207,7 +375,7 @@ class Policy:
     reference_signatures: tuple[tuple[str, Signature], ...] = ()
 
     def __post_init__(self) -> None:
-        if not (self.ingredients and self.require):
+        if not (self.ingredients.datasets and self.require):
             raise FormatError("expected ingredients and rules in the policy, got none", reason="policy-empty")
 
     def refuse_expired(self, at: dt.datetime) -> None:
@@ -238,15 +406,23 @@ class Policy:
     @property
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
-        sheets = {terms.datasheet for terms in self.ingredients} | {rule.dataset.datasheet for rule in self.require}
+        sheets = {terms.datasheet for terms in self.datasets}
+        prepared = {terms.preparation.witness for terms in self.datasets if terms.preparation is not None}
         steps = {self.training.witness} | ({self.transforms.witness} if self.transforms is not None else set())
-        return frozenset({*steps, *sheets, *(rule.witness for rule in self.require)})
+        return frozenset({*steps, *sheets, *prepared, *(rule.witness for rule in self.require)})
+
+    @property
+    def datasets(self) -> tuple[DatasetTerms, ...]:
+        """Every dataset that is listed, or that a rule is about."""
+        return (*self.ingredients.datasets, *(rule.dataset for rule in self.require))
 
     @property
     def signers(self) -> frozenset[str]:
         """Every identity whose signature some rule asks for."""
-        datasets = (*self.ingredients, *(rule.dataset for rule in self.require))
-        whole = {terms.signed_by for terms in datasets} | {self.model_signed_by}
+        whole = {terms.signed_by for terms in self.datasets} | {self.model_signed_by}
+        whole |= {terms.signed_by for terms in self.ingredients.models}
+        whole |= {terms.summary.signed_by for terms in self.ingredients.models if terms.summary is not None}
+        whole |= {rule.plan_signed_by for rule in self.require if isinstance(rule, MetricRule)}
         return frozenset(name for name in (*whole, *(witness.signed_by for witness in self.witnesses)) if name)
 
     def trust_material(

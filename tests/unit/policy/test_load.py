@@ -13,7 +13,7 @@ from lamslsa.errors import FormatError, PolicyError
 from lamslsa.evidence.verify import Challenge
 from lamslsa.policy import Policy, load_policy
 from lamslsa.policy._files import MAX_FILE_BYTES, read_file
-from lamslsa.policy.model import MetricRule, OverlapRule
+from lamslsa.policy.model import Ingredients, MetricRule, OverlapRule
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 from lamslsa.testing import chain
@@ -303,7 +303,7 @@ def test_a_policy_without_rules_cannot_be_made(load: Load, policy_text: str) -> 
         dataclasses.replace(policy, require=())
     assert caught.value.reason == "policy-empty"
     with pytest.raises(FormatError) as caught:
-        dataclasses.replace(policy, ingredients=())
+        dataclasses.replace(policy, ingredients=Ingredients(datasets=()))
     assert caught.value.reason == "policy-empty"
 
 

@@ -322,7 +322,7 @@ class TestAge:
         text = text.replace("data-owner, platform: rehearsal}", "data-owner, platform: rehearsal, maxAge: 3d}")
         policy = load(text)
         assert policy.training.witness.max_age == dt.timedelta(days=2)
-        assert policy.ingredients[0].datasheet.max_age == dt.timedelta(days=3)
+        assert policy.ingredients.datasets[0].datasheet.max_age == dt.timedelta(days=3)
         assert {rule.dataset.datasheet.max_age for rule in policy.require} == {dt.timedelta(days=3)}
         assert {witness.max_age for witness in policy.witnesses} == {
             None,
