@@ -4,6 +4,7 @@
 
     with open(own.inputs()["train"].path, "rb") as file: …     # verified bytes in memory, never the host's file
     for batch in batches: own.batch(batch.tobytes())            # optional: a hash chain over what was trained on
+    own.progress(epoch, epochs)                                 # optional: whoever waits sees how far it is
     (own.model_dir() / "model.safetensors").write_bytes(…)      # every file in there is the model
 
 It works in a process that `lamslsa attest training --own` or the enclave build ``train-own`` started, and nowhere else.
@@ -12,14 +13,14 @@ It works in a process that `lamslsa attest training --own` or the enclave build 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["Batches", "Data", "Session", "batch", "configuration", "inputs", "model_dir", "session"]
+__all__ = ["Batches", "Data", "Session", "batch", "configuration", "inputs", "model_dir", "progress", "session"]
 
 _BATCH: Final = b"https://lamslsa.dev/own-training/batch/v1\n"
 
@@ -62,14 +63,23 @@ class Batches:
         self.chain = hashlib.sha256(_BATCH + self.chain + hashlib.sha256(data).digest()).digest()
 
 
+def _unheard(done: int, total: int) -> None:
+    """Nobody waits."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One run of a user's loop."""
+    """One run of a user's loop.
+
+    Attributes:
+        tell: hears how much is done, and of how much.
+    """
 
     inputs: Mapping[str, Data]
     configuration: Mapping[str, Any]
     model_dir: Path
     batches: Batches = field(default_factory=Batches)
+    tell: Callable[[int, int], None] = _unheard
 
 
 _sessions: Final[list[Session]] = []
@@ -103,6 +113,21 @@ def model_dir() -> Path:
 def batch(data: bytes | memoryview) -> None:
     """Record that the loop trains on these bytes next."""
     _current().batches.add(data)
+
+
+def progress(done: int, total: int) -> None:
+    """Show whoever waits how far the loop is; it stands in no statement, and the host sees it.
+
+    Args:
+        done: how many steps, epochs or the like are behind it.
+        total: how many there are.
+
+    Raises:
+        ValueError: not 0 <= done <= total, or there are none.
+    """
+    if not 0 <= done <= total or total == 0:
+        raise ValueError(f"expected 0 <= done <= total and a total above 0, got {done} of {total}")
+    _current().tell(done, total)
 
 
 def _current() -> Session:

@@ -57,6 +57,8 @@ ARGUMENTS: Final = "arguments"
 _API_VERSION: Final = "lamslsa.dev/own-training/v1"
 _MAX_NAME: Final = 128
 _MAX_INPUTS: Final = 64
+_RUN: Final = "training with your own code"
+_STEPS: Final = "steps of your own code"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +117,11 @@ class OwnTraining:
                 inputs={role: _data(given.artifact) for role, given in inputs.items()},
                 configuration=dict(self.configuration),
                 model_dir=model_dir,
-                tell=partial(context.progress, _STAGE),
+                tell=lambda done, total: context.progress(_STEPS, done, total),
             )
-            context.progress(_STAGE, 0, 1)
+            context.progress(_RUN, 0, 1)
             modules = run_script(self.code, self.arguments, session)
-            context.progress(_STAGE, 1, 1)
+            context.progress(_RUN, 1, 1)
             output = Output.of("model", read_model(model_dir))
         if code_manifest(self.code).sha256 != before.sha256:
             raise FormatError(
