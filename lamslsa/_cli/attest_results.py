@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from lamslsa import _codec
+from lamslsa import _codec, predicates, statement
 from lamslsa._cli import ui
 from lamslsa._cli.attest_inputs import refuse_nested
+from lamslsa._cli.metrics import metric_table
 from lamslsa._files import new_folder, write_file
-from lamslsa.evidence.run import Run, staged_run
+from lamslsa.errors import LamslsaError
+from lamslsa.evidence.run import NamedPayload, Run, staged_run
+from lamslsa.predicates import Evaluation
 
 if TYPE_CHECKING:
     from lamslsa.enclave.run import Finished
@@ -131,7 +134,13 @@ def write_all(
     if facts["simulated"]:
         output.note("simulated TEE: no hardware vouches for these values")
     output.result(
-        "\n".join([*(f"{name}.json  sha256:{digest}" for name, digest in digests.items()), str(out)]),
+        "\n".join(
+            [
+                *(f"{name}.json  sha256:{digest}" for name, digest in digests.items()),
+                str(out),
+                *(line for item in results.run.statements for line in _values(item)),
+            ]
+        ),
         {
             "out": str(out),
             **facts,
@@ -141,6 +150,20 @@ def write_all(
         },
     )
     return 0
+
+
+def _values(made: NamedPayload) -> list[str]:
+    """The values of an evaluation as a table; nothing of any other statement, the run is written already."""
+    try:
+        about = statement.parse(made.payload)
+        found = predicates.parse(about)
+    except LamslsaError:
+        return []
+    if not isinstance(found, Evaluation):
+        return []
+    (model,) = about.subjects
+    heading = f"{made.name}: {model.name} on {found.dataset.name}, {found.measurer}"
+    return ["", ui.plain(heading), *metric_table(found.metrics, rest=f"{made.name}.json has all")]
 
 
 def _folders(made: list[str], outputs: Mapping[str | None, Path], out: Path, output: ui.Output) -> dict[str, Path]:

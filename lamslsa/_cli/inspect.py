@@ -12,11 +12,16 @@ import click
 from lamslsa import _codec, archive
 from lamslsa._cli import ui
 from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root, refuse_secret
+from lamslsa._cli.metrics import metric_table
 from lamslsa._files import open_regular
 from lamslsa.describe import Description, Surroundings, describe, describe_evidence
 from lamslsa.describe.private import describe_private
 from lamslsa.describe.statements import describe_run
+from lamslsa.errors import FormatError
 from lamslsa.evidence.run import read_run
+from lamslsa.predicates import Evaluation
+from lamslsa.predicates._common import convert
+from lamslsa.predicates.evaluation import PREDICATE_TYPE as EVALUATION_TYPE
 from lamslsa.sign import KeyVerifier
 from lamslsa.sign.keyless import SigstoreRoot
 
@@ -150,7 +155,12 @@ def evidence(file: Path, at: dt.datetime | None, held: tuple[Path, ...], output:
 def _lines(found: Description, depth: int) -> Iterator[str]:
     indent = "  " * depth
     yield indent + ui.style(found.kind, "cyan", bold=True)
-    facts = list(_facts(found.facts, depth + 1))
+    evaluation = _evaluation(found)
+    said = found.facts
+    if evaluation is not None:
+        yield from (f"{indent}  {line}" for line in metric_table(evaluation.metrics, rest="--format json has all"))
+        said = {**said, "predicate": {name: item for name, item in said["predicate"].items() if name != "metrics"}}
+    facts = list(_facts(said, depth + 1))
     yield from facts[:_MAX_LINES]
     if len(facts) > _MAX_LINES:
         yield f"{indent}  … {len(facts) - _MAX_LINES} more lines; --format json has all"
@@ -160,6 +170,16 @@ def _lines(found: Description, depth: int) -> Iterator[str]:
         yield f"{indent}  {ui.style('NOT verified', 'yellow')}  {ui.plain(sentence)}"
     for part in found.parts:
         yield from _lines(part, depth + 1)
+
+
+def _evaluation(found: Description) -> Evaluation | None:
+    """The evaluation that a description is of; None where it is of something else, or its predicate is malformed."""
+    if found.facts.get("predicateType") != EVALUATION_TYPE:
+        return None
+    try:
+        return convert(found.facts["predicate"], Evaluation, what="evaluation")
+    except FormatError:
+        return None
 
 
 def _facts(value: Any, depth: int) -> Iterator[str]:
