@@ -20,7 +20,7 @@ from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.lineage import Ingredient
-from lamslsa.policy import _rules, _training, _words
+from lamslsa.policy import _metrics, _overlaps, _training, _words
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
@@ -172,7 +172,7 @@ class _Require:
     def _metric(
         self, rule: MetricRule, schema: str | None, *, read_as: frozenset[str] | None, trained: bool
     ) -> Finding:
-        candidates = _rules.metric_candidates(self.context, rule, schema, read_as)
+        candidates = _metrics.metric_candidates(self.context, rule, schema, read_as)
         self._metrics[rule.name, schema] = candidates
         if trained:
             miss = Miss(
@@ -190,7 +190,7 @@ class _Require:
             authentic=False,
         )
         finding = conclude(
-            _rules.metric_head(rule),
+            _metrics.metric_head(rule),
             candidates,
             absent=absent,
             near=None if near is None else near[0],
@@ -208,8 +208,8 @@ class _Require:
             authentic=False,
         )
         return conclude(
-            _rules.overlap_head(rule),
-            _rules.overlap_candidates(self.context, rule, schema, read_as, views),
+            _overlaps.overlap_head(rule),
+            _overlaps.overlap_candidates(self.context, rule, schema, read_as, views),
             absent=absent,
             near=None,
             qualifier=self.context.qualifier,
@@ -218,7 +218,7 @@ class _Require:
 
 def _read_as(rule: MetricRule, used: Mapping[str, tuple[Ingredient, ...]]) -> frozenset[str]:
     """The schemas under which the model's steps read what the rule names as its training data."""
-    reference = rule.references.get(_rules.TRAIN)
+    reference = rule.references.get(_metrics.TRAIN)
     readings = () if reference is None else used.get(reference.sha256, ())
     return frozenset(item.schema for item in readings if item.schema is not None)
 
