@@ -173,6 +173,14 @@ def census(adult: Path, make_world: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture(scope="session")
+def rival(census: Any, make_world: Callable[..., Any]) -> Any:
+    """Another network of the same rows, which started from other weights: a `tests.unit.measure.real_world.World`."""
+    from tests.unit.measure.real_world import ADULT
+
+    return make_world(ADULT.replace("seed: 7", "seed: 8"), census.bytes_of())
+
+
+@pytest.fixture(scope="session")
 def linear_model() -> Callable[..., dict[str, bytes]]:
     """The files of a ``tabular-mlp/1`` without hidden layers, of coefficients that somebody else found."""
     import numpy as np

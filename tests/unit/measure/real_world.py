@@ -6,6 +6,7 @@ interval of an evaluation against the textbook formula.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -50,6 +51,8 @@ ADAM = "batchSize: 64, optimizer: adam, learningRate: 5e-3, weightDecay: 0"
 SAMPLING = "rows: all, confidenceLevel: 0.95, resamples: 20"
 CLASSES = f"{SAMPLING}, calibrationBins: {BINS}, groups: [], slices: []"
 ATTACK = f"dataset: %s, train: %s, {SAMPLING}, falsePositiveRates: {list(RATES)}"
+SHADOWS = f"""shadows: 4,
+    shadow: {{trainer: tabular-mlp/1, epochs: 2, {ADAM}, {REST}}}"""
 DIFFERENCE = "difference: {dataset: test, confidenceLevel: 0.95}"
 ADULT = f"""{HEAD}
 schemas:
@@ -66,14 +69,27 @@ training: {{trainer: tabular-mlp/1, model: m, dataset: train, hidden: [16, 8], e
 transforms:
   int8: {{transform: quantize-int8/1, model: int8, granularity: channel, {DIFFERENCE}}}
   pruned: {{transform: prune/1, model: pruned, share: 0.6, scope: global, {DIFFERENCE}}}
+  soup: {{transform: average/1, model: soup, parents: [{{name: one, weight: 0.3}}, {{name: two, weight: 0.7}}],
+    {DIFFERENCE}}}
   onnx: {{transform: convert-onnx/1, model: onnx, opset: 21, tolerance: 1e-5, {DIFFERENCE}}}
 evaluations:
   tabular: {{measurer: tabular-evaluation/1, dataset: test, {SAMPLING}, threshold: 0.4, calibrationBins: {BINS},
     groups: [[sex], [race]], slices: [[sex, race]]}}
   classes: {{measurer: classification/1, dataset: test, topK: [], {CLASSES}}}
   members: {{measurer: membership-inference/1, {ATTACK % ("test", "train")}}}
-  lira: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: offline, variance: per-example, shadows: 4,
-    shadow: {{trainer: tabular-mlp/1, epochs: 2, {ADAM}, {REST}}}}}
+  lira: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: offline, variance: per-example, {SHADOWS}}}
+  lira-online: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: global, {SHADOWS}}}
+  lira-rows: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: per-example, {SHADOWS}}}
+  groups: {{measurer: group-fairness/1, dataset: test, {SAMPLING}, threshold: 0.3, minimumGroupSize: 30,
+    groups: [[sex], [sex, race]]}}
+  flips: {{measurer: counterfactual-fairness/1, dataset: test, {SAMPLING}, threshold: 0.4,
+    attributes: [{{column: race, values: [White, Black]}}, {{column: workclass, values: [Private, State-gov]}},
+      {{column: sex, values: [Male, Female]}}],
+    coChanges: [{{attribute: sex, from: Male, to: Female, column: relationship, values: {{Husband: Wife}}}}]}}
+  baseline: {{measurer: baseline-comparison/1, dataset: test, {SAMPLING}, threshold: 0.4}}
+  pgd: {{measurer: pgd/1, dataset: others, rows: all, confidenceLevel: 0.95, norm: Linf, epsilons: [1e-5, 0.1, 0.5],
+    loss: margin, steps: 10, stepSize: 0.25, restarts: 1, features: all}}
+  damaged: {{measurer: corruptions/1, dataset: test, {SAMPLING}, corruptions: all, severities: [1, 4], columns: all}}
 inference: {{measurer: inference/1, dataset: test, disclose: {{inputs: true, outputs: true}}, seed: null}}
 model: {{measurer: model-properties/1, perTensor: true}}
 """
@@ -113,19 +129,26 @@ class World:
         payload, outputs = run_plan(plan, inputs, name="m")
         return payload, list(outputs.values())
 
-    def evaluate(self, name: str, *, train: str | None = None, dataset: str = "test") -> tuple[Evaluation, Found]:
+    def evaluate(
+        self, name: str, *, train: str | None = None, dataset: str = "test", baseline: World | None = None
+    ) -> tuple[Evaluation, Found]:
         """The statement of an evaluation, and its metrics."""
         inputs = {"model": self.model, "dataset": self.data[dataset]}
         if train is not None:
             inputs["train"] = self.data[train]
+        if baseline is not None:
+            inputs["baseline"] = baseline.model
         (plan,) = self.job.require_evaluations(name).values()
         parsed = predicates.parse(statement.parse(self.run(plan, inputs)[0]))
         assert isinstance(parsed, Evaluation)
         return parsed, Found(parsed.metrics)
 
-    def transform(self, name: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The predicate of a transform of the model, and the files of the child."""
-        inputs = {"parent": self.model, "difference": self.data["test"]}
+    def transform(
+        self, name: str, parents: Mapping[str, World] | None = None
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The predicate of a transform of the model, or of these by role, and the files of the child."""
+        models = {role: world.model for role, world in (parents or {"parent": self}).items()}
+        inputs = {**models, "difference": self.data["test"]}
         payload, (made,) = self.run(self.job.require_transform(name), inputs)
         return json.loads(payload)["predicate"], dict(made.files)
 
@@ -159,6 +182,12 @@ class Found:
         """The value of a metric over all rows."""
         return self._value(self._key(name, groups, None, parameters))
 
+    def interval(self, name: str, *groups: str, **parameters: Any) -> tuple[float, float]:
+        """The ends of the interval of a metric over all rows."""
+        found = self._metrics[self._key(name, groups, None, parameters)].interval
+        assert found is not None
+        return found.lower, found.upper
+
     def within(self, name: str, **cell: str) -> Any:
         """The value of a metric in one slice."""
         return self._value(self._key(name, (), cell, None))
@@ -182,6 +211,18 @@ def wilson(share: float, samples: int, level: float) -> tuple[float, float]:
     middle = (share + z**2 / (2 * samples)) / (1 + z**2 / samples)
     half = z / (1 + z**2 / samples) * np.sqrt(share * (1 - share) / samples + z**2 / (4 * samples**2))
     return float(middle - half), float(middle + half)
+
+
+def draws(found: Evaluation, stream: str, *texts: str) -> np.random.Generator:
+    """The random numbers of a stream, as the specification derives them from the statement's seed."""
+    key = json.dumps([stream, texts], separators=(",", ":"), ensure_ascii=False).encode()
+    seed = hashlib.sha256(bytes.fromhex(found.seed.value.sha256) + key).hexdigest()
+    return np.random.Generator(np.random.PCG64(int(seed, 16)))
+
+
+def percentiles(values: Any) -> Any:
+    """The interval of 95 % that these resampled values leave."""
+    return near(tuple(np.quantile(np.array(values), [0.025, 0.975])))
 
 
 def near(value: Any, absolute: float = 1e-9) -> Any:
@@ -218,6 +259,16 @@ class Census:
             else:
                 parts += [(frame[name] == value).astype(float) for value in sorted(self.train[name].dropna().unique())]
         return np.stack([part.to_numpy() for part in parts], axis=1).astype(np.float32)
+
+    def bytes_of(self) -> dict[str, bytes]:
+        """The files that the datasets were read from."""
+        return {name: (self.world.folder / name).read_bytes() for name in self.world.data}
+
+    def asked(self, frame: pd.DataFrame, tensors: Tensors | None = None) -> Array:
+        """Of each row the probability of class 1, by torch."""
+        weights = self.world.tensors if tensors is None else tensors
+        found: Array = 1 / (1 + np.exp(-affine(weights, self.matrix(frame))[:, 0]))
+        return found
 
     def keys(self, frame: pd.DataFrame) -> list[tuple[Any, ...]]:
         """Each row as the network can tell it from others, with its class: what training did not hold is missing."""
