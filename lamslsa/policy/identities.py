@@ -82,6 +82,7 @@ class Identity:
         return IdentitySignature(
             signer=signature.signer,
             key_id=signature.key_id,
+            key_sha256=signature.key_sha256,
             witnessed=signature.witnessed,
             credentials=tuple(credential for credential, _ in found),
         )

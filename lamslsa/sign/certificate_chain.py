@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from lamslsa.errors import FormatError, VerificationError
+from lamslsa.sign import _spki
 from lamslsa.sign.interface import Envelope, Material, Signature
 from lamslsa.sign.key import KeyVerifier
 
@@ -136,7 +137,10 @@ class CertificateChainVerifier:
         _refuse_as_signer(leaf)
         # (5): the decision
         _verify_signature(leaf, envelope)
-        return Signature(signer=f"{leaf.subject.rfc4514_string()} ({leaf.issuer.rfc4514_string()})")
+        return Signature(
+            signer=f"{leaf.subject.rfc4514_string()} ({leaf.issuer.rfc4514_string()})",
+            key_sha256=_spki.key_sha256(leaf.public_key()),
+        )
 
     def _path(self, leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         path, left = [leaf], list(others)

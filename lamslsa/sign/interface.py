@@ -122,10 +122,13 @@ class Signature:
     Attributes:
         signer: who signed, for people: ``key BASE64`` or ``SUBJECT (ISSUER)``.
         key_id: of the managed key that signed; empty for a certificate.
+        key_sha256: SHA-256 of the public key that signed, whether managed or in a certificate (DER
+            SubjectPublicKeyInfo), hexadecimal; empty where nothing says, and then a list of denied keys refuses it.
     """
 
     signer: str
     key_id: str = ""
+    key_sha256: str = ""
     witnessed: Witnessed = Witnessed()
 
 

@@ -42,7 +42,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lamslsa import _codec
 from lamslsa.errors import FormatError, VerificationError
-from lamslsa.sign import _pkcs8
+from lamslsa.sign import _pkcs8, _spki
 from lamslsa.sign.dsse import make_bundle, pae
 from lamslsa.sign.interface import Envelope, Signature, SignedMessage, TrustedRoot, Witnessed
 from lamslsa.statement import PAYLOAD_TYPE
@@ -270,7 +270,12 @@ class KeyVerifier:
             witnessed = (
                 self._root.witnessed(bundle, public_pem=self.public_pem) if self._root else Witnessed(message=_NO_ROOT)
             )
-        return Signature(signer=f"key {self.key_id}", key_id=self.key_id, witnessed=witnessed)
+        return Signature(
+            signer=f"key {self.key_id}",
+            key_id=self.key_id,
+            key_sha256=_spki.key_sha256(self._key),
+            witnessed=witnessed,
+        )
 
 
 def _refuse_empty(passphrase: bytes) -> None:

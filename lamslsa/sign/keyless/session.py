@@ -22,6 +22,7 @@ from typing import Any, Final
 from cryptography import x509
 
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError, VerificationError
+from lamslsa.sign import _spki
 from lamslsa.sign.dsse import parse_bundle
 from lamslsa.sign.interface import Envelope, Signature
 from lamslsa.sign.keyless._boundary import refusing, told
@@ -152,7 +153,11 @@ class KeylessSigner:
             raise VerificationError(
                 f"expected a timestamp of RFC 3161 that counts, got: {got}", reason="keyless-timestamp"
             )
-        return Signature(signer=expected.signer, witnessed=certified.witnessed)
+        return Signature(
+            signer=expected.signer,
+            key_sha256=_spki.certificate_key_sha256(envelope.material.certificates[0]),
+            witnessed=certified.witnessed,
+        )
 
     def issuer(self) -> str:
         """The issuer that the certificate names."""

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from lamslsa.errors import VerificationError
+from lamslsa.sign import _spki
 from lamslsa.sign.interface import Envelope, Material, Signature, SignedMessage
 from lamslsa.sign.keyless.root import Certified, SigstoreRoot
 from lamslsa.sign.keyless.terms import KeylessTerms
@@ -32,7 +33,7 @@ class KeylessVerifier:
             VerificationError: it did not; the reason ``signature-identity`` says that another one did.
         """
         _refuse_other_kind(envelope.material)  # (1)
-        return self._signature(self.root.verify(envelope))  # (2), (3)
+        return self._signature(self.root.verify(envelope), envelope.material)  # (2), (3)
 
     def verify_message(self, message: SignedMessage, content: bytes) -> Signature:
         """That this identity signed a file with this content, and when at the latest.
@@ -49,13 +50,18 @@ class KeylessVerifier:
             VerificationError: as `verify`.
         """
         _refuse_other_kind(message.material)
-        return self._signature(self.root.verify_message(message, sha256))
+        return self._signature(self.root.verify_message(message, sha256), message.material)
 
-    def _signature(self, certified: Certified) -> Signature:
+    def _signature(self, certified: Certified, material: Material) -> Signature:
         mismatch = self.terms.mismatch(certified.certificate)
         if mismatch is not None:
             raise VerificationError(mismatch, reason="signature-identity")
-        return Signature(signer=certified.certificate.signer, witnessed=certified.witnessed)
+        return Signature(
+            signer=certified.certificate.signer,
+            # the certificate that the root has verified: it is part of the one reading that both readers agree on
+            key_sha256=_spki.certificate_key_sha256(material.certificates[0]),
+            witnessed=certified.witnessed,
+        )
 
 
 def _refuse_other_kind(material: Material) -> None:
