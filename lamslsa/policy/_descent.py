@@ -2,7 +2,7 @@
 
 Rules:
 - A provenance counts when it has its witness, comes from an enclave of ours and does not contradict itself: a training
-  under the terms of ``training``, a transform under those of ``transforms``, without which no transform counts.
+  under the terms of ``training``, a transform under one of those of ``transforms``, without which no transform counts.
 - Each parent of a transform needs a descent of its own. What any step could read counts as seen by the model.
 - A model may descend in several ways; one of them must satisfy all rules. At most 64 that differ in what rules look at
   are kept for each model on the way, the ones with the fewest faults: that can only refuse.
@@ -10,18 +10,18 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Final
 
 from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _columns, _words
-from lamslsa.policy._candidates import Miss
+from lamslsa.policy._candidates import Candidate, Miss
 from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
 from lamslsa.policy._parameters import composition_misses, is_private, parameter_misses
-from lamslsa.policy.model import OverlapRule
+from lamslsa.policy.model import OverlapRule, TransformTerms, Witness
 from lamslsa.predicates.provenance import BUILDER_PREFIX, OWN_TRAINING_BUILD_TYPE, TRAINING_BUILD_TYPE
 
 __all__ = ["Descent", "build_misses", "descents"]
@@ -167,17 +167,43 @@ def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
 
 
 def _find_misses(context: Context, build: Build) -> tuple[Miss, ...]:
-    terms = context.policy.transforms if build.is_transform else context.policy.training
+    if not build.is_transform:
+        code = tuple(_code_misses(context.policy.training.own_code, build))
+        return (*step_misses(context, build, context.policy.training.witness), *code)
+    return nearest_terms(context, build)[1]
+
+
+def nearest_terms(context: Context, build: Build) -> tuple[TransformTerms | None, tuple[Miss, ...]]:
+    """The terms that a transform meets, or comes nearest to, and what it lacks of them."""
+    options = [
+        (terms, (*step_misses(context, build, terms.witness), *allowed_misses(terms.allow, build)))
+        for terms in context.policy.transforms
+    ]
+    if options:
+        return min(options, key=lambda option: Candidate(attestation=build.attestation, misses=option[1]).distance())
+    return None, (
+        Miss(
+            reason="transform-not-allowed",
+            message=f"expected a model as it was trained, got one made by {_code(build)}",
+            mend="after review name whose transforms may be accepted: transforms: {signedBy, platform, allow}",
+        ),
+    )
+
+
+def allowed_misses(allow: Sequence[str], build: Build) -> Iterator[Miss]:
+    """That a build is none of the transforms that may have made its product."""
     code = build.provenance.build_definition.external_parameters.code
-    if terms is None:
-        return (
-            Miss(
-                reason="transform-not-allowed",
-                message=f"expected a model as it was trained, got one made by {_words.quoted(str(code))}",
-                mend="after review name whose transforms may be accepted: transforms: {signedBy, platform, allow}",
-            ),
+    if str(code) not in allow:
+        yield Miss(
+            reason="transform-other",
+            message=f"expected one of the transforms {', '.join(allow)}, got {_code(build)}",
+            mend="allow the transform in the policy after review",
         )
-    misses = list(context.qualifier.misses(build.attestation, terms.witness))
+
+
+def step_misses(context: Context, build: Build, witness: Witness) -> tuple[Miss, ...]:
+    """Why a provenance does not count, whatever it is of: its witness, what contradicts itself, its builder."""
+    misses = list(context.qualifier.misses(build.attestation, witness))
     if build.fault is not None:
         misses.append(
             Miss(
@@ -187,18 +213,6 @@ def _find_misses(context: Context, build: Build) -> tuple[Miss, ...]:
                 authentic=False,
             )
         )
-    if build.is_transform:
-        allowed = () if context.policy.transforms is None else context.policy.transforms.allow
-        if str(code) not in allowed:
-            misses.append(
-                Miss(
-                    reason="transform-other",
-                    message=f"expected one of the transforms {', '.join(allowed)}, got {_words.quoted(str(code))}",
-                    mend="allow the transform in the policy after review",
-                )
-            )
-    else:
-        misses += _code_misses(context.policy.training.own_code, build)
     builder = build.provenance.run_details.builder.id
     if not (builder.startswith(BUILDER_PREFIX) and len(builder) > len(BUILDER_PREFIX)):
         misses.append(
@@ -209,6 +223,10 @@ def _find_misses(context: Context, build: Build) -> tuple[Miss, ...]:
             )
         )
     return tuple(misses)
+
+
+def _code(build: Build) -> str:
+    return _words.quoted(str(build.provenance.build_definition.external_parameters.code))
 
 
 def _code_misses(own_code: str | None, build: Build) -> Iterator[Miss]:

@@ -18,7 +18,7 @@ from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude, not_evaluated
 from lamslsa.policy._context import Context
-from lamslsa.policy._descent import Descent, build_misses
+from lamslsa.policy._descent import Descent, build_misses, nearest_terms
 from lamslsa.policy._parameters import composition_misses, observed, parameter_misses
 from lamslsa.policy.model import DatasetTerms, Policy, TransformTerms
 
@@ -51,8 +51,9 @@ def training_rules(context: Context, chosen: Descent | None) -> Iterator[Finding
     for number, build in enumerate(chosen.trainings):
         yield _training_rule(context, (build,), _numbered(training_head(context.policy), number), together)
     for number, build in enumerate(chosen.transforms):
-        if context.policy.transforms is not None:
-            yield _transform_rule(context, build, _numbered(_transform_head(context.policy.transforms), number))
+        terms, _ = nearest_terms(context, build)
+        if terms is not None:
+            yield _transform_rule(context, build, _numbered(_transform_head(terms), number))
 
 
 def _numbered(head: Head, number: int) -> Head:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lamslsa import _codec, _yaml
-from lamslsa._yaml import Mapping_, Node
+from lamslsa._yaml import Mapping_, Node, Sequence_
 from lamslsa.evidence.appraise import PlatformTerms
 from lamslsa.evidence.beacon import TimestampAuthority, WitnessedLog
 from lamslsa.evidence.verify import BeaconVerifier
@@ -244,10 +244,13 @@ class _Rules:
             own_code=None if own_code is None else _values.digest(own_code),
         )
 
-    def transforms(self, node: Node | None) -> TransformTerms | None:
-        """Whose transforms may lie between training and model; without the key, nobody's."""
+    def transforms(self, node: Node | None) -> tuple[TransformTerms, ...]:
+        """Whose transforms may lie between training and model, one mapping or several; without the key, nobody's."""
         if node is None:
-            return None
+            return ()
+        return tuple(map(self._transform, node.sequence() if isinstance(node, Sequence_) else (node,)))
+
+    def _transform(self, node: Node) -> TransformTerms:
         mapping = node.mapping()
         terms = TransformTerms(
             witness=self.witness(mapping), allow=_values.each(mapping.take("allow"), _values.measurer)

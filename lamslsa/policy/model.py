@@ -350,7 +350,8 @@ class Policy:
         refuse_conflicts: whether qualifying provenances that tell different stories are a refusal, and not a warning.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
-        transforms: what may lie between training and model; None where the model must be as it was trained.
+        transforms: what may lie between training and model, each step under one of them; empty where the model must be
+            as it was trained.
         model_signed_by: who must have signed the model's files as a whole; None where that is not asked.
         reference_signatures: on the reference values, each with the policy's name of who signed.
     """
@@ -368,7 +369,7 @@ class Policy:
     extends: tuple[Policy, ...] = ()
     deny: Deny = field(default_factory=Deny)
     refuse_conflicts: bool = False
-    transforms: TransformTerms | None = None
+    transforms: tuple[TransformTerms, ...] = ()
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
     model_signed_by: str | None = None
@@ -408,7 +409,7 @@ class Policy:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.datasets}
         prepared = {terms.preparation.witness for terms in self.datasets if terms.preparation is not None}
-        steps = {self.training.witness} | ({self.transforms.witness} if self.transforms is not None else set())
+        steps = {self.training.witness, *(terms.witness for terms in self.transforms)}
         return frozenset({*steps, *sheets, *prepared, *(rule.witness for rule in self.require)})
 
     @property
