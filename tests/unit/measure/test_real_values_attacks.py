@@ -180,7 +180,8 @@ def test_corruptions_of_rows(census: Census) -> None:
     evaluation, found = census.world.evaluate("damaged")
 
     def right(rows: pd.DataFrame) -> Array:
-        return (census.asked(rows) >= 0.5) == census.labels
+        found: Array = (census.asked(rows) >= 0.5) == census.labels
+        return found
 
     clean = right(census.test)
     assert found("accuracy") == near(clean.mean())
