@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from lamslsa.errors import VerificationError
-from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance
+from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance, VerificationSummary
 from lamslsa.predicates.provenance import TRANSFORM_BUILD_TYPE, Dependency, ExternalParameters
 from lamslsa.verify import VerifiedAttestation
 
@@ -172,8 +172,8 @@ class Lineage:
                     datasheets.append(
                         Datasheet(attestation=item, sheet=item.predicate, dataset=_subject(item, "dataset"))
                     )
-                case Inference() | Model():
-                    pass  # what a model answered or is by itself leads to no other artifact
+                case Inference() | Model() | VerificationSummary():
+                    pass  # what a model answered, is by itself or was accepted for leads to no other artifact
                 case _:
                     assert_never(item.predicate)
         grounded = _grounded(builds)

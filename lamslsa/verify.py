@@ -20,7 +20,17 @@ from typing import Final, NoReturn
 from lamslsa import _codec, statement
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
-from lamslsa.predicates import Dataset, Evaluation, Inference, Model, ModelSignature, Predicate, Provenance, TeeEvidence
+from lamslsa.predicates import (
+    Dataset,
+    Evaluation,
+    Inference,
+    Model,
+    ModelSignature,
+    Predicate,
+    Provenance,
+    TeeEvidence,
+    VerificationSummary,
+)
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, most_telling
@@ -61,10 +71,12 @@ class TrustMaterial(EvidenceTrust):
         identities: by the policy's names.
         dates: the earliest trusted time that a signature of an identity gives its evidence; None where it gives none,
             as a signature that would not count for a rule.
+        denied_keys: evidence that nobody else signed is set aside.
     """
 
     identities: Mapping[str, BundleVerifier]
     dates: Callable[[str, Signature], dt.datetime | None] = earliest
+    denied_keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +107,7 @@ class VerifiedAttestation:
     """
 
     statement: Statement
-    predicate: Dataset | Evaluation | Inference | Model | Provenance
+    predicate: Dataset | Evaluation | Inference | Model | Provenance | VerificationSummary
     signatures: tuple[VerifiedSignature, ...]
     evidence: tuple[VerifiedEvidence, ...]
     seal: object = field(repr=False, compare=False)
@@ -227,7 +239,7 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
             seal=_SEAL,
         )
         for digest, item in sorted(signed.items())
-        if isinstance(item.predicate, Dataset | Evaluation | Inference | Model | Provenance)
+        if isinstance(item.predicate, Dataset | Evaluation | Inference | Model | Provenance | VerificationSummary)
     )
     model_signatures = tuple(
         VerifiedModelSignature(
@@ -248,6 +260,10 @@ def _verify_evidence(
     item: _Signed, predicate: TeeEvidence, signed: Mapping[str, _Signed], trust: TrustMaterial
 ) -> tuple[list[VerifiedEvidence], LamslsaError | None]:
     """The evidence as of each identity's time, and as of the verifier's for the rest; and the last refusal."""
+    if all(one.signature.made_by(trust.denied_keys) for one in item.signatures):
+        return [], VerificationError(
+            "expected evidence signed with a key that is not denied, got none such", reason="signer-denied"
+        )
     own, covers = item.statement.sha256, tuple(subject.sha256 for subject in item.statement.subjects)
     times: dict[str | None, dt.datetime] = dict(item.dated(trust).items())
     others = {one.identity for digest in covers if digest in signed for one in signed[digest].signatures}

@@ -167,7 +167,7 @@ def build(appraisal: Appraisal) -> Card:
             case predicates.Model() as model:
                 properties.append(properties_section(model, source))
                 found += alerts(model, source)
-            case predicates.Dataset() | predicates.Provenance():
+            case predicates.Dataset() | predicates.Provenance() | predicates.VerificationSummary():
                 pass
     datasets = [
         dataset_section(one.predicate, subject(one), roles.get(subject(one).digest, ""), origins.source(one))

@@ -57,7 +57,7 @@ def _uses(
                 yield attestation, "reference", read
             case predicates.Inference() as inference:
                 yield attestation, "inference", (inference.dataset.digest.sha256,)
-            case predicates.Dataset() | predicates.Model() | predicates.Provenance():
+            case predicates.Dataset() | predicates.Model() | predicates.Provenance() | predicates.VerificationSummary():
                 pass
 
 
@@ -122,6 +122,8 @@ def statement_row(
             kind = "inference" if count == 1 else f"{_text.count(count)} inferences"
         case predicates.Model():
             kind = "properties"
+        case predicates.VerificationSummary() as summary:
+            kind = f"verification summary, {summary.verification_result}"
         case predicates.Provenance() as provenance:
             kind = run_kind(provenance.build_definition).lower()
             if provenance.build_definition.external_parameters.produces == "dataset":

@@ -32,6 +32,8 @@ def kind_words(predicate: Predicate) -> str:
             words = "reference values"
         case predicates.TeeEvidence():
             words = "TEE evidence"
+        case predicates.VerificationSummary():
+            words = f"verification summary of a model: {predicate.verification_result}"
         case _:
             assert_never(predicate)
     return words
@@ -60,6 +62,8 @@ def foreign_code(predicate: Predicate) -> tuple[str, ...]:
                 own = [each.digest.sha256 for each in definition.resolved_dependencies if each.annotations.own_code]
                 found.append(f"the training code, which is the user's own: {', '.join(own[:9]) or 'no digest'}")
         case predicates.ModelSignature() | predicates.ReferenceValues() | predicates.TeeEvidence():
+            pass
+        case predicates.VerificationSummary():
             pass
         case _:
             assert_never(predicate)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lamslsa.evidence.appraise import PlatformTerms, Refusal, Vouched, appraise
 from lamslsa.policy import _words
-from lamslsa.predicates import Provenance
+from lamslsa.predicates import Provenance, VerificationSummary
 from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["Backing", "refusals_of_age", "refusals_of_platform"]
@@ -47,6 +47,8 @@ def _vouched(item: VerifiedAttestation) -> Vouched:
                 if item.annotations.own_code
             ),
         )
+    if isinstance(predicate, VerificationSummary):
+        return Vouched(predicate_type=predicate_type)  # a verifier's word, and no code's
     return Vouched(predicate_type=predicate_type, measurer=str(predicate.measurer))
 
 

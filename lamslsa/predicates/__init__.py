@@ -20,6 +20,7 @@ from lamslsa.predicates import (
     provenance,
     reference_values,
     tee_evidence,
+    verification_summary,
 )
 from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
@@ -30,6 +31,7 @@ from lamslsa.predicates.model_signature import ModelSignature
 from lamslsa.predicates.provenance import Provenance
 from lamslsa.predicates.reference_values import ReferenceValues
 from lamslsa.predicates.tee_evidence import TeeEvidence
+from lamslsa.predicates.verification_summary import VerificationSummary
 from lamslsa.statement import Statement
 
 __all__ = [
@@ -43,12 +45,23 @@ __all__ = [
     "Provenance",
     "ReferenceValues",
     "TeeEvidence",
+    "VerificationSummary",
     "configuration_digest",
     "parse",
     "to_wire",
 ]
 
-Predicate = Dataset | Evaluation | Inference | Model | ModelSignature | Provenance | ReferenceValues | TeeEvidence
+Predicate = (
+    Dataset
+    | Evaluation
+    | Inference
+    | Model
+    | ModelSignature
+    | Provenance
+    | ReferenceValues
+    | TeeEvidence
+    | VerificationSummary
+)
 
 SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
@@ -60,6 +73,7 @@ SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
         provenance.PREDICATE_TYPE: Provenance,
         reference_values.PREDICATE_TYPE: ReferenceValues,
         tee_evidence.PREDICATE_TYPE: TeeEvidence,
+        verification_summary.PREDICATE_TYPE: VerificationSummary,
     }
 )
 
