@@ -61,6 +61,7 @@ _WEIGHTS: Final = {
     "signer-expired": 11,
     "signer-other": 12,
     "signer-revoked": 13,
+    "signer-denied": 17,
     "age-exceeded": 12,
     "age-unknown": 12,
     "age-future": 12,

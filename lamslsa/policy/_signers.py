@@ -23,7 +23,7 @@ def refusals_of_signature(
             one certificate would be several roles.
     """
     name = signed.identity
-    own = policy.identities[name].refusals(signed.signature, name=name)
+    own = policy.refusals_of(signed.signature, name=name)
     others = {
         other.identity
         for other in signatures

@@ -58,13 +58,13 @@ def appraise(
         at: the time as of which verification judged certificates.
 
     Raises:
-        PolicyError: the policy has expired.
+        PolicyError: the policy has expired, or has not begun.
         FormatError: the manifest is that of a dataset.
         ValueError: what was verified was verified under another policy, or as of another time: a bug of the caller.
     """
     if not policy.gave(verification.trust) or verification.trust.at != at:
         raise ValueError("expected a verification under this policy's trust material at this time, got another")
-    policy.refuse_expired(max(at, verification.trust.now))  # (1)
+    policy.refuse_out_of_force(at, verification.trust.now)  # (1)
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
     context = Context.of(policy, model, verification)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lamslsa.errors import FormatError, PolicyError
-from lamslsa.evidence.appraise import PlatformTerms
+from lamslsa.evidence.appraise import PlatformTerms, Refusal
 from lamslsa.evidence.verify import BeaconVerifier, Challenge
 from lamslsa.policy.identities import Identity
 from lamslsa.sign.interface import Signature
@@ -333,6 +333,15 @@ class Deny:
     measurements: frozenset[str] = frozenset()
     keys: frozenset[str] = frozenset()
 
+    def __or__(self, other: Deny) -> Deny:
+        """What either denies: a policy that is appraised for another one denies what that one does as well."""
+        return Deny(
+            artifacts=self.artifacts | other.artifacts,
+            attestations=self.attestations | other.attestations,
+            measurements=self.measurements | other.measurements,
+            keys=self.keys | other.keys,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
@@ -379,20 +388,46 @@ class Policy:
         if not (self.ingredients.datasets and self.require):
             raise FormatError("expected ingredients and rules in the policy, got none", reason="policy-empty")
 
-    def refuse_expired(self, at: dt.datetime) -> None:
-        """Return if the policy is in force.
+    def refuse_out_of_force(self, *times: dt.datetime) -> None:
+        """Return if the policy is in force at every one of these times.
 
         Raises:
-            PolicyError: it has expired.
+            PolicyError: it had not begun, or it has expired.
         """
-        if at.tzinfo is None:
-            raise ValueError("expected a timezone-aware time, got a naive one")
-        if self.expires is not None and at >= self.expires:
-            raise PolicyError(
-                f"expected a policy in force at {at.isoformat()}, got one that expired at {self.expires.isoformat()}",
-                reason="policy-expired",
-                hint="ask the policy's publisher for the current one",
-            )
+        for at in sorted(times):
+            if at.tzinfo is None:
+                raise ValueError("expected a timezone-aware time, got a naive one")
+            if self.effective_from is not None and at < self.effective_from:
+                raise PolicyError(
+                    f"expected a policy in force at {at.isoformat()}, "
+                    f"got one that begins at {self.effective_from.isoformat()}",
+                    reason="policy-not-yet",
+                    hint="ask the policy's publisher for the current one",
+                )
+            if self.expires is not None and at >= self.expires:
+                raise PolicyError(
+                    f"expected a policy in force at {at.isoformat()}, "
+                    f"got one that expired at {self.expires.isoformat()}",
+                    reason="policy-expired",
+                    hint="ask the policy's publisher for the current one",
+                )
+
+    def refusals_of(self, signature: Signature, *, name: str) -> tuple[Refusal, ...]:
+        """Why an authentic signature of an identity counts for nothing: its key is denied, or its credential not good.
+
+        Raises:
+            TypeError: not a signature that the identity verified.
+        """
+        own = self.identities[name].refusals(signature, name=name)
+        if not signature.made_by(self.deny.keys):
+            return own
+        key = f"key {signature.key_sha256}" if signature.key_sha256 else "a key that nothing tells"
+        denied = Refusal(
+            reason="signer-denied",
+            message=f"expected a signature of {name} by no key that the policy denies, got one by {key}",
+            mend=f"have {name} sign with another credential, or take the key off the list after review",
+        )
+        return (denied, *own)
 
     def refuse_reference_values(self) -> None:
         """Return if every signature on the policy's reference values counts: made in time, dated and logged as asked.
@@ -401,7 +436,7 @@ class Policy:
             PolicyError: one does not.
         """
         for name, signature in self.reference_signatures:
-            for refusal in self.identities[name].refusals(signature, name=name):
+            for refusal in self.refusals_of(signature, name=name):
                 raise PolicyError(f"{refusal.message}, on reference values", reason=refusal.reason, hint=refusal.mend)
 
     @property
@@ -445,15 +480,17 @@ class Policy:
             challenge: the nonce that evidence has to answer to be as young as the challenge.
 
         Raises:
-            PolicyError: the policy has expired, or a signature on its reference values does not count.
+            PolicyError: the policy is not in force at both times, or a signature on its reference values does not
+                count.
         """
-        self.refuse_expired(max(at, now))
+        self.refuse_out_of_force(at, now)
         self.refuse_reference_values()
         return TrustMaterial(
             identities=self.identities,
             at=at,
             now=now,
-            dates=lambda name, signature: self.identities[name].dates(signature, name=name),
+            dates=self.dates,
+            denied_keys=self.deny.keys,
             held=tuple(held),
             carried=tuple(carried),
             manifests=self.manifests,
@@ -461,9 +498,16 @@ class Policy:
             challenge=challenge,
         )
 
+    def dates(self, name: str, signature: Signature) -> dt.datetime | None:
+        """The earliest time that a signature of an identity gives what it is over; None where it counts for nothing."""
+        if signature.made_by(self.deny.keys):
+            return None
+        return self.identities[name].dates(signature, name=name)
+
     def gave(self, trust: TrustMaterial) -> bool:
         """Whether this is trust material that this very policy gave out."""
-        return trust.identities is self.identities and (trust.beacons, trust.manifests) == (
+        return trust.identities is self.identities and (trust.beacons, trust.manifests, trust.denied_keys) == (
             self.beacons,
             self.manifests,
+            self.deny.keys,
         )

@@ -131,6 +131,10 @@ class Signature:
     key_sha256: str = ""
     witnessed: Witnessed = Witnessed()
 
+    def made_by(self, keys: frozenset[str]) -> bool:
+        """Whether one of these keys made it, as far as that can be ruled out: it may be any where nothing tells."""
+        return bool(keys) and self.key_sha256 in {"", *keys}
+
 
 class TrustedRoot(Protocol):
     """Timestamp authorities and transparency logs that the relying party trusts, for signatures of managed keys."""

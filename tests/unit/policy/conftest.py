@@ -64,7 +64,10 @@ def _signed(name: str, witnessed: Witnessed = UNSEEN, **validity: dt.datetime) -
     """A signature of the policy's identity of this name, with one credential."""
     key = KeySigner.load(generate(None), None).verifier()
     signature = IdentitySignature(
-        signer=f"key of {name}", witnessed=witnessed, credentials=(Credential(verifier=key, **validity),)
+        signer=f"key of {name}",
+        key_sha256=sha256_hex(name.encode()),
+        witnessed=witnessed,
+        credentials=(Credential(verifier=key, **validity),),
     )
     return VerifiedSignature(identity=name, signature=signature, source="test")
 

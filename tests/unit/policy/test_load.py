@@ -67,7 +67,7 @@ def test_expiry_and_parameters_are_optional(load: Load, policy_text: str) -> Non
     policy = load(_with(text, ", parameters: {epochs: {max: 50}}", ""))
     assert policy.expires is None
     assert policy.training.parameters == ()
-    policy.refuse_expired(dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
+    policy.refuse_out_of_force(dt.datetime(9999, 1, 1, tzinfo=dt.UTC))
 
 
 def test_tcb_of_a_simulated_platform(load: Load, policy_text: str) -> None:
@@ -325,7 +325,7 @@ def test_an_expired_policy_yields_no_trust(load: Load, policy_text: str) -> None
 
 def test_a_naive_time_is_a_mistake_of_the_caller(load: Load, policy_text: str) -> None:
     with pytest.raises(ValueError, match="timezone-aware"):
-        load(policy_text).refuse_expired(dt.datetime(2026, 1, 1))  # noqa: DTZ001
+        load(policy_text).refuse_out_of_force(dt.datetime(2026, 1, 1))  # noqa: DTZ001
 
 
 def test_one_rule_is_enough(load: Load, policy_text: str) -> None:
