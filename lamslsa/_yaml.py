@@ -124,6 +124,12 @@ class Node(ABC):
         """One of ``options``, or a FormatError that names the nearest."""
         value = self.string()
         allowed = list(options)
+        if not allowed:
+            self.refuse(
+                f"expected no choice at {self.where}, where there is nothing to choose from, got {value!r}",
+                reason="yaml-choice",
+                hint="declare what is chosen here first, or leave it out",
+            )
         if value not in allowed:
             self.refuse(
                 f"expected one of {', '.join(allowed)} at {self.where}, got {value!r}",

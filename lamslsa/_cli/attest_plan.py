@@ -47,14 +47,14 @@ def describe(planned: Sequence[Planned], options: Options, output: ui.Output) ->
         lines += ["  makes private files: name a folder for them with --private"] if private else []
     unknown = sum(each["seconds"] is None for each in measured)
     total = reading + sum(each["seconds"] or 0.0 for each in measured)
-    more = f", and {unknown} of {len(measured)} measurements that cannot tell" if unknown else ""
+    more = f", and {unknown} of {len(measured)} measurers that cannot tell" if unknown else ""
     lines.append(f"roughly {duration(total)}{more}; nothing was measured or written")
     output.result(
         "\n".join(lines),
         {
             "dryRun": True,
             "inputs": inputs,
-            "measurements": measured,
+            "measurers": measured,
             "memoryLimit": options.memory_limit,
             "seconds": {"reading": reading, "measuring": None if unknown else total - reading},
         },

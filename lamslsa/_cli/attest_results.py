@@ -1,4 +1,4 @@
-"""What came of a measurement, written: artifacts and private files first, the run last; all of it, or nothing."""
+"""What came of measuring, written: artifacts and private files first, the run last; all of it, or nothing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Write = Callable[[Path], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """What came of a measurement, wherever it was made.
+    """What came of measuring, wherever it was done.
 
     Attributes:
         outputs: what writes each artifact that was made, by name.
@@ -105,7 +105,7 @@ def write_all(
     facts: Mapping[str, Any],
     output: ui.Output,
 ) -> int:
-    """Write what came of a measurement, the run last: whoever finds the run finds all of it.
+    """Write what came of measuring, the run last: whoever finds the run finds all of it.
 
     Args:
         results: what came of it.

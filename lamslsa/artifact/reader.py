@@ -33,6 +33,7 @@ __all__ = ["DEFAULT_MAX_BYTES", "VerifiedArtifact", "VerifiedFile", "read_verifi
 
 DEFAULT_MAX_BYTES: Final = 8 * 1024**3
 _BUFFER: Final = 1024 * 1024
+_UNITS: Final = {"T": 1024**4, "G": 1024**3, "M": 1024**2, "K": 1024}
 _VIEW_BUFFER: Final = 64 * 1024
 _ALIGNMENT: Final = 64  # numerical libraries take a file's bytes in place
 
@@ -261,8 +262,16 @@ def refuse_size(total: int, max_bytes: int, *, streamed: bool) -> NoReturn:
     raise FormatError(
         f"expected at most {max_bytes} bytes of artifact in memory, got {total}",
         reason="artifact-size",
-        hint=f"{spool}raise the limit (--memory-limit) if there is enough memory",
+        hint=f"{spool}raise the limit (--memory-limit {_size(total)}) if there is that much memory",
     )
+
+
+def _size(number: int) -> str:
+    """A number of bytes as ``--memory-limit`` takes it, rounded up by an eighth at most."""
+    for letter, unit in _UNITS.items():
+        if number >= 8 * unit:
+            return f"{-(-number // unit)}{letter}"
+    return str(number)
 
 
 def _in_memory(tree: Tree, memory: Memory, meter: Meter) -> tuple[list[VerifiedFile], Callable[[], None]]:

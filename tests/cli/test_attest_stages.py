@@ -149,7 +149,7 @@ class TestDryRun:
         (read,) = document["inputs"]
         assert read["role"] == "train"
         assert (read["bytes"], read["files"], read["kind"]) == (len(ROWS), 1, "dataset")
-        (measured,) = document["measurements"]
+        (measured,) = document["measurers"]
         assert measured["measurer"] == "tabular-mlp/1"
         assert measured["steps"]
         assert document["seconds"]["reading"] == len(ROWS) / 500_000_000
@@ -298,7 +298,7 @@ class TestForesight:
 
     def test_a_dry_run_tells_it(self, place: Path, cli: Cli) -> None:
         words = ("attest", "training", "--dataset", "train=people.csv", "--config", "job.yaml", "--dry-run")
-        (measured,) = cli(*words)[1]["measurements"]
+        (measured,) = cli(*words)[1]["measurers"]
         assert (measured["makes"], measured["private"]) == (["people-mlp"], False)
         assert 0 < measured["seconds"] < 1
 

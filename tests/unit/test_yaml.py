@@ -355,6 +355,12 @@ def test_a_choice_names_the_nearest() -> None:
     assert (error.reason, error.hint) == ("yaml-choice", "did you mean 'sgx'?")
 
 
+def test_a_choice_of_nothing_says_so() -> None:
+    error = error_of(lambda: load("sgx").choice([]))
+    assert (error.reason, "nothing to choose from, got 'sgx'" in str(error)) == ("yaml-choice", True)
+    assert "first" in (error.hint or "")
+
+
 TOKENS = [
     "a",
     "b",

@@ -17,7 +17,7 @@ from lamslsa.measure.data import limits
 from lamslsa.measure.data.database import first_line, literal
 from lamslsa.measure.data.lines import measure_lines
 from lamslsa.measure.data.schema import ColumnType, Schema
-from lamslsa.measure.data.typed import MAX_INTEGER, SQL_TYPES, create, is_label
+from lamslsa.measure.data.typed import MAX_INTEGER, SQL_TYPES, create, expected_words, is_label
 
 __all__ = ["Csv"]
 
@@ -134,12 +134,10 @@ class Csv:
 
     def _refuse_value(self, row: int, index: int, text: str) -> NoReturn:
         column = self._schema.columns[index]
-        label = is_label(self._schema, index)
-        expected = "a declared label" if label else column.type
         raise FormatError(
             f"{self._path}: line {self._layout.first_line + row}: column {column.name!r}: "
-            f"expected {expected}, got {text[:40]!a}",
-            reason="table-label" if label else "table-type",
+            f"expected {expected_words(self._schema, index)}, got {text[:40]!a}",
+            reason="table-label" if is_label(self._schema, index) else "table-type",
         )
 
 

@@ -127,10 +127,16 @@ def label(node: _yaml.Node, columns: tuple[Column, ...]) -> Label | None:
         fields.take("type").choice(["number"])
         fields.finish()
         if kind not in ("integer", "number"):
-            column_node.refuse(f"expected a label column of type number, got {column!r}", reason="job-label")
+            column_node.refuse(
+                f"expected a label column of type number, got {column!r} of type {kind}", reason="job-label"
+            )
         return Label(column=column, classes=None)
     if kind != "string":
-        column_node.refuse(f"expected a label column of type string, got {column!r}", reason="job-label")
+        column_node.refuse(
+            f"expected a label column of type string, got {column!r} of type {kind}",
+            reason="job-label",
+            hint="a label of numbers is declared as {column: …, type: number}" if kind != "boolean" else None,
+        )
     classes = _classes(fields.take("classes").mapping())
     fields.finish()
     return Label(column=column, classes=classes)

@@ -28,6 +28,7 @@ __all__ = [
     "Range",
     "Ranges",
     "create",
+    "expected_words",
     "insert_batches",
     "is_label",
     "refuse_others",
@@ -104,11 +105,21 @@ def refuse_others(
     row, index = min(zip(rows, rules, strict=True))
     value = connection.execute(f"select c{index}::VARCHAR from {numbered} where n = {row}").fetchone()[0]
     got = "null" if value is None else ascii(value[:40])
-    label = is_label(schema, index)
-    expected = "a declared label" if label else schema.columns[index].type
     raise FormatError(
-        f"{path}: row {before + row}: column {schema.columns[index].name!a}: expected {expected}, got {got}",
-        reason="table-label" if label else "table-type",
+        f"{path}: row {before + row}: column {schema.columns[index].name!a}: "
+        f"expected {expected_words(schema, index)}, got {got}",
+        reason="table-label" if is_label(schema, index) else "table-type",
+    )
+
+
+def expected_words(schema: Schema, index: int) -> str:
+    """What a column holds, for messages: its type, and of the label that it is one."""
+    if not is_label(schema, index):
+        return schema.columns[index].type
+    if schema.target.classes is not None:
+        return "a declared label"
+    return (
+        "a label that is an integer" if schema.columns[index].type == "integer" else "a label that is a finite number"
     )
 
 

@@ -164,11 +164,14 @@ def refuse_labels(labels: Array, task: Task) -> None:
     if len(labels) == 0:
         raise FormatError("expected at least one row to evaluate on, got none", reason="evaluation-no-rows")
     if task.classes is None:
-        fine = bool(np.isfinite(labels).all())
+        good = np.isfinite(labels)
     else:
-        fine = np.issubdtype(labels.dtype, np.integer) and labels.min() >= 0 and labels.max() < task.classes
-    if not fine:
-        raise FormatError(f"expected labels for {task}, got others", reason="evaluation-label-value")
+        good = (labels >= 0) & (labels < task.classes) & np.issubdtype(labels.dtype, np.integer)
+    if not good.all():
+        first = int(np.argmin(good))
+        raise FormatError(
+            f"expected labels for {task}, got {labels[first]} in row {first + 1}", reason="evaluation-label-value"
+        )
 
 
 def refuse_answers(scores: Array, rows: int, task: Task) -> None:

@@ -30,7 +30,11 @@ def one_thread(*, device: Device = "cpu") -> Iterator[None]:
 
     if device == "cuda":
         if not torch.cuda.is_available():
-            raise UnavailableError("expected a GPU that torch can use, got none", reason="device-unavailable")
+            raise UnavailableError(
+                "expected a CUDA device that torch can use, got none",
+                reason="device-missing",
+                hint="measure with --device cpu, or install torch for CUDA and its driver",
+            )
         os.environ[_WORKSPACE] = _FIXED
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()

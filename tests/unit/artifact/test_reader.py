@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lamslsa.artifact import Progress, VerifiedFile, hash_artifact, read_verified
+from lamslsa.artifact.reader import refuse_size
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 
 MIB = 1024 * 1024
@@ -265,6 +266,26 @@ def test_more_bytes_than_the_limit_are_refused(folder: Path) -> None:
     with read_verified(folder, "dataset", max_bytes=total):
         pass
     assert refused(folder, max_bytes=total - 1) == "artifact-size"
+
+
+@pytest.mark.parametrize(
+    ("total", "limit"),
+    [
+        (746, "746"),
+        (8191, "8191"),
+        (8193, "9K"),
+        (2**33, "8G"),
+        (2**33 + 1, "9G"),
+        (2**33 - 1, "8192M"),
+        (2**46, "64T"),
+    ],
+)
+def test_the_hint_names_a_limit_that_is_enough(total: int, limit: str) -> None:
+    for streamed in (False, True):
+        with pytest.raises(FormatError) as caught:
+            refuse_size(total, total - 1, streamed=streamed)
+        assert f"(--memory-limit {limit})" in (caught.value.hint or "")
+        assert ("--spool" in (caught.value.hint or "")) == streamed
 
 
 def test_a_hole_of_many_terabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:

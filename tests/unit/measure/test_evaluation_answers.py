@@ -84,13 +84,21 @@ def test_answers_that_are_no_numbers_are_refused(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("classes", "labels"),
-    [(2, [0, 2]), (2, [-1, 0]), (3, [0, 3]), (2, [0.0, 1.0]), (None, [1.0, math.nan]), (None, [math.inf, 1.0])],
+    ("classes", "labels", "got"),
+    [
+        (2, [0, 2], "got 2 in row 2"),
+        (2, [-1, 0], "got -1 in row 1"),
+        (3, [0, 3], "got 3 in row 2"),
+        (2, [0.0, 1.0], "got 0.0 in row 1"),
+        (None, [1.0, math.nan], "got nan in row 2"),
+        (None, [math.inf, 1.0], "got inf in row 1"),
+    ],
 )
-def test_other_labels_are_refused(classes: int | None, labels: Any) -> None:
+def test_other_labels_are_refused(classes: int | None, labels: Any, got: str) -> None:
     with pytest.raises(FormatError) as caught:
         refuse_labels(np.array(labels), Task(classes=classes))
     assert caught.value.reason == "evaluation-label-value"
+    assert str(caught.value).endswith(got)
 
 
 @pytest.mark.parametrize("classes", [2, None])

@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import io
 import json
+import math
 import pickle
 import time
 import zipfile
@@ -181,7 +182,14 @@ def test_label_of_numbers_is_never_missing(tmp_path: Path, form: TableFormat) ->
     data = {**GOOD, "rate": [1.5, 2.5, 3.5]}
     with opened(tmp_path, written(data, form), form, label=label) as table:
         assert table.values("rate").tolist() == [1.5, 2.5, 3.5]
-    assert refusal(tmp_path, written({**GOOD, "rate": [1.5, None, 3.5]}, form), form, label=label) == "table-label"
+    for other, got in ((None, "null"), (math.nan, "'nan'"), (math.inf, "'inf'")):
+        if form == "jsonl" and other is not None:
+            continue
+        missing = written({**GOOD, "rate": [1.5, other, 3.5]}, form)
+        with pytest.raises(FormatError) as caught, opened(tmp_path, missing, form, label=label):
+            pass
+        assert caught.value.reason == "table-label"
+        assert str(caught.value).endswith(f"row 2: column 'rate': expected a label that is a finite number, got {got}")
 
 
 def _zipped() -> bytes:

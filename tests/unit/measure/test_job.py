@@ -139,6 +139,12 @@ def test_mistakes_are_refused_where_they_stand(make_job: MakeJob, old: str, new:
     assert caught.value.reason == reason
 
 
+def test_a_label_of_another_type_is_told_how_to_be_declared(make_job: MakeJob) -> None:
+    with pytest.raises(FormatError, match="of type string, got 'age' of type integer") as caught:
+        make_job(("column: income", "column: age"))
+    assert caught.value.hint == "a label of numbers is declared as {column: …, type: number}"
+
+
 def test_schema_that_nobody_uses_is_read_all_the_same(make_job: MakeJob) -> None:
     with pytest.raises(FormatError) as caught:
         make_job(("datasets:\n", "  spare: {format: csv}\ndatasets:\n"))

@@ -226,6 +226,20 @@ def test_hostile_lines_are_refused_by_number(path: Path, data: bytes, reason: st
 
 
 @pytest.mark.parametrize(
+    ("column", "row", "words"),
+    [
+        ("rate", b"1,x,nan,true,low\n", "expected a label that is a finite number, got 'nan'"),
+        ("rate", b"1,x,?,true,low\n", "expected a label that is a finite number, got '?'"),
+        ("age", b"1.5,x,1,true,low\n", "expected a label that is an integer, got '1.5'"),
+    ],
+)
+def test_a_label_that_is_no_number_is_told_as_one(path: Path, column: str, row: bytes, words: str) -> None:
+    data = b"39, Clerk, 0.5, true, low\n" + row
+    error = refusal(path, data, label=Label(column=column, classes=None))
+    assert (error.reason, str(error)) == ("table-label", f"t.csv: line 2: column {column!r}: {words}")
+
+
+@pytest.mark.parametrize(
     ("data", "changes", "reason"),
     [
         (b"\n", {}, "csv-rows"),

@@ -414,7 +414,7 @@ def test_a_device_that_is_not_there_is_said(iris: VerifiedArtifact, device: str)
 
     with pytest.raises(UnavailableError) as caught:
         run_training(trainer_plan(f"{{{MLP}, hidden: [], {ADAM}}}", IRIS), iris, device=device)
-    assert caught.value.reason == "device-unavailable"
+    assert caught.value.reason == "device-missing"
 
 
 def altered(provenance: Provenance, change: Callable[[list[dict[str, Any]]], Any]) -> Provenance:
