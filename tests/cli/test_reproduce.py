@@ -15,6 +15,7 @@ from lamslsa._cli import measurers
 from lamslsa._cli.main import main
 from lamslsa.measure.registry import BUILT_IN
 from lamslsa.sign import KeySigner, generate
+from lamslsa.testing import chain
 from lamslsa.testing.table import JOB, ROWS
 
 Cli = Callable[..., tuple[int, Any, str]]
@@ -51,6 +52,82 @@ def test_from_a_bundle(trained: Path, cli: Cli) -> None:
     bundle.write_bytes(b"{}")
     code, _, said = cli("reproduce", bundle, *WORDS)
     assert (code, "reproduce-statement" in said) == (3, True)
+
+
+def test_from_a_run_folder(trained: Path, cli: Cli) -> None:
+    code, document, said = cli("reproduce", trained.parent, *WORDS)
+    assert (code, document["same"]) == (0, True), said
+    trained.with_name("evidence.json").unlink()
+    code, _, said = cli("reproduce", trained.parent, *WORDS)
+    assert (code, "error[run-file]" in said) == (3, True)
+
+
+def add(folder: Path, name: str, payload: bytes) -> None:
+    """One more statement in a run; that its quote is over others then is of no importance here."""
+    index = folder / "evidence.json"
+    document = json.loads(index.read_bytes())
+    document["statements"].append(name)
+    index.write_text(json.dumps(document))
+    (folder / f"{name}.json").write_bytes(payload)
+
+
+def test_the_training_among_other_statements(trained: Path, cli: Cli, tmp_path: Path) -> None:
+    signer = KeySigner.load(generate(None), None)
+    evaluation, lines = chain.evaluated(chain.model()), tmp_path / "all.intoto.jsonl"
+    add(trained.parent, "02-evaluation", evaluation)
+    lines.write_bytes(b"\n".join(map(signer.sign, (evaluation, trained.read_bytes(), trained.read_bytes()))) + b"\n")
+    for where in (trained.parent, lines):
+        assert cli("reproduce", where, *WORDS)[0] == 0
+    other = trained.read_bytes().replace(b"people-mlp", b"people-abc")
+    assert other != trained.read_bytes()
+    add(trained.parent, "03-provenance", other)
+    lines.write_bytes(lines.read_bytes() + signer.sign(other) + b"\n")
+    for where in (trained.parent, lines):
+        code, document, _ = cli("reproduce", where, *WORDS)
+        assert (code, document["error"]["reason"]) == (3, "reproduce-statement")
+        assert "got 2" in document["error"]["message"]
+
+
+def test_a_run_without_a_training(trained: Path, cli: Cli) -> None:
+    folder, evaluation = trained.parent, chain.evaluated(chain.model())
+    trained.write_bytes(evaluation)
+    code, document, _ = cli("reproduce", folder, *WORDS)
+    assert (code, document["error"]["reason"]) == (3, "reproduce-statement")
+    add(folder, "02-evaluation", evaluation)
+    code, document, _ = cli("reproduce", folder, *WORDS)
+    assert (code, "got 0" in document["error"]["message"]) == (3, True)
+
+
+def on(trained: Path, device: str | None) -> None:
+    """Have the statement name another device, or none."""
+    document = json.loads(trained.read_bytes())
+    machine = document["predicate"]["buildDefinition"]["internalParameters"]["environment"]["machine"]
+    machine.pop("device")
+    machine |= {} if device is None else {"device": device}
+    trained.write_text(json.dumps(document))
+
+
+def test_the_device_is_that_of_the_statement(trained: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    on(trained, "cuda")
+    code, document, _ = cli("reproduce", trained, *WORDS)
+    assert (code, document["error"]["reason"]) == (6, "device-missing")
+    code, document, _ = cli("reproduce", trained, *WORDS, "--device", "cpu")
+    assert (code, document["same"]) == (0, True)
+    assert {"what": "machine device", "then": "cuda", "now": "cpu"} in document["differences"]
+    on(trained, "abacus")
+    code, document, _ = cli("reproduce", trained, *WORDS)
+    assert (code, "--device" in document["error"]["message"]) == (2, True)
+    on(trained, None)
+    assert cli("reproduce", trained, *WORDS)[0] == 0
+
+
+def test_a_limit_of_memory(trained: Path, cli: Cli) -> None:
+    code, document, _ = cli("reproduce", trained, *WORDS, "--memory-limit", "700")
+    assert (code, document["error"]["reason"]) == (3, "artifact-size")
+    assert cli("reproduce", trained, *WORDS, "--memory-limit", "746")[0] == 0
 
 
 def test_another_model_and_what_is_different(trained: Path, cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
