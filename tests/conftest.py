@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.forking import forked
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -85,6 +87,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
         if first:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
-            demo.walk()
-            demo.arm()
+            with forked(sys.modules["walk"]):
+                demo.walk()
+                demo.arm()
     return demo

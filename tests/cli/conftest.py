@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lamslsa._cli.main import main
+from tests.forking import Forked
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Cli = Callable[..., tuple[int, Any, str]]
@@ -26,7 +27,12 @@ def lamslsa(tmp_path: Path) -> Run:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LAMSLSA_")}
         environment |= {"HOME": str(tmp_path), "COLUMNS": "100", "NO_COLOR": "1"} | variables
         environment.pop("XDG_STATE_HOME", None)
-        command = [sys.executable, "-m", "lamslsa", *(str(word) for word in words)]
+        arguments = [str(word) for word in words]
+        command = [sys.executable, "-m", "lamslsa", *arguments]
+        if not variables:  # which may be the interpreter's
+            process = Forked(arguments, environment)
+            out, err = process.ended()
+            return subprocess.CompletedProcess(command, process.returncode or 0, out, err)
         return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
 
     return run

@@ -14,6 +14,7 @@ import pytest
 from lamslsa.sign import parse_bundle
 from lamslsa.testing.registry import Registry
 from lamslsa.testing.sigstore import LocalSigstore
+from tests.forking import forked
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "census"
 
@@ -33,7 +34,11 @@ def test_from_the_runs_to_the_auditor(
 ) -> None:
     folder = tmp_path / "demo"
     shutil.copytree(chain.folder, folder, ignore=shutil.ignore_patterns(".attestations", "attacks", "*-again"))
-    with LocalSigstore() as sigstore, Registry(folder / "registry") as registry:
+    with (
+        forked(sys.modules["walk"]),
+        LocalSigstore() as sigstore,
+        Registry(folder / "registry") as registry,
+    ):
         demo = keyless.KeylessDemo(folder, job=chain.job, data=chain.train.parent, sigstore=sigstore, registry=registry)
         demo.identify()
         assert not any((folder / f"{role}.key").exists() for role in keyless.SIGNERS)

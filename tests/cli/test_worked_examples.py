@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.forking import forked
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 NAMES = ("census-int8", "digits", "german-credit", "movie-snippets")
@@ -39,7 +41,8 @@ def test_example(name: str, adult: Path, tmp_path: Path, capfd: pytest.CaptureFi
     if not data.exists():
         pytest.fail(f"expected the data of the example in {data}: make examples-data")
     example = _load(name)
-    example.run(example.Example, tmp_path / name, data=data)
+    with forked(sys.modules["walk"]):
+        example.run(example.Example, tmp_path / name, data=data)
     said = capfd.readouterr().out
     assert "ACCEPTED under" in said
     assert said.count("\n  refused (") == len(example.Example(tmp_path, data).cases())
