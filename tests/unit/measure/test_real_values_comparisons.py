@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ from tests.unit.measure.real_world import (
     percentiles,
 )
 
-RATES = {
+RATES: dict[str, Callable[[pd.DataFrame], Any]] = {
     "selection_rate": lambda rows: rows["said"].mean(),
     "true_positive_rate": lambda rows: rows["said"][rows["label"] == 1].mean(),
     "false_positive_rate": lambda rows: rows["said"][rows["label"] == 0].mean(),
