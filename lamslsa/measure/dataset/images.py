@@ -108,6 +108,10 @@ class ImageDatasheet:
             *(f"overlap with {item}" for item in self.dataset.overlap),
         )
 
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return sheet.estimate(self.dataset, self.others, self.properties, sizes)
+
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Count; see `lamslsa.measure.interface.Plan`."""
         artifact, declared, progress = inputs["dataset"].artifact, self.dataset, context.progress

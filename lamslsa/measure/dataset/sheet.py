@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from lamslsa import predicates, statement
 from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import Schema, TextSchema
 from lamslsa.measure.data.table import Source, Table, open_tables
 from lamslsa.measure.data.texts import read_texts
@@ -20,7 +21,18 @@ from lamslsa.measure.interface import Given, Input, Outcome, Payload
 from lamslsa.predicates._common import ArtifactReference, Digest, File, WireModel
 from lamslsa.predicates.dataset import PREDICATE_TYPE, Dataset
 
-__all__ = ["compared_with", "files", "finish", "inputs", "measured", "opened", "packages", "property_seed", "reading"]
+__all__ = [
+    "compared_with",
+    "estimate",
+    "files",
+    "finish",
+    "inputs",
+    "measured",
+    "opened",
+    "packages",
+    "property_seed",
+    "reading",
+]
 
 _ALSO: Final = {"drift": "scipy", "shares": "scipy", "nearDuplicates": "datasketch"}
 _FIELDS: Final = {"nearDuplicates": "near_duplicates", "ngramOverlap": "ngram_overlap"}
@@ -38,6 +50,18 @@ def inputs(dataset: DatasetJob, others: Iterable[DatasetJob]) -> tuple[Input, ..
     return tuple(
         Input(role=role, kind="dataset", name=job.name, streamed=isinstance(job.schema, Schema)) for role, job in roles
     )
+
+
+def estimate(
+    dataset: DatasetJob, others: Iterable[DatasetJob], properties: Properties, sizes: Mapping[str, int]
+) -> float:
+    """Seconds to count all that; see `lamslsa.measure.foresight`."""
+    read = {"dataset": dataset, **{f"{COMPARED}{other.name}": other for other in others}}
+    seconds = rates.LOADING["duckdb"] + sum(rates.counting(job.schema, sizes[role]) for role, job in read.items())
+    for family, item in properties:
+        roles = ["dataset", *(f"{COMPARED}{name}" for name in item.references)]
+        seconds += sum(rates.comparing(family, read[role].schema, sizes[role]) for role in roles)
+    return seconds
 
 
 def reading(

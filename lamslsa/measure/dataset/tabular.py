@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _yaml
-from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.data.table import Table
 from lamslsa.measure.dataset import properties as asked
 from lamslsa.measure.dataset import reading, sheet
@@ -21,7 +20,6 @@ from lamslsa.measure.dataset.properties import Properties
 from lamslsa.measure.dataset.reading import COMPARED, the_table
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.environment import environment
-from lamslsa.measure.foresight import counting_seconds
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.dataset import Cell, Column, Dataset, Distribution, Duplicates
@@ -30,7 +28,6 @@ __all__ = ["COMPARED", "NAME", "TabularDatasheet", "declare", "the_table"]
 
 NAME: Final = "tabular-dataset/1"
 _PACKAGES: Final = ("duckdb", "lamslsa", "numpy")
-_LONG: Final = frozenset({"nearDuplicates", "ngramOverlap"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +78,9 @@ class TabularDatasheet:
             *(item.step() for _, item in self.properties),
         )
 
-    def estimate(self, sizes: Mapping[str, int]) -> float | None:
+    def estimate(self, sizes: Mapping[str, int]) -> float:
         """See `lamslsa.measure.foresight`."""
-        formats = {job.schema.format for job in (self.dataset, *self.others) if isinstance(job.schema, Schema)}
-        if formats != {"csv"} or not _LONG.isdisjoint(self.properties.items):
-            return None
-        return counting_seconds(sum(sizes.values()))
+        return sheet.estimate(self.dataset, self.others, self.properties, sizes)
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Count; see `lamslsa.measure.interface.Plan`."""

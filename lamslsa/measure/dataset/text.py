@@ -70,6 +70,10 @@ class TextDatasheet:
             *(item.step() for _, item in self.properties),
         )
 
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return sheet.estimate(self.dataset, self.others, self.properties, sizes)
+
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Count; see `lamslsa.measure.interface.Plan`."""
         artifact, declared, progress = inputs["dataset"].artifact, self.dataset, context.progress

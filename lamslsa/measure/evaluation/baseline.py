@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.evaluation.asked import (
     PACKAGES,
@@ -66,6 +67,16 @@ class BaselineComparison:
     def configuration(self) -> dict[str, Any]:
         """The configuration as it stands in the statement."""
         return {**self.sampling.configuration(), "threshold": self.threshold}
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"], sizes[BASELINE]],
+            resamples=self.sampling.resamples,
+            metrics=4 * (self.dataset.schema.target.task.classes or 1),
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Compare; see `lamslsa.measure.interface.Plan`."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Groups, Scope
 from lamslsa.measure.evaluation.asked import (
     PACKAGES,
@@ -73,6 +74,16 @@ class ClassificationEvaluation:
     def configuration(self) -> dict[str, Any]:
         """The configuration as it stands in the statement."""
         return {**self.sampling.configuration(), "calibrationBins": self.bins}
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"]],
+            resamples=self.sampling.resamples,
+            metrics=4 * (self.dataset.schema.target.task.classes or 1),
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Evaluate; see `lamslsa.measure.interface.Plan`."""

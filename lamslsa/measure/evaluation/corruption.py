@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _yaml
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import ImageSchema
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.measure.evaluation import intervals
@@ -88,6 +89,17 @@ class Corruptions:
             "severities": list(self.severities),
             "columns": "all" if self.columns is None else list(self.columns),
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        schema, size = self.dataset.schema, sizes["dataset"]
+        kinds = len(IMAGES) if isinstance(schema, ImageSchema) else len(TABLES)
+        damages = len(self.severities) * (kinds if self.corruptions is None else len(self.corruptions))
+        asked = rates.attacking(schema, size, model=sizes["model"], limit=self.rows, passes=1 + damages)
+        there = rates.rows(schema, size)
+        rows = there if self.rows is None else min(self.rows, there)
+        damaging = damages * rates.reading(schema, size) * (rows / there if there else 1)
+        return asked + damaging + rates.resampling(rows, self.resamples, metrics=2)
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Damage and ask; see `lamslsa.measure.interface.Plan`."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _codec, _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.declarations import DatasetJob, Scope, name
 from lamslsa.measure.evaluation.asked import PACKAGES, Sampling, declare_dataset, refuse_answers, refuse_other_task
@@ -154,6 +155,16 @@ class CounterfactualEvaluation:
             "threshold": self.threshold,
             "coChanges": [item.resolved() for item in self.changes],
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"]] * sum(len(item.values) for item in self.attributes),
+            resamples=self.sampling.resamples,
+            metrics=sum(len(item.values) ** 2 for item in self.attributes),
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Evaluate; see `lamslsa.measure.interface.Plan`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Groups, Scope
 from lamslsa.measure.evaluation.asked import (
     PACKAGES,
@@ -170,6 +171,16 @@ class FairnessEvaluation:
             "threshold": self.threshold,
             "minimumGroupSize": self.minimum,
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"]],
+            resamples=self.sampling.resamples,
+            metrics=0.1 * len(self.groups),
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Evaluate; see `lamslsa.measure.interface.Plan`."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _codec, _yaml, predicates
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.measure.environment import environment
 from lamslsa.measure.evaluation.lira_shadows import shadow_confidences, trainable, work_of
@@ -111,6 +112,19 @@ class Lira:
                 **{key: value for key, value in settings.items() if key not in ("seed", "privacy")},
             },
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        read = (("dataset", self.dataset.schema), ("train", self.train.schema))
+        pool = sum(rates.rows(schema, sizes[role]) for role, schema in read)
+        network = rates.described(self.train.schema, sizes["model"])
+        shadow = rates.fitting(network, self.settings, rows=pool / 2) + pool * network.forward
+        return (
+            rates.LOADING["torch and scikit-learn"]
+            + sum(rates.reading(schema, sizes[role]) for role, schema in read)
+            + self.shadows * shadow
+            + rates.resampling(pool, self.resamples, metrics=12)
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train shadows and attack; see `lamslsa.measure.interface.Plan`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.measure.evaluation.membership_rates import Bootstrap, membership_metrics
 from lamslsa.measure.evaluation.membership_rows import confidences, counted, read_rows, reference, roles, sources
@@ -63,6 +64,14 @@ class MembershipInference:
             "resamples": self.resamples,
             "falsePositiveRates": list(self.rates),
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.LOADING["torch and scikit-learn"] + sum(
+            rates.asking(job.schema, sizes[role], models=[sizes["model"]])
+            + rates.resampling(rates.rows(job.schema, sizes[role]), self.resamples, metrics=12)
+            for role, job in (("dataset", self.dataset), ("train", self.train))
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Attack; see `lamslsa.measure.interface.Plan`."""

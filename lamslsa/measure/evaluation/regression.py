@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Groups, Scope
 from lamslsa.measure.evaluation.asked import (
     PACKAGES,
@@ -187,6 +188,16 @@ class RegressionEvaluation:
     def configuration(self) -> dict[str, Any]:
         """The configuration as it stands in the statement."""
         return self.sampling.configuration()
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"]],
+            resamples=self.sampling.resamples,
+            metrics=5 + len(self.groups) + len(self.slices),
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Evaluate; see `lamslsa.measure.interface.Plan`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.measure.evaluation.attacks import Attacked, Descent, Loss, Norm, attack
 from lamslsa.measure.evaluation.robustness_metrics import Rows, chosen, network_of, proportion, rows_wanted
@@ -55,8 +56,7 @@ class Pgd:
 
     def steps(self) -> tuple[str, ...]:
         """Which attacks would be run, and how often each row goes through the network."""
-        it = self.descent
-        passes = len(it.epsilons) * it.restarts * (3 * it.steps + 1)
+        it, passes = self.descent, self._passes
         which = ", ".join(f"{epsilon:g}" for epsilon in it.epsilons)
         rows = "all" if self.rows is None else self.rows
         return (
@@ -78,6 +78,16 @@ class Pgd:
             "restarts": it.restarts,
             "features": "all" if self.features is None else [feature.resolved() for feature in self.features],
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.attacking(
+            self.dataset.schema, sizes["dataset"], model=sizes["model"], limit=self.rows, passes=self._passes
+        )
+
+    @property
+    def _passes(self) -> int:
+        return len(self.descent.epsilons) * self.descent.restarts * (3 * self.descent.steps + 1)
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Attack; see `lamslsa.measure.interface.Plan`."""

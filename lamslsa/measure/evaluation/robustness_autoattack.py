@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import ImageSchema
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction
 from lamslsa.measure.evaluation.attacks_autoattack import ATTACKS, Ensemble, Outcomes, auto_attack, inapplicable
@@ -51,11 +52,9 @@ class AutoAttack:
         it = self.ensemble
         which = ", ".join(f"{epsilon:g}" for epsilon in it.epsilons)
         rows = "all" if self.rows is None else self.rows
-        # Forward and backward passes of APGD, of APGD and FAB for each of up to nine targets, and queries of Square.
-        passes = len(it.epsilons) * (2 * it.iterations + 9 * 2 * it.iterations + 9 * 3 * it.iterations + it.queries)
         return (
             f"{', '.join(ATTACKS)} on {rows} images of {self.dataset.name}, {it.norm} {which}",
-            f"at most {passes} passes an image",
+            f"at most {self._passes} passes an image",
         )
 
     def configuration(self) -> dict[str, Any]:
@@ -70,6 +69,18 @@ class AutoAttack:
             "iterations": it.iterations,
             "queries": it.queries,
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.attacking(
+            self.dataset.schema, sizes["dataset"], model=sizes["model"], limit=self.rows, passes=self._passes
+        )
+
+    @property
+    def _passes(self) -> int:
+        """Forward and backward passes of APGD, of APGD and FAB for up to nine targets, and queries of Square."""
+        it = self.ensemble
+        return len(it.epsilons) * (2 * it.iterations + 9 * 2 * it.iterations + 9 * 3 * it.iterations + it.queries)
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Attack; see `lamslsa.measure.interface.Plan`."""

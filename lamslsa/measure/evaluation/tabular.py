@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _yaml
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import Schema
 from lamslsa.measure.declarations import DatasetJob, Groups, Scope, fraction, groups
 from lamslsa.measure.evaluation.asked import answer, declare_dataset, refuse_other_task
@@ -79,6 +80,16 @@ class TabularEvaluation:
             "resamples": self.resamples,
             "calibrationBins": self.calibration_bins,
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return rates.evaluating(
+            self.dataset.schema,
+            sizes["dataset"],
+            models=[sizes["model"]],
+            resamples=self.resamples,
+            metrics=5,
+        )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Evaluate; see `lamslsa.measure.interface.Plan`."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lamslsa import _codec, _yaml, predicates, statement
 from lamslsa._merkle import MAX_LEAVES, Tree, leaf_hash
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope
 from lamslsa.measure.environment import environment
 from lamslsa.measure.inference.inputs import Told, read_told
@@ -40,6 +41,7 @@ NAME: Final = "inference/1"
 RECEIPTS: Final = "receipts.jsonl"
 _PACKAGES: Final = ("lamslsa", "numpy", "torch")
 _SALT_BYTES: Final = 32
+_RECORD_S: Final = 0.1e-3  # made and hashed, measured on UCI Adult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,12 @@ class BatchInference:
             "disclose": {"inputs": self.disclose_inputs, "outputs": self.disclose_outputs},
             "seed": None,
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        schema, size = self.dataset.schema, sizes["dataset"]
+        records = rates.rows(schema, size) * _RECORD_S
+        return rates.LOADING["torch"] + rates.asking(schema, size, models=[sizes["model"]]) + records
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Ask the model; see `lamslsa.measure.interface.Plan`."""

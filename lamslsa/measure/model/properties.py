@@ -31,6 +31,8 @@ __all__ = ["MAX_TENSORS", "NAME", "ModelProperties", "declare"]
 NAME: Final = "model-properties/1"
 MAX_TENSORS: Final = 10_000
 _PACKAGES: Final = ("lamslsa", "numpy", "onnx")
+_START_S: Final = 0.7  # half of it to look at a graph, twice of it for a network
+_BYTE_S: Final = 0.12e-6  # of a tensor, summed exactly; measured on networks of UCI Adult and digits
 _BUFFERS: Final = ("running_mean", "running_var")
 
 
@@ -53,6 +55,10 @@ class ModelProperties:
     def steps(self) -> tuple[str, ...]:
         """What would be measured."""
         return ("formats of all files, and what in them could run code", "parameters, types and weight statistics")
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        return _START_S + sizes["model"] * _BYTE_S
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Look at every file; see `lamslsa.measure.interface.Plan`."""

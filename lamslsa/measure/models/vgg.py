@@ -25,7 +25,7 @@ from lamslsa.measure.models.interface import Classes, ImageInputs, Inputs, Name,
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ARCHITECTURE", "BLOCKS", "Depth", "Description"]
+__all__ = ["ARCHITECTURE", "BLOCKS", "Depth", "Description", "widths"]
 
 ARCHITECTURE: Final = "image-vgg/1"
 Depth = Literal[11, 13, 16, 19]
@@ -36,6 +36,15 @@ BLOCKS: Final[dict[Depth, tuple[int, ...]]] = {
     19: (2, 2, 4, 4, 4),
 }
 _TIMES: Final = (1, 2, 4, 8, 8)
+
+
+def widths(depth: Depth, first: int) -> tuple[tuple[int, ...], ...]:
+    """The width of each convolution, block by block.
+
+    >>> widths(11, 8)
+    ((8,), (16,), (32, 32), (64, 64), (64, 64))
+    """
+    return tuple((first * times,) * count for count, times in zip(BLOCKS[depth], _TIMES, strict=True))
 
 
 class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -79,12 +88,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return self._layers().network(self.mean, self.deviation)
 
     def _layers(self) -> Layers:
-        counts = zip(BLOCKS[self.depth], _TIMES, strict=True)
         return Layers(
             channels=self.channels,
             height=self.height,
             width=self.width,
-            blocks=tuple((self.first_width * times,) * count for count, times in counts),
+            blocks=widths(self.depth, self.first_width),
             batch_norm=self.batch_norm,
             hidden=self.hidden,
             outputs=self.answer.outputs,

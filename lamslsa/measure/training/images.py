@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lamslsa import _yaml
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.data.schema import ImageSchema
 from lamslsa.measure.declarations import DatasetJob, Scope, name
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
@@ -26,6 +27,7 @@ from lamslsa.measure.models.examples import read_pixels
 from lamslsa.measure.models.interface import Classes
 from lamslsa.measure.training.loop import Material
 from lamslsa.measure.training.networks import train_network, training_inputs
+from lamslsa.measure.training.provenance import TRAIN
 from lamslsa.measure.training.settings import Settings, declare_settings
 
 if TYPE_CHECKING:
@@ -90,6 +92,11 @@ class ImageTraining:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {self.trainer} on {self.dataset.name}",)
 
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        network = rates.convolutions(self.schema, self._blocks(), self.hidden)
+        return rates.training(network, self.settings, self.schema, sizes[TRAIN])
+
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""
         return train_network(
@@ -126,6 +133,11 @@ class ImageTraining:
             if given is None
             else {"mean": list(given.mean), "deviation": list(given.deviation)},
         }
+
+    def _blocks(self) -> tuple[tuple[int, ...], ...]:
+        if self.trainer == CNN:
+            return tuple((width,) for width in self.widths)
+        return vgg.widths(self.depth, self.first_width)  # type: ignore[arg-type]  # declared as one of them
 
     def _read(self, artifact: VerifiedArtifact) -> Material:
         pixels, labels = read_pixels(artifact, self.dataset)

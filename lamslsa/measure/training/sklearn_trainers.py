@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lamslsa import _codec, _yaml
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob, Scope, name
@@ -45,6 +46,15 @@ __all__ = ["BOOSTING", "LOGISTIC", "SklearnTraining", "declare_boosting", "decla
 
 LOGISTIC: Final = "logistic-regression/1"
 BOOSTING: Final = "gradient-boosting/1"
+_ITERATIONS: Final = 100  # solvers have mostly converged by then
+_ITERATION_S: Final = {
+    "lbfgs": 2e-9,
+    "newton-cg": 5e-9,
+    "newton-cholesky": 1e-9,
+    "sag": 1e-8,
+    "saga": 1e-8,
+}
+_SPLIT_S: Final = 8e-9  # a level of a tree, as above an iteration, for each row and input; see lamslsa.measure.rates
 _SOLVERS: Final = ("lbfgs", "newton-cg", "newton-cholesky", "sag", "saga")
 _MAX_TREES: Final = 100_000
 _PACKAGES: Final = (
@@ -101,6 +111,18 @@ class SklearnTraining:
             "drop": list(self.drop),
             "conversionTolerance": self.conversion_tolerance,
         }
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        schema, asked = self.dataset.table, self.hyperparameters
+        classes = schema.target.task.classes or 1
+        work: float
+        if self.trainer == LOGISTIC:
+            work = min(asked["maxIterations"], _ITERATIONS) * _ITERATION_S[asked["solver"]] * classes / 2
+        else:
+            work = asked["trees"] * asked["maxDepth"] * asked["subsample"] * _SPLIT_S * (classes if classes > 2 else 1)
+        cells = rates.rows(schema, sizes[TRAIN]) * rates.inputs(len(schema.features) - len(self.drop))
+        return rates.LOADING["scikit-learn"] + rates.reading(schema, sizes[TRAIN]) + cells * work
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""
@@ -165,7 +187,11 @@ def _refuse_labels(labels: Array, description: Description) -> None:
 
 
 def _fit_logistic(plan: SklearnTraining, rows: Array, labels: Array, progress: Progress) -> tuple[Any, dict[str, Any]]:
-    """scikit-learn's solvers tell nobody how far they are: all of it is one step."""
+    """All of it is one step.
+
+    scikit-learn's solvers take no callback. Some iterations at a time, each going on from the last, would tell, and
+    would give other weights: lbfgs forgets its curvature, and sag its gradients.
+    """
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

@@ -16,10 +16,10 @@ import msgspec
 
 from lamslsa import _yaml
 from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.measure import rates
 from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob, Scope, name
-from lamslsa.measure.foresight import fitting_seconds
 from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Plan, named
 from lamslsa.measure.models.encode import encode, learn
 from lamslsa.measure.models.interface import Classes
@@ -63,15 +63,12 @@ class TabularTraining:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {NAME} on {self.dataset.name}",)
 
-    def estimate(self, sizes: Mapping[str, int]) -> float | None:
-        """See `lamslsa.measure.foresight`; private training takes several times as long, and nobody knows how many."""
-        schema, settings = self.dataset.table, self.settings
-        if schema.format != "csv" or settings.privacy is not None:
-            return None
-        columns = len(schema.columns) - len(self.drop)
-        return fitting_seconds(
-            sizes[TRAIN], columns=columns, hidden=self.hidden, epochs=settings.epochs, batch=settings.batch_size
-        )
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        target = self.dataset.table.target.task
+        features = rates.inputs(len(self.dataset.table.features) - len(self.drop))
+        network = rates.dense([features, *self.hidden, target.classes or 1])
+        return rates.training(network, self.settings, self.dataset.schema, sizes[TRAIN])
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""

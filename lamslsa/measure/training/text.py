@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from lamslsa import _yaml
 from lamslsa.artifact.reader import VerifiedArtifact
+from lamslsa.measure import rates
 from lamslsa.measure.data.table import Source, open_tables
 from lamslsa.measure.dataset.tabular import the_table
 from lamslsa.measure.declarations import DatasetJob, Scope, name
@@ -24,6 +25,7 @@ from lamslsa.measure.models.lstm import ARCHITECTURE, MAX_LENGTH, MAX_WORDS, Des
 from lamslsa.measure.models.words import TOKENS, encode_texts, learn_words, texts_of
 from lamslsa.measure.training.loop import Material
 from lamslsa.measure.training.networks import answer_for, learned_from, train_network, training_inputs
+from lamslsa.measure.training.provenance import TRAIN
 from lamslsa.measure.training.settings import Settings, declare_settings
 
 __all__ = ["NAME", "TextTraining", "declare"]
@@ -72,6 +74,17 @@ class TextTraining:
     def steps(self) -> tuple[str, ...]:
         """What would be trained."""
         return (f"{self.settings.epochs} epochs of {NAME} on {self.dataset.name}",)
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        network = rates.recurrent(
+            embedding=self.embedding,
+            hidden=self.hidden,
+            layers=self.layers,
+            directions=1 + self.bidirectional,
+            length=self.length,
+        )
+        return rates.training(network, self.settings, self.dataset.schema, sizes[TRAIN])
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Train in memory, and say in the statement how; see `lamslsa.measure.interface.Plan`."""

@@ -21,6 +21,7 @@ from lamslsa import _codec, _yaml
 from lamslsa.artifact.memory import Memory
 from lamslsa.artifact.reader import VerifiedArtifact, VerifiedFile
 from lamslsa.errors import FormatError
+from lamslsa.measure import rates
 from lamslsa.measure.declarations import DatasetJob, Scope, fraction, name
 from lamslsa.measure.environment import environment
 from lamslsa.measure.evaluation.intervals import wilson
@@ -111,6 +112,12 @@ class ModelTransform:
     def configuration(self) -> dict[str, Any]:
         """The configuration as it stands in the statement."""
         return {**self.parameters, "confidenceLevel": self.confidence_level}
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        models = [sizes[role] for role in self.roles]
+        asked = rates.asking(self.dataset.schema, sizes[DATASET], models=[*models, models[0]])
+        return rates.LOADING["torch and scikit-learn"] + asked
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Make the child, compare it, and say so; see `lamslsa.measure.interface.Plan`."""

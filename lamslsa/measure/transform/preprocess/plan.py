@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from lamslsa import _yaml, predicates
+from lamslsa.measure import rates
 from lamslsa.measure.data import declare as schemas
 from lamslsa.measure.data.schema import Label, Schema
 from lamslsa.measure.data.table import Source, Table, open_tables
@@ -91,6 +92,13 @@ class Preprocessing:
             *(f"{step.resolved()['step']}, step {number}" for number, step in enumerate(self.declared, 1)),
             *(f"write {output} from part {part}" for part, output in self.outputs.items()),
         )
+
+    def estimate(self, sizes: Mapping[str, int]) -> float:
+        """See `lamslsa.measure.foresight`."""
+        read = {"dataset": self.dataset, **{f"{JOINED}{other.name}": other for other in self.joined}}
+        passes = len(self.declared) + len(self.outputs)
+        seconds = sum(rates.counting(job.schema, sizes[role]) for role, job in read.items())
+        return rates.LOADING["duckdb"] + passes * seconds
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
         """Apply the steps and write the outputs; see `lamslsa.measure.interface.Plan`."""
