@@ -300,7 +300,7 @@ class TestForesight:
         words = ("attest", "training", "--dataset", "train=people.csv", "--config", "job.yaml", "--dry-run")
         (measured,) = cli(*words)[1]["measurers"]
         assert (measured["makes"], measured["private"]) == (["people-mlp"], False)
-        assert 0 < measured["seconds"] < 1
+        assert 0 < measured["seconds"] < 10  # most of it to load PyTorch
 
 
 SLOW = """

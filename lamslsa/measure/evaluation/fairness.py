@@ -179,7 +179,7 @@ class FairnessEvaluation:
             sizes["dataset"],
             models=[sizes["model"]],
             resamples=self.sampling.resamples,
-            metrics=0.1 * len(self.groups),
+            metrics=0.5 * len(self.groups),
         )
 
     def measure(self, inputs: Mapping[str, Given], context: Context) -> Outcome:
