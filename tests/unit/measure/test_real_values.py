@@ -7,6 +7,8 @@ transforms, images and texts are in `test_real_values_attacks` and so on.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from scipy.stats import mannwhitneyu
 
 from lamslsa import predicates, statement
+from lamslsa.measure import Context, Given
 from lamslsa.predicates import Model
 from tests.unit.measure.real_world import (
     ADAM,
@@ -58,6 +61,30 @@ def test_inputs_are_the_rows_of_the_file(census: Census) -> None:
     assert set(told.columns) == set(SEEN)
     for name in SEEN:
         assert told[name].fillna("?").tolist() == census.test[name].fillna("?").tolist()
+
+
+def test_root_of_all_answers(census: Census) -> None:
+    """RFC 9162, section 2.1.1, from the top down, over the records as the receipts have them."""
+    plan = census.world.job.require_inference()
+    inputs = {"model": census.world.model, "dataset": census.world.data["test"]}
+    outcome = plan.measure({role: Given(artifact=each, name=role) for role, each in inputs.items()}, Context())
+    leaves: list[bytes] = []
+    for line in outcome.private["receipts.jsonl"].decode().splitlines():
+        text = line.partition('"record":')[2]
+        record, end = json.JSONDecoder().raw_decode(text)
+        assert record["index"] == len(leaves)
+        leaves.append(text[:end].encode())
+
+    def root(leaves: list[bytes]) -> bytes:
+        if len(leaves) == 1:
+            return hashlib.sha256(b"\0" + leaves[0]).digest()
+        half = 2 ** ((len(leaves) - 1).bit_length() - 1)
+        return hashlib.sha256(b"\1" + root(leaves[:half]) + root(leaves[half:])).digest()
+
+    (payload,) = outcome.statements
+    told = json.loads(payload.data)["predicate"]["records"]
+    assert told["size"] == len(leaves) == TEST
+    assert told["root"]["sha256"] == root(leaves).hex()
 
 
 def test_tabular_evaluation(census: Census) -> None:
@@ -114,6 +141,11 @@ def test_model_properties(census: Census) -> None:
     everything = np.concatenate([tensor.reshape(-1) for tensor in tensors.values()]).astype(np.float64)
     assert found.weights.elements == found.weights.trainable == everything.size
     assert found.weights.bytes == 4 * everything.size
+    assert found.weights.tensors == len(tensors)
+    assert found.weights.dtypes == {"F32": everything.size}
+    assert {item.path: item.digest.sha256 for item in found.files} == {
+        path: hashlib.sha256(data).hexdigest() for path, data in census.world.files.items()
+    }
     told = [(item.statistics, tensors[item.name].astype(np.float64)) for item in found.tensors]
     for statistics, numbers in [*told, (found.weights.statistics, everything)]:
         assert (statistics.minimum, statistics.maximum) == (numbers.min(), numbers.max())

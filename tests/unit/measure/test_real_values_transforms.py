@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.numpy
 
-from tests.unit.measure.real_world import TEST, Array, Census, Tensors, World, affine, near, wilson
+from lamslsa.measure import Context, Given, load_job
+from tests.unit.measure.real_world import ADULT, TEST, Array, Census, Tensors, World, affine, near, wilson
 from tests.unit.measure.transforming import content
 
 
@@ -107,3 +112,86 @@ def test_average_is_that_of_numpy(census: Census, rival: World) -> None:
         if item["annotations"]["kind"] == "model"
     }
     assert digests == {role: world.model.manifest.sha256 for role, world in parents.items()}
+
+
+STEPS = """
+  - {step: dropMissing, columns: [occupation]}
+  - {step: filter, column: hours-per-week, operator: ">=", value: 20, missing: drop}
+  - {step: dropDuplicates, columns: all}
+  - {step: split, into: {train: 4, test: 1}, seed: 5, together: [], stratify: []}
+  - {step: impute, columns: [native-country], with: mode, learnedFrom: train}
+  - {step: encode, column: race, as: oneHot, categories: learned, learnedFrom: train, unseen: zeros}
+  - {step: encode, column: relationship, as: ordinal, categories: learned, learnedFrom: train, unseen: missing}
+  - {step: bin, column: age, edges: [30, 50], labels: [young, middle, old]}
+  - {step: mapValues, column: sex, values: {Male: m, Female: f}, others: refuse}
+  - {step: drop, columns: [fnlwgt]}
+"""
+
+
+def test_prepared_rows_are_those_of_pandas(census: Census) -> None:
+    label = 'label: {column: income, classes: {"<=50K": 0, ">50K": 1}}'
+    steps = STEPS.replace("\n  ", "\n      ").rstrip()
+    text = ADULT[: ADULT.index("training:")] + (
+        f"transforms:\n  prepare:\n    transform: preprocess/1\n    dataset: train\n    steps:{steps}\n"
+        f'    nullToken: "?"\n    {label}\n    outputs: {{train: fit, test: held}}\n'
+    )
+    plan = load_job(text.encode(), "job.yaml").require_transform("prepare")
+    outcome = plan.measure({"dataset": Given(artifact=census.world.data["train"], name="train")}, Context())
+    rows = census.train.copy()
+    counts = [len(rows)]
+    rows = rows.dropna(subset=["occupation"])
+    counts.append(len(rows))
+    rows = rows[rows["hours-per-week"] >= 20]
+    counts.append(len(rows))
+    rows = rows.drop_duplicates()
+    counts.append(len(rows))
+    assert counts[0] > counts[1] > counts[2] >= counts[3]
+    order = sorted(range(len(rows)), key=lambda row: hashlib.sha256(b"lamslsa preprocess/1\n5\n%d" % row).digest())
+    cut = len(rows) * 4 // 5
+    parts = {"fit": rows.iloc[sorted(order[:cut])], "held": rows.iloc[sorted(order[cut:])]}
+    (mode,) = parts["fit"]["native-country"].mode()
+    races, ties = (sorted(parts["fit"][name].unique()) for name in ("race", "relationship"))
+    for name, part in parts.items():
+        expected = part.drop(columns="fnlwgt").copy()
+        expected["native-country"] = part["native-country"].fillna(mode)
+        expected["relationship"] = part["relationship"].map({value: number for number, value in enumerate(ties)})
+        expected["age"] = pd.cut(part["age"], [0, 30, 50, 200], right=False, labels=["young", "middle", "old"])
+        expected["sex"] = part["sex"].str[0].str.lower()
+        place = list(expected.columns).index("race")
+        hot = pd.DataFrame({f"race={race}": (part["race"] == race).astype(int) for race in races})
+        expected = pd.concat([expected.iloc[:, :place], hot, expected.iloc[:, place + 1 :]], axis=1)
+        made = pd.read_csv(io.BytesIO(outcome.outputs[name].files["data.csv"]), keep_default_na=False, na_values="?")
+        assert list(made.columns) == list(expected.columns)
+        for column in made.columns:
+            assert made[column].fillna("?").tolist() == expected[column].astype(object).fillna("?").tolist(), column
+    for payload in outcome.statements:
+        predicate = json.loads(payload.data)["predicate"]
+        (report,) = [item for item in predicate["runDetails"]["byproducts"] if item["name"] == "report"]
+        told = report["annotations"]["steps"]
+        sizes = {"train": len(parts["fit"]), "test": len(parts["held"])}
+        into = [step["rowsIn"] for step in told]
+        assert into[:4] == [{"all": count} for count in counts]
+        assert into[4:] == [sizes] * 6
+        assert [step["rowsOut"] for step in told] == [*into[1:], sizes]
+        holes = {name: int(part["native-country"].isna().sum()) for name, part in parts.items()}
+        assert told[4]["filled"] == {
+            "train": {"native-country": holes["fit"]},
+            "test": {"native-country": holes["held"]},
+        }
+        learned = {"value": mode, "samples": sizes["train"] - holes["fit"]}
+        assert told[4]["learned"] == {"native-country": learned}
+        assert told[5]["learned"] == {"race": {"categories": races}}
+        assert told[6]["learned"] == {"relationship": {"categories": ties}}
+        assert told[5]["unseen"] == {"train": 0, "test": (~parts["held"]["race"].isin(races)).sum()}
+        fit, held = (pd.read_csv(io.BytesIO(outcome.outputs[name].files["data.csv"])) for name in ("fit", "held"))
+        features = [column for column in fit.columns if column != "income"]
+        keys = [pd.MultiIndex.from_frame(each[features].fillna("?").astype(str)) for each in (fit, held)]
+        mine, theirs = keys if subjects(payload) == "fit" else keys[::-1]
+        ((_, shared),) = report["annotations"]["shared"].items()
+        assert shared == mine.isin(theirs).sum() > 0
+
+
+def subjects(payload: Any) -> str:
+    """What the one subject of a statement is called."""
+    (subject,) = json.loads(payload.data)["subject"]
+    return str(subject["name"])
