@@ -38,15 +38,16 @@ from tests.unit.measure.real_world import (
 )
 
 SEVERITIES = (1, 3)
-AMOUNTS = {
-    "gaussian-noise": (0.04, 0.08),
-    "shot-noise": (500, 100),
-    "impulse-noise": (0.01, 0.03),
-    "defocus-blur": (1, 2),
-    "brightness": (0.05, 0.15),
-    "contrast": (0.75, 0.4),
-    "pixelate": (0.95, 0.85),
-    "jpeg": (80, 58),
+# As the specification has them, for severity 1 to 5.
+AMOUNTS: dict[str, tuple[float, ...]] = {
+    "gaussian-noise": (0.04, 0.06, 0.08, 0.09, 0.1),
+    "shot-noise": (500, 250, 100, 75, 50),
+    "impulse-noise": (0.01, 0.02, 0.03, 0.05, 0.07),
+    "defocus-blur": (1, 1.5, 2, 2.5, 3),
+    "brightness": (0.05, 0.1, 0.15, 0.2, 0.3),
+    "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),
+    "pixelate": (0.95, 0.9, 0.85, 0.75, 0.65),
+    "jpeg": (80, 65, 58, 50, 40),
 }
 JOB = f"""{HEAD}
 schemas:
@@ -130,7 +131,7 @@ def photos(make_world: Make) -> Pictures:
 
 def damaged(name: str, severity: int, images: Array, random: np.random.Generator) -> Array:
     """The images after a corruption, as the table of the measurer's documentation defines it."""
-    amount = AMOUNTS[name][SEVERITIES.index(severity)]
+    amount = AMOUNTS[name][severity - 1]
     match name:
         case "gaussian-noise":
             found = images + random.normal(size=images.shape) * amount
@@ -250,9 +251,10 @@ def test_corruptions(request: pytest.FixtureRequest, which: str) -> None:
         assert found.interval(name, **over) == percentiles(again)
 
 
-def corrupted(name: str, images: Array, amount: float) -> Array:
+def corrupted(name: str, images: Array, severity: int) -> Array:
     """The same by the measurer, in whole steps of 1/255."""
-    found: Array = IMAGES[name][0](images.astype(np.float32), np.random.default_rng(0), amount)
+    corruption, amounts = IMAGES[name]
+    found: Array = corruption(images.astype(np.float32), np.random.default_rng(0), amounts[severity - 1])
     return np.rint(255 * found.astype(np.float64)).astype(int)
 
 
@@ -268,9 +270,9 @@ def test_shot_noise_of_photographs_is_poisson(large: Array) -> None:
     rows = np.bincount(places.reshape(-1))
     many = rows > 1000
     assert many.sum() > 200
-    for amount in IMAGES["shot-noise"][1]:
-        noisy = corrupted("shot-noise", large, amount).reshape(-1) / 255
-        counts = np.arange(3 * amount)
+    for severity, amount in enumerate(AMOUNTS["shot-noise"], 1):
+        noisy = corrupted("shot-noise", large, severity).reshape(-1) / 255
+        counts = np.arange(3 * int(amount))
         chances = poisson.pmf(counts, amount * values[:, None])
         stored = np.minimum(np.rint(255 * counts / amount), 255) / 255
         expected = chances @ stored
@@ -289,8 +291,8 @@ def test_shot_noise_of_photographs_is_poisson(large: Array) -> None:
         assert chisquare(observed, np.append(wanted[common], rows[mid] - wanted[common].sum())).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("radius", IMAGES["defocus-blur"][1])
-def test_defocus_of_photographs_is_a_mean_over_a_disk(large: Array, radius: float) -> None:
+@pytest.mark.parametrize(("severity", "radius"), [*enumerate(AMOUNTS["defocus-blur"], 1)])
+def test_defocus_of_photographs_is_a_mean_over_a_disk(large: Array, severity: int, radius: float) -> None:
     """Brute force: every point of the disk moved over the mirrored picture, and all of them added up."""
     part = large[:, :, 40:120, 60:150]
     kernel = disk(radius)
@@ -301,20 +303,20 @@ def test_defocus_of_photographs_is_a_mean_over_a_disk(large: Array, radius: floa
     expected = np.zeros(part.shape)
     for row, column in itertools.product(range(2 * reach + 1), repeat=2):
         expected += kernel[row, column] * mirrored[..., row : row + 80, column : column + 90]
-    found = corrupted("defocus-blur", part, radius)
+    found = corrupted("defocus-blur", part, severity)
     assert np.abs(found - 255 * expected).max() < 0.5 + 1e-3
     assert np.abs(found - 255 * part).max() > 20, "a blur that can be seen"
 
 
 def test_jpeg_of_photographs_is_that_of_a_file(large: Array, tmp_path: Path) -> None:
-    for quality, (number, photo) in itertools.product(IMAGES["jpeg"][1], enumerate(large)):
+    for (severity, quality), (number, photo) in itertools.product(enumerate(AMOUNTS["jpeg"], 1), enumerate(large)):
         pixels = np.rint(255 * photo).astype(np.uint8).transpose(1, 2, 0)
         path = tmp_path / f"{number}-{quality}.jpg"
         Image.fromarray(pixels).save(path, quality=int(quality))
         with Image.open(path) as read:
             assert read.format == "JPEG"
             expected = np.array(read, dtype=int)
-        found = corrupted("jpeg", photo[None], quality)[0].transpose(1, 2, 0)
+        found = corrupted("jpeg", photo[None], severity)[0].transpose(1, 2, 0)
         assert np.array_equal(found, expected)
         assert not np.array_equal(found, pixels)
 
@@ -339,9 +341,9 @@ def test_jpeg_of_digits_is_its_quantised_cosines(digits: Pictures) -> None:
         found: Array = (whole[:, :28, :28] + 128).clip(0, 255)
         return found
 
-    for quality in map(int, IMAGES["jpeg"][1]):
-        found = corrupted("jpeg", images, quality)[:, 0]
+    for severity, quality in enumerate(AMOUNTS["jpeg"], 1):
+        found = corrupted("jpeg", images, severity)[:, 0]
         # libjpeg's cosines are whole numbers, so here and there a coefficient is rounded to its neighbour.
-        alike = [(np.abs(found - by_hand(quality + more)) < 1.5).mean() for more in (-1, 0, 1)]
+        alike = [(np.abs(found - by_hand(int(quality) + more)) < 1.5).mean() for more in (-1, 0, 1)]
         assert alike[1] > 0.95
         assert max(alike[0], alike[2]) < 0.9, "no other quality would do"
