@@ -1,16 +1,19 @@
-"""The files that a policy names: relative to it, small, and read once, while the policy is."""
+"""The files that a policy names, and other policies: relative to it, small, and read once, while the policy is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from lamslsa._yaml import Node
+from lamslsa._yaml import MAX_YAML_BYTES, Node
 from lamslsa.errors import FormatError
 
-__all__ = ["MAX_FILE_BYTES", "Files", "Read", "read_file"]
+if TYPE_CHECKING:
+    from lamslsa.policy.model import Policy
+
+__all__ = ["MAX_FILE_BYTES", "Files", "PolicyFile", "Read", "Sources", "local_policy", "read_file"]
 
 T = TypeVar("T")
 
@@ -66,3 +69,54 @@ class Files:
             )
         except FormatError as err:
             node.refuse(f"expected a file with {what}, got {str(path)!r}: {err}", reason=err.reason, hint=err.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFile:
+    """A policy that another one names.
+
+    Attributes:
+        data: its bytes.
+        source: what messages call it.
+        directory: what the files that it names are relative to.
+        read: how those are read.
+        check: raises a LamslsaError where the policy that was read is not the one that is pinned.
+    """
+
+    data: bytes
+    source: str
+    directory: Path
+    read: Read
+    check: Callable[[Policy], object] | None = None
+
+
+class Sources(Protocol):
+    """Finds the policies that a policy names."""
+
+    def __call__(self, name: str, /, *, directory: Path, read: Read) -> PolicyFile:
+        """The policy of this name, or an OSError, FormatError or UnavailableError.
+
+        Args:
+            name: as the policy writes it.
+            directory: of the policy that names it.
+            read: how files beside that one are read.
+        """
+        ...
+
+
+def local_policy(name: str, /, *, directory: Path, read: Read) -> PolicyFile:
+    """The policy in a file beside the one that names it.
+
+    Raises:
+        OSError: it cannot be read.
+        FormatError: the name is no relative path, or the file is too large.
+    """
+    path = Path(name)
+    if path.is_absolute() or "://" in name:
+        raise FormatError(
+            f"expected a path relative to the policy, got {name[:200]!r}",
+            reason="policy-source",
+            hint="here only files are read, and nothing is fetched",
+        )
+    data = read(directory / path, MAX_YAML_BYTES)
+    return PolicyFile(data=data, source=str(directory / path), directory=(directory / path).parent, read=read)

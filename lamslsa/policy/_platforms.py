@@ -8,41 +8,28 @@ Rules:
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Mapping
+import datetime as dt
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
-from lamslsa._yaml import Mapping_, Node
+from lamslsa._yaml import Node
 from lamslsa.evidence.appraise import AdvisoryTerms, Denied, GpuTerms, PlatformTerms
 from lamslsa.evidence.appraise.terms import REQUIRED_SNP_VERSIONS, SNP_PRODUCTS, WITH_TCB_STATUS
 from lamslsa.evidence.interface import SECURITY_VERSIONS, TEES
 from lamslsa.evidence.roots import is_any_vendor_root, load_root
-from lamslsa.policy import _values
 from lamslsa.policy._files import Files
+from lamslsa.policy._keys import Keys
+from lamslsa.policy.document_trust import AdvisoriesKeys, DeniedKeys, GpuKeys, PlatformKeys
 from lamslsa.policy.reference_values import CodeReader
 
 __all__ = ["PlatformReader"]
 
-_TCB_STATUSES: Final = (
-    "UpToDate",
-    "SWHardeningNeeded",
-    "ConfigurationNeeded",
-    "ConfigurationAndSWHardeningNeeded",
-    "OutOfDate",
-    "OutOfDateConfigurationNeeded",
-)
-"""What Intel's TCB info can say of a platform that is not revoked; revoked is never acceptable."""
+T = TypeVar("T")
 
 _DEFAULT_SIMULATED_TCB: Final = frozenset({"UpToDate"})
 _WITH_GPU: Final = frozenset({"tdx", "snp"})
 _SNP: Final = frozenset({"snp"})
-_SNP_KEYS: Final = ("vcek", "vlek")
-_ARCHITECTURES: Final = ("hopper", "blackwell")
-_GOLDEN_VALUES: Final = ("matched", "unsafeNotCompared")
-_ADVISORY: Final = re.compile(r"INTEL-SA-[0-9]{5}")
-_IDENTIFIER: Final = re.compile(r"[0-9a-z][0-9a-z-]{0,255}")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,92 +40,68 @@ class PlatformReader:
     code: CodeReader
     manifests: dict[bytes, None] = field(default_factory=dict)
 
-    def read(self, name: str, node: Mapping_) -> PlatformTerms:
+    def read(self, name: str, keys: PlatformKeys) -> PlatformTerms:
         """One platform. Hardware must say what is patched well enough; simulation must pin its roots.
 
         Raises:
             FormatError: with line and column.
         """
-        tees = _values.choices(node.take("tee"), TEES)
-        simulated = _flag(node.get("simulated"))
-        number = node.get("minTcbEvaluationDataNumber")
-        gpu = node.get("gpu")
-        platform_ids = node.get("platformIds")
-        snp_keys = node.get("snpKeys")
-        least = _by_tee(node.get("minSvns"), tees)
-        as_of_only = node.get("unsafeAsOfOnly")
-        for key in ("minTcbEvaluationDataNumber", "advisories"):
-            self._only_with(node, key, tees, WITH_TCB_STATUS)
-        self._only_with(node, "gpu", tees, _WITH_GPU)
-        self._only_with(node, "snpKeys", tees, _SNP)
-        roots = self._roots(node, simulated=simulated)
-        code = self.code.read(node, tees=tees, simulated=simulated)
-        terms = PlatformTerms(
+        tees = frozenset(keys.tee)
+        least = self._least(keys, tees)
+        for key in ("min_tcb_evaluation_data_number", "advisories", "tcb"):
+            _only_with(keys, key, tees, WITH_TCB_STATUS)
+        _only_with(keys, "gpu", tees, _WITH_GPU)
+        _only_with(keys, "snp_keys", tees, _SNP)
+        roots = self._roots(keys, simulated=keys.simulated)
+        code = self.code.read(keys, tees=tees)
+        return PlatformTerms(
             name=name,
             tee=tees,
-            simulated=simulated,
+            simulated=keys.simulated,
             roots=roots,
-            tcb=self._tcb(node, tees, simulated=simulated),
+            tcb=_tcb(keys, tees),
             code=code,
             unsafe_any_measurement=not code,
-            advisories=_advisories(node.get("advisories")),
-            minimum_tcb_evaluation_data_number=None if number is None else number.integer(minimum=1),
-            minimum_svns={
-                tee: _minimums(least[tee], SECURITY_VERSIONS[tee]) for tee in TEES if tee in least and tee != "snp"
-            },
-            snp_minimum_svns=_snp_minimum_svns(least.get("snp"), node, needed="snp" in tees and not simulated),
-            snp_keys=None if snp_keys is None else _values.choices(snp_keys, _SNP_KEYS),
-            gpu=None if gpu is None else self._gpu(gpu.mapping(), simulated=simulated),
-            platform_ids=None if platform_ids is None else frozenset(_values.each(platform_ids, _identifier)),
-            denied=self._denied(node.get("deny"), tees),
-            unsafe_as_of_only=as_of_only is not None and _unsafe(as_of_only),
+            advisories=_advisories(keys.advisories),
+            minimum_tcb_evaluation_data_number=keys.min_tcb_evaluation_data_number,
+            minimum_svns={tee: least[tee] for tee in TEES if tee in least and tee != "snp"},
+            snp_minimum_svns=_snp_minimum_svns(least.get("snp"), keys, needed="snp" in tees and not keys.simulated),
+            snp_keys=None if keys.snp_keys is None else frozenset(keys.snp_keys),
+            gpu=None if keys.gpu is None else self._gpu(keys.gpu, simulated=keys.simulated),
+            platform_ids=None if keys.platform_ids is None else frozenset(keys.platform_ids),
+            denied=_denied(keys.deny, tees),
+            unsafe_as_of_only=keys.unsafe_as_of_only,
         )
-        node.finish()
-        return terms
 
     @staticmethod
-    def _only_with(node: Mapping_, key: str, tees: frozenset[str], kinds: frozenset[str]) -> None:
-        value = node.get(key)
-        if value is not None and not tees & kinds:
-            value.refuse(
-                f"expected no {key} without {' or '.join(sorted(kinds))} in tee, got some", reason="policy-platform"
-            )
+    def _least(keys: PlatformKeys, tees: frozenset[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Security versions by kind of TEE, each of them one that is accepted."""
+        known = [tee for tee in TEES if tee in tees and SECURITY_VERSIONS[tee]]
+        for key in keys.min_svns or {}:
+            keys.at("min_svns").mapping().entries[key][0].choice(known)
+        return keys.min_svns or {}
 
-    def _denied(self, value: Node | None, tees: frozenset[str]) -> Denied:
-        if value is None:
-            return Denied()
-        node = value.mapping()
-        self._only_with(node, "deviceIds", tees, _WITH_GPU)
-        readers = {"platformIds": _identifier, "measurements": _digest, "deviceIds": _digest}
-        found = {
-            key: frozenset() if (value := node.get(key)) is None else frozenset(_values.each(value, read))
-            for key, read in readers.items()
-        }
-        node.finish()
-        if not any(found.values()):
-            node.refuse(f"expected {', '.join(readers)} or some of them at {node.where}, got none", reason="yaml-empty")
-        return Denied(
-            platform_ids=found["platformIds"], measurements=found["measurements"], device_ids=found["deviceIds"]
-        )
-
-    def _tcb(self, node: Mapping_, tees: frozenset[str], *, simulated: bool) -> frozenset[str]:
-        self._only_with(node, "tcb", tees, WITH_TCB_STATUS)
-        if not tees & WITH_TCB_STATUS:
-            return frozenset()
-        tcb = node.get("tcb") if simulated else node.take("tcb")
-        return _DEFAULT_SIMULATED_TCB if tcb is None else _values.choices(tcb, _TCB_STATUSES)
-
-    def _roots(self, node: Mapping_, *, simulated: bool) -> frozenset[str]:
+    def _roots(self, keys: PlatformKeys | GpuKeys, *, simulated: bool) -> frozenset[str]:
         if simulated:
-            return frozenset(_values.each(node.take("roots"), self._root))
-        roots = node.get("roots")
-        if roots is not None:
-            roots.refuse(
+            return frozenset(self._each(keys.node.take("roots"), self._root))
+        if keys.roots is not None:
+            keys.at("roots").refuse(
                 "expected no roots for hardware, whose vendor's root is compiled in, got some",
                 reason="policy-root",
                 hint="only simulated: true takes roots",
             )
         return frozenset()
+
+    @staticmethod
+    def _each(node: Node, load: Callable[[Node], T]) -> tuple[T, ...]:
+        """What each file of a list holds; nothing twice."""
+        found: dict[T, None] = {}
+        for item in node.sequence():
+            value = load(item)
+            if value in found:
+                item.refuse(f"expected each entry once at {node.where}, got one twice", reason="policy-duplicate")
+            found[value] = None
+        return tuple(found)
 
     def _root(self, node: Node) -> str:
         root = self.files.load(node, load_root, what="a root certificate")
@@ -150,29 +113,24 @@ class PlatformReader:
             )
         return root.sha256
 
-    def _gpu(self, node: Mapping_, *, simulated: bool) -> GpuTerms:
-        golden_values = node.take("goldenValues")
-        compared = golden_values.choice(_GOLDEN_VALUES) == "matched"
-        minimum, manifests = node.get("min"), node.get("manifests")
-        lists = {key: node.get(key) for key in ("drivers", "vbios")}
-        device_ids = node.get("deviceIds")
+    def _gpu(self, keys: GpuKeys, *, simulated: bool) -> GpuTerms:
+        compared = keys.golden_values == "matched"
         terms = GpuTerms(
-            architectures=_values.choices(node.take("architectures"), _ARCHITECTURES),
-            minimum=1 if minimum is None else minimum.integer(minimum=1, maximum=64),
+            architectures=frozenset(keys.architectures),
+            minimum=keys.min,
             unsafe_not_compared=not compared,
-            drivers=_versions(lists["drivers"]),
-            vbios=_versions(lists["vbios"]),
-            device_ids=None if device_ids is None else frozenset(_values.each(device_ids, _digest)),
-            roots=self._roots(node, simulated=simulated),
+            drivers=None if keys.drivers is None else frozenset(keys.drivers),
+            vbios=None if keys.vbios is None else frozenset(keys.vbios),
+            device_ids=None if keys.device_ids is None else frozenset(keys.device_ids),
+            roots=self._roots(keys, simulated=simulated),
         )
-        if compared and manifests is None:
-            golden_values.refuse(
+        if compared and keys.manifests is None:
+            keys.at("golden_values").refuse(
                 "expected the key 'manifests' with goldenValues: matched, got none: nothing could ever match",
                 reason="policy-gpu",
             )
-        if manifests is not None:
-            self.manifests.update(dict.fromkeys(_values.each(manifests, self._manifest)))
-        node.finish()
+        if keys.manifests is not None:
+            self.manifests.update(dict.fromkeys(self._each(keys.at("manifests"), self._manifest)))
         return terms
 
     def _manifest(self, node: Node) -> bytes:
@@ -183,35 +141,48 @@ class PlatformReader:
         )
 
 
-def _flag(node: Node | None) -> bool:
-    return node is not None and node.boolean()
+def _only_with(keys: Keys, field: str, tees: frozenset[str], kinds: frozenset[str]) -> None:
+    """Refuse a key that is about kinds of TEE of which none is accepted."""
+    node = keys.at(field)
+    if node is not keys.node and not tees & kinds:
+        key = node.where.rpartition(".")[2]
+        node.refuse(
+            f"expected no {key} without {' or '.join(sorted(kinds))} in tee, got some", reason="policy-platform"
+        )
 
 
-def _unsafe(node: Node) -> bool:
-    """An option that gives something up: written to be true, or left out."""
-    if not node.boolean():
-        node.refuse("expected true, got false", reason="policy-platform", hint="leave it out instead")
-    return True
+def _tcb(keys: PlatformKeys, tees: frozenset[str]) -> frozenset[str]:
+    if not tees & WITH_TCB_STATUS:
+        return frozenset()
+    if keys.tcb is None and not keys.simulated:
+        keys.node.take("tcb")
+    return _DEFAULT_SIMULATED_TCB if keys.tcb is None else frozenset(keys.tcb)
 
 
-def _by_tee(given: Node | None, tees: frozenset[str]) -> Mapping[str, Node]:
-    known = [tee for tee in TEES if tee in tees and SECURITY_VERSIONS[tee]]
-    return {} if given is None else dict(_entries(given, known))
+def _denied(keys: DeniedKeys | None, tees: frozenset[str]) -> Denied:
+    if keys is None:
+        return Denied()
+    _only_with(keys, "device_ids", tees, _WITH_GPU)
+    return Denied(
+        platform_ids=frozenset(keys.platform_ids),
+        measurements=frozenset(keys.measurements),
+        device_ids=frozenset(keys.device_ids),
+    )
 
 
-def _snp_minimum_svns(given: Node | None, node: Node, *, needed: bool) -> Mapping[str, Mapping[str, int]]:
+def _snp_minimum_svns(
+    given: Mapping[str, Mapping[str, int]] | None, keys: PlatformKeys, *, needed: bool
+) -> Mapping[str, Mapping[str, int]]:
     """By product line; where they are ``needed`` one of them at least, and each with what AMD leaves open."""
     if given is None:
         if needed:
-            _refuse_unset(node, f"minSvns.snp with {', '.join(SNP_PRODUCTS)} or some of them at {node.where}")
+            _refuse_unset(keys.node, f"minSvns.snp with {', '.join(SNP_PRODUCTS)} or some of them at {keys.node.where}")
         return {}
-    result = {}
-    for product, value in _entries(given, SNP_PRODUCTS):
-        result[product] = _minimums(value, SNP_PRODUCTS[product])
-        missing = [name for name in REQUIRED_SNP_VERSIONS if name not in result[product]]
+    for product, value in keys.at("min_svns").mapping().take("snp").mapping():
+        missing = [name for name in REQUIRED_SNP_VERSIONS if name not in given[product]]
         if missing and needed:
             _refuse_unset(value, f"{', '.join(missing)} at {value.where}")
-    return result
+    return given
 
 
 def _refuse_unset(node: Node, expected: str) -> NoReturn:
@@ -222,59 +193,15 @@ def _refuse_unset(node: Node, expected: str) -> NoReturn:
     )
 
 
-def _minimums(node: Node, names: Collection[str]) -> Mapping[str, int]:
-    return {name: least.integer(minimum=0) for name, least in _entries(node, names)}
-
-
-def _entries(node: Node, names: Collection[str]) -> Iterator[tuple[str, Node]]:
-    """Key and value of a mapping that has one at least, each key one of ``names``."""
-    mapping = node.mapping()
-    if not mapping.entries:
-        mapping.refuse(f"expected at least one entry at {mapping.where}, got none", reason="yaml-empty")
-    for key, value in mapping:
-        yield mapping.entries[key][0].choice(names), value
-
-
-def _advisories(value: Node | None) -> AdvisoryTerms:
-    if value is None:
+def _advisories(keys: AdvisoriesKeys | None) -> AdvisoryTerms:
+    if keys is None:
         return AdvisoryTerms()
-    node = value.mapping()
-    deny, accept = node.get("deny"), node.get("accept")
-    node.finish()
-    if deny is None and accept is None:
-        node.refuse(f"expected deny or accept at {node.where}, got neither", reason="yaml-empty")
-    denied = frozenset() if deny is None else frozenset(_values.each(deny, _advisory))
-    if accept is None:
+    denied = frozenset(keys.deny)
+    if keys.accept is None:
         return AdvisoryTerms(deny=denied)
-    accepted = {}
-    for item in accept.sequence(empty=True):
-        entry = item.mapping()
-        name, until = _advisory(entry.take("id")), _values.time(entry.take("until"))
-        entry.finish()
-        if name in accepted or name in denied:
-            item.refuse(f"expected each advisory once, got {name} twice", reason="policy-duplicate")
-        accepted[name] = until
+    accepted: dict[str, dt.datetime] = {}
+    for item in keys.accept:
+        if item.id in accepted or item.id in denied:
+            item.node.refuse(f"expected each advisory once, got {item.id} twice", reason="policy-duplicate")
+        accepted[item.id] = item.until
     return AdvisoryTerms(deny=denied, accept=accepted)
-
-
-def _versions(node: Node | None) -> frozenset[str] | None:
-    return None if node is None else frozenset(_values.each(node, _values.text))
-
-
-def _spelled(node: Node, pattern: re.Pattern[str], what: str) -> str:
-    value = node.string()
-    if not pattern.fullmatch(value):
-        node.refuse(f"expected {what} at {node.where}, got {value[:80]!r}", reason="policy-identifier")
-    return value
-
-
-def _advisory(node: Node) -> str:
-    return _spelled(node, _ADVISORY, "an advisory such as INTEL-SA-00615")
-
-
-def _identifier(node: Node) -> str:
-    return _spelled(node, _IDENTIFIER, "an id in lower case, as lamslsa inspect prints it,")
-
-
-def _digest(node: Node) -> str:
-    return _spelled(node, _DIGEST, "64 lower-case hexadecimal digits")

@@ -11,40 +11,24 @@ Rules:
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from lamslsa import predicates, statement
-from lamslsa._yaml import Mapping_, Node
+from lamslsa._yaml import Node
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.evidence.appraise import AcceptedCode, Vouches
 from lamslsa.evidence.reference import measurement_of
-from lamslsa.policy import _values
 from lamslsa.policy._files import Files
+from lamslsa.policy.document_trust import MEASURED, PlatformKeys, ReferenceValuesKeys, SpelledOutKeys
 from lamslsa.policy.identities import Identity
-from lamslsa.predicates import ReferenceValues, dataset, evaluation, inference, model, provenance
+from lamslsa.predicates import ReferenceValues, provenance
 from lamslsa.sign import parse_bundles
 from lamslsa.sign.interface import Envelope, Signature
 
 __all__ = ["CodeReader"]
 
-_KEYS: Final = ("measurements", "referenceValues", "unsafeAnyMeasurement")
-_HEX: Final = re.compile(r"[0-9a-f]{64}")
-_RELEASE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,127}")
-_MEASURED: Final = (
-    dataset.PREDICATE_TYPE,
-    evaluation.PREDICATE_TYPE,
-    inference.PREDICATE_TYPE,
-    model.PREDICATE_TYPE,
-)
-_PREDICATE_TYPES: Final = (*_MEASURED, provenance.PREDICATE_TYPE)
-_BUILD_TYPES: Final = (
-    provenance.TRAINING_BUILD_TYPE,
-    provenance.OWN_TRAINING_BUILD_TYPE,
-    provenance.TRANSFORM_BUILD_TYPE,
-)
 _MAX_FILE_BYTES: Final = 1024 * 1024
 
 
@@ -61,50 +45,35 @@ class CodeReader:
     signatures: list[tuple[str, Signature]] = field(default_factory=list)
     _signers: dict[str, Node] = field(default_factory=dict)
 
-    def read(self, node: Mapping_, *, tees: frozenset[str], simulated: bool) -> tuple[AcceptedCode, ...]:
+    def read(self, keys: PlatformKeys, *, tees: frozenset[str]) -> tuple[AcceptedCode, ...]:
         """The measurements of a platform; empty where the author gave them up in so many words.
 
         Raises:
             FormatError: with line and column.
         """
-        given = {key: value for key in _KEYS if (value := node.get(key)) is not None}
-        if len(given) != 1:
-            node.refuse(
-                f"expected exactly one of {', '.join(_KEYS)} at {node.where}, got {' and '.join(given) or 'none'}",
-                reason="policy-measurement",
-                hint="lamslsa enclave measurement prints the measurement of this installation",
-            )
-        ((key, value),) = given.items()
-        if key == "measurements":
-            return _values.each(value, lambda item: _measurement(item, simulated=simulated))
-        if key == "referenceValues":
-            return self._reference_values(value, tees)
-        if not value.boolean():
-            value.refuse("expected true, got false", reason="policy-measurement", hint="list measurements instead")
-        return ()
+        if keys.measurements is not None:
+            items = zip(keys.measurements, keys.at("measurements").sequence(), strict=True)
+            return tuple(_measurement(item, node, simulated=keys.simulated) for item, node in items)
+        if keys.reference_values is None:
+            return ()
+        given = keys.reference_values
+        files = (given,) if isinstance(given, ReferenceValuesKeys) else given
+        return tuple(code for file in files for code in self._reference_values(file, tees))
 
-    def _reference_values(self, value: Node, tees: frozenset[str]) -> tuple[AcceptedCode, ...]:
-        nodes = (value,) if isinstance(value, Mapping_) else value.sequence()
-        found: list[AcceptedCode] = []
-        for item in nodes:
-            node = item.mapping()
-            signer = node.take("signedBy")
-            name = signer.choice(self.identities)
-            file = node.take("file")
-            node.finish()
-            self._signers.setdefault(name, signer)
-            codes = self.files.load(
-                file,
-                functools.partial(self._signed_values, file.string(), name),
-                what="reference values",
-                limit=_MAX_FILE_BYTES,
+    def _reference_values(self, keys: ReferenceValuesKeys, tees: frozenset[str]) -> tuple[AcceptedCode, ...]:
+        name, file = keys.at("signed_by").choice(self.identities), keys.at("file")
+        self._signers.setdefault(name, keys.at("signed_by"))
+        codes = self.files.load(
+            file,
+            functools.partial(self._signed_values, keys.file, name),
+            what="reference values",
+            limit=_MAX_FILE_BYTES,
+        )
+        if not any(code.tee in tees for code in codes):
+            file.refuse(
+                f"expected reference values of {' or '.join(sorted(tees))}, got none", reason="policy-measurement"
             )
-            if not any(code.tee in tees for code in codes):
-                file.refuse(
-                    f"expected reference values of {' or '.join(sorted(tees))}, got none", reason="policy-measurement"
-                )
-            found += codes
-        return tuple(found)
+        return codes
 
     def _signed_values(self, path: str, name: str, data: bytes) -> tuple[AcceptedCode, ...]:
         """Every reference value of a file, each with a signature of the identity.
@@ -182,57 +151,40 @@ def _code(values: ReferenceValues, digest: str) -> AcceptedCode:
     )
 
 
-def _measurement(item: Node, *, simulated: bool) -> AcceptedCode:
-    if isinstance(item, Mapping_):
-        return _spelled_out(item)
+def _measurement(keys: str | SpelledOutKeys, node: Node, *, simulated: bool) -> AcceptedCode:
+    if isinstance(keys, SpelledOutKeys):
+        return _spelled_out(keys)
     if not simulated:
-        item.refuse(
-            f"expected digest, release and what it may vouch for at {item.where}, got the digest alone",
+        node.refuse(
+            f"expected digest, release and what it may vouch for at {node.where}, got the digest alone",
             reason="policy-measurement",
             hint="name signed referenceValues, or write {digest, release, predicateTypes, measurers, buildTypes, …}",
         )
-    return AcceptedCode(measurement=_digest(item))
+    return AcceptedCode(measurement=keys)
 
 
-def _digest(item: Node) -> str:
-    value = item.string()
-    if not _HEX.fullmatch(value):
-        item.refuse(
-            f"expected 64 lower-case hexadecimal digits at {item.where}, got {value[:80]!r}",
-            reason="policy-measurement",
-        )
-    return value
-
-
-def _spelled_out(node: Mapping_) -> AcceptedCode:
-    digest = _digest(node.take("digest"))
-    release = node.take("release")
-    if not _RELEASE.fullmatch(release.string()):
-        release.refuse(f"expected a release at {release.where}, got {release.string()[:80]!r}", reason="policy-release")
-    types = _values.choices(node.take("predicateTypes"), _PREDICATE_TYPES)
-    given_types, measurers, own_code = node.get("buildTypes"), node.get("measurers"), node.get("ownCode")
-    node.finish()
-    build_types = frozenset() if given_types is None else _values.choices(given_types, _BUILD_TYPES)
+def _spelled_out(keys: SpelledOutKeys) -> AcceptedCode:
+    types, build_types = frozenset(keys.predicate_types), frozenset(keys.build_types or ())
     needed = {
-        "buildTypes": (given_types, provenance.PREDICATE_TYPE in types),
-        "measurers": (measurers, bool(types & set(_MEASURED))),
-        "ownCode": (own_code, provenance.OWN_TRAINING_BUILD_TYPE in build_types),
+        "buildTypes": (keys.build_types, provenance.PREDICATE_TYPE in types),
+        "measurers": (keys.measurers, bool(types & set(MEASURED))),
+        "ownCode": (keys.own_code, provenance.OWN_TRAINING_BUILD_TYPE in build_types),
     }
     for key, (given, asked) in needed.items():
         if (given is not None) != asked:
-            node.refuse(
-                f"expected {'the key' if asked else 'no'} {key} with these types at {node.where}, "
+            keys.node.refuse(
+                f"expected {'the key' if asked else 'no'} {key} with these types at {keys.node.where}, "
                 f"got {'none' if asked else 'one'}",
                 reason="policy-vouches",
                 hint="provenance goes with buildTypes, own-training/v1 with ownCode, all else with measurers",
             )
     return AcceptedCode(
-        measurement=digest,
-        release=release.string(),
+        measurement=keys.digest,
+        release=keys.release,
         vouches=Vouches(
             predicate_types=types,
             build_types=build_types,
-            measurers=frozenset() if measurers is None else frozenset(_values.each(measurers, _values.measurer)),
-            own_code=frozenset() if own_code is None else frozenset(_values.each(own_code, _digest)),
+            measurers=frozenset(keys.measurers or ()),
+            own_code=frozenset(keys.own_code or ()),
         ),
     )

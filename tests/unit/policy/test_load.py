@@ -83,12 +83,16 @@ REFUSALS = [
     ("name: census-income", "name: census income", "policy-name", "3:18"),
     ("name: census-income", "name: ''", "yaml-empty", "3:18"),
     ("name: census-income", "nam: census-income", "yaml-missing-key", "3:11"),
-    ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, effectiveFrom: x}", "yaml-unknown-key", "3:64"),
+    ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, effectiveFrom: x}", "policy-time", "3:79"),
+    ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, effectiveFrom: 2027-06-30T00:00:00Z}", "policy-time", "3:79"),
+    ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, description: ''}", "yaml-empty", "3:77"),
     ("2027-06-30T00:00:00Z", "2027-06-30", "policy-time", "3:42"),
     ("2027-06-30T00:00:00Z", "2027-06-30T00:00:00+01:00", "policy-time", "3:42"),
     ("2027-06-30T00:00:00Z", "2027-02-30T00:00:00Z", "policy-time", "3:42"),
     ("2027-06-30T00:00:00Z", "null", "yaml-type", "3:42"),
-    ("ingredients:\n", "extends: x\ningredients:\n", "yaml-unknown-key", "14:1"),
+    ("ingredients:\n", "extends: x\ningredients:\n", "yaml-type", "14:10"),
+    ("ingredients:\n", "extends: []\ningredients:\n", "yaml-empty", "14:10"),
+    ("ingredients:\n", "extend: [x]\ningredients:\n", "yaml-unknown-key", "14:1"),
     ("trust:\n", "trust:\n  logs: {}\n", "yaml-unknown-key", "6:3"),
     # identities
     ("data-owner: {key: data-owner.pub}", "data-owner: {}", "policy-identity", "7:17"),
@@ -120,7 +124,7 @@ REFUSALS = [
     ("tcb: [UpToDate, ", "denyAdvisories: [x], tcb: [UpToDate, ", "yaml-unknown-key", "12:30"),
     ("platforms:\n", "platforms: {}\n  other:\n", "yaml-empty", "10:14"),
     # ingredients
-    ("ingredients:\n  datasets:\n", "ingredients:\n  models: []\n  datasets:\n", "yaml-unknown-key", "15:3"),
+    ("ingredients:\n  datasets:\n", "ingredients:\n  models: []\n  datasets:\n", "yaml-empty", "15:11"),
     (f"\n    - {TRAIN}", " []", "yaml-empty", "15:13"),
     (TRAIN, f"{TRAIN}\n    - {TRAIN}", "policy-duplicate", "17:7"),
     (
@@ -131,7 +135,7 @@ REFUSALS = [
     ),
     (f"digest: sha256:{chain.TRAIN}", f"digest: sha512:{chain.TRAIN}", "digest", "16:36"),
     (f"digest: sha256:{chain.TRAIN}", f"digest: sha256:{chain.TRAIN[:-1]}", "digest", "16:36"),
-    (f"{SHEET}}}", f"{SHEET}, license: CC-BY-4.0}}", "yaml-unknown-key", None),
+    (f"{SHEET}}}", f"{SHEET}, licence: CC-BY-4.0}}", "yaml-unknown-key", None),
     (f"{SHEET}}}", "datasheet: {signedBy: data-owner}}", "yaml-missing-key", None),
     (f"{SHEET}}}", "datasheet: {signedBy: data-owner, platform: rehearsal, maxAge: 1}}", "yaml-type", None),
     # training
