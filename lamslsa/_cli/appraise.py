@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +44,30 @@ class Request:
     pull: bool
     as_exported: bool
     options: stores.StoreOptions
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that the user named to be read; nothing may be written over one."""
+        named = (Path(self.model), self.policy, *self.collateral, self.challenge, self.trusted_root)
+        return tuple(Path(path) for path in named if path is not None)
+
+    def refuse_summaries(self, summaries: Sequence[str]) -> None:
+        """Refuse to let others rely on a verdict that is not one of here and now.
+
+        Who reads a summary knows the policy's digest and when it was signed, and not that the verdict was one as of
+        another time, or that an archive brought the roots under which it was reached.
+
+        Raises:
+            click.UsageError: the verdict would be such a one.
+        """
+        if not summaries:
+            return
+        if self.as_exported or self.at is not None:
+            raise click.UsageError(f"expected a verdict as of now for {summaries[0]}: leave --at and --as-exported out")
+        if self.policy is None:
+            raise click.UsageError(
+                f"expected --policy to go with {summaries[0]}: an archive's own is its maker's choice"
+            )
 
     def gather(self, output: ui.Output) -> Gathered:
         """Read the model's manifest, the policy, the bundles and what they are judged with.

@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from lamslsa import _codec, archive
-from lamslsa._cli import ui
+from lamslsa._cli import outputs, ui
 from lamslsa._cli.appraise import Request, inputs
 from lamslsa._cli.gathered import Gathered
-from lamslsa._cli.verify import document, text
 from lamslsa._files import replace_file
+from lamslsa.reports import json as report
+from lamslsa.reports import render
 from lamslsa.sign.dsse import BUNDLE_SUFFIX, LINES_SUFFIX
 from lamslsa.store import StoredBundle
 
@@ -44,8 +45,10 @@ def command(request: Request, target: Path, output: ui.Output) -> int:
     data = archive.write(_archive(gathered, bundles))
     replace_file(target, data)
     digest = _codec.sha256_hex(data)
+    about = outputs.about(request, gathered)
+    shown = render(appraisal, format="text", about=about).decode()
     output.result(
-        f"{text(appraisal, gathered)}\nwritten {ui.plain(str(target))}  sha256:{digest}  {len(data):,} bytes",
+        f"{shown}written {ui.plain(str(target))}  sha256:{digest}  {len(data):,} bytes",
         {
             "archive": {
                 "path": str(target),
@@ -53,7 +56,7 @@ def command(request: Request, target: Path, output: ui.Output) -> int:
                 "bytes": len(data),
                 "leftOut": [{"source": source, "reason": reason} for source, reason in left_out],
             },
-            "appraisal": document(appraisal, gathered),
+            "appraisal": report.values(appraisal, about),
         },
     )
     return appraisal.exit_code

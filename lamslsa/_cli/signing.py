@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lamslsa.sign.keyless.tokens import Token
     from lamslsa.sign.sources import ManagedSigner
 
-__all__ = ["MakeSigner", "described", "options"]
+__all__ = ["MakeSigner", "described", "optional", "options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MAX_TOKEN_BYTES: Final = 64 * 1024
@@ -43,6 +43,7 @@ _NAMES: Final = (
     *("require_timestamp", "require_log", "yes"),
 )
 _OF_A_SIGSTORE: Final = ("trust_config", "tuf_url", "staging")
+_OF_TUF: Final = ("tuf_url", "tuf_root")
 
 
 class MakeSigner(Protocol):
@@ -73,35 +74,72 @@ def options(command: F) -> F:
     def decorated(*args: Any, **kwargs: Any) -> Any:
         chosen = {name: kwargs.pop(name) for name in _NAMES}
         _refuse_contradictions(chosen)
-        if chosen["keyless"] or chosen["require_log"]:
-            refuse_unasked(assumed=chosen["yes"])
-        with ExitStack() as stack:
-            make_signer = _of_identity(chosen) if chosen["keyless"] else _of_key(chosen, stack)
-            return command(*args, make_signer=make_signer, **kwargs)
+        return _with_signer(command, chosen, *args, **kwargs)
 
+    return _declare(decorated)  # type: ignore[no-any-return]  # click keeps the callable
+
+
+def optional(command: F) -> F:
+    """Add the options for a command that also does without: ``make_signer`` is None where none is given.
+
+    A TUF repository of one's own is named by ``--trust-config`` here: the command may have a ``--tuf-url`` already.
+
+    Raises:
+        click.UsageError: as `options`, or an option is given that goes with a key or identity, and neither is.
+        LamslsaError: as `options`.
+    """
+
+    @functools.wraps(command)
+    def decorated(*args: Any, **kwargs: Any) -> Any:
+        chosen = {name: kwargs.pop(name, None) for name in _NAMES if name not in _OF_TUF}
+        if chosen["key"] is None and not chosen["keyless"]:
+            idle = [name for name, value in chosen.items() if value]
+            if idle:
+                raise click.UsageError(f"expected --key or --keyless to go with --{idle[0].replace('_', '-')}")
+            return command(*args, make_signer=None, **kwargs)
+        chosen |= dict.fromkeys(_OF_TUF)
+        _refuse_contradictions(chosen)
+        return _with_signer(command, chosen, *args, **kwargs)
+
+    return _declare(decorated, without=_OF_TUF)  # type: ignore[no-any-return]  # click keeps the callable
+
+
+def _with_signer(command: Callable[..., Any], chosen: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    if chosen["keyless"] or chosen["require_log"]:
+        refuse_unasked(assumed=chosen["yes"])
+    with ExitStack() as stack:
+        make_signer = _of_identity(chosen) if chosen["keyless"] else _of_key(chosen, stack)
+        return command(*args, make_signer=make_signer, **kwargs)
+
+
+def _declare(decorated: Any, *, without: Sequence[str] = ()) -> Any:
     path = click.Path(path_type=Path)
-    for option in reversed(
-        (
-            click.option("--key", metavar="REF", help="Private key that signs: a file, env://NAME or pkcs11:…."),
-            passphrase_option,
-            click.option("--keyless", is_flag=True, help="Sign with Sigstore, as an identity instead of a key."),
-            click.option(
-                "--identity-token",
-                metavar="TOKEN|@FILE|-",
-                help="Identity token; @FILE or - (stdin) keeps it off the process list. Else $SIGSTORE_ID_TOKEN, the"
-                " CI's own, or a browser.",
-            ),
-            click.option("--trust-config", type=path, help="Services and trusted root of a Sigstore of one's own."),
-            click.option("--tuf-url", metavar="URL", help="TUF repository that distributes them."),
-            click.option("--tuf-root", type=path, help="First root.json of that repository."),
-            click.option("--staging", is_flag=True, help="Sigstore's public instance for tests."),
-            click.option("--require-timestamp", is_flag=True, help="Get a timestamp (RFC 3161), or fail."),
-            click.option("--require-log", is_flag=True, help="Get an entry in a transparency log, or fail."),
-            click.option("--yes", is_flag=True, help="Do not ask before something becomes public."),
-        )
-    ):
-        decorated = option(decorated)
-    return decorated  # type: ignore[return-value]  # click keeps the callable
+    named = {
+        "key": click.option("--key", metavar="REF", help="Private key that signs: a file, env://NAME or pkcs11:…."),
+        "passphrase_file": passphrase_option,
+        "keyless": click.option("--keyless", is_flag=True, help="Sign with Sigstore, as an identity instead of a key."),
+        "identity_token": click.option(
+            "--identity-token",
+            metavar="TOKEN|@FILE|-",
+            help="Identity token; @FILE or - (stdin) keeps it off the process list. Else $SIGSTORE_ID_TOKEN, the"
+            " CI's own, or a browser.",
+        ),
+        "trust_config": click.option(
+            "--trust-config", type=path, help="Services and trusted root of a Sigstore of one's own."
+        ),
+        "tuf_url": click.option("--tuf-url", metavar="URL", help="TUF repository that distributes them."),
+        "tuf_root": click.option("--tuf-root", type=path, help="First root.json of that repository."),
+        "staging": click.option("--staging", is_flag=True, help="Sigstore's public instance for tests."),
+        "require_timestamp": click.option(
+            "--require-timestamp", is_flag=True, help="Get a timestamp (RFC 3161), or fail."
+        ),
+        "require_log": click.option("--require-log", is_flag=True, help="Get an entry in a transparency log, or fail."),
+        "yes": click.option("--yes", is_flag=True, help="Do not ask before something becomes public."),
+    }
+    for name, option in reversed(named.items()):
+        if name not in without:
+            decorated = option(decorated)
+    return decorated
 
 
 def described(signer: Signer) -> dict[str, Any]:

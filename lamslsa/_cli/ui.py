@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,12 +25,14 @@ from typing import Any, Final, TypeVar
 import click
 
 from lamslsa._pace import Pace, memory_in_use
+from lamslsa._plain import plain, table
 from lamslsa.errors import LamslsaError
 
 __all__ = [
     "Output",
     "ProgressLine",
     "StdoutClosedError",
+    "coloured",
     "error",
     "failure",
     "note",
@@ -104,17 +105,14 @@ def _colour(stream: Any) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def coloured() -> bool:
+    """Whether colour is wanted on stdout."""
+    return _colour(sys.stdout)
+
+
 def style(text: str, colour: str, *, bold: bool = False) -> str:
     """Colour for stdout where colour is wanted."""
-    return click.style(text, fg=colour, bold=bold) if _colour(sys.stdout) else text
-
-
-def plain(text: str) -> str:
-    """Text from elsewhere, safe to print: control, format and separator characters escaped."""
-    if text.isascii() and text.isprintable():
-        return text
-    unsafe = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-    return "".join(ascii(char)[1:-1] if unicodedata.category(char) in unsafe else char for char in text)
+    return click.style(text, fg=colour, bold=bold) if coloured() else text
 
 
 def note(text: str) -> None:
@@ -160,14 +158,6 @@ def write(data: bytes) -> None:
     except BrokenPipeError as err:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains when it ends
         raise StdoutClosedError from err
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, two spaces apart; cells must be `plain` already."""
-    widths = [max(len(row[index]) for row in [header, *rows]) for index in range(len(header))]
-    lines = [header, ["─" * width for width in widths], *rows]
-    aligned = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return "\n".join(line.rstrip() for line in aligned)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from lamslsa.artifact import Manifest, hash_artifact
-from lamslsa.policy import Policy, appraise, load_policy, report
+from lamslsa.policy import Policy, appraise, load_policy
+from lamslsa.reports import About
+from lamslsa.reports import json as report
 from lamslsa.store import StoredBundle
 from lamslsa.verify import verify_bundles
 
@@ -38,7 +40,7 @@ class Target:
         appraisal = appraise(
             self.policy, model=self.model, model_name="census-mlp", verification=verification, at=self.at
         )
-        return report.document(appraisal)
+        return report.values(appraisal, About())
 
     @property
     def bundles(self) -> tuple[StoredBundle, ...]:

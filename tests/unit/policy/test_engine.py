@@ -20,9 +20,11 @@ from lamslsa.errors import FormatError, PolicyError
 from lamslsa.evidence.beacon import WitnessedLog
 from lamslsa.evidence.interface import DeviceClaims
 from lamslsa.evidence.verify import Freshness
-from lamslsa.policy import Appraisal, Policy, RuleResult, appraise, report
+from lamslsa.policy import Appraisal, Policy, RuleResult, appraise
 from lamslsa.predicates import Evaluation
 from lamslsa.predicates.evaluation import Interval
+from lamslsa.reports import About
+from lamslsa.reports import json as report
 from lamslsa.testing import chain
 from lamslsa.testing.beacons import Log
 from lamslsa.testing.chain import Entry
@@ -679,7 +681,7 @@ def test_devices_stand_beside_the_tee(
     assert (rule.tee, rule.simulated) == expected
     refused = simulated[1] and not simulated[0] and terms
     assert rule.reason == ("gpu-simulated" if refused else None)
-    document = report.document(appraisal)
+    document = report.values(appraisal, About())
     (evidence,) = next(item["evidence"] for item in document["attestations"] if item["evidence"][0]["devices"])
     assert evidence["devices"][0]["goldenValues"] == "not compared"
     assert evidence["standing"] == {"revoked": False, "advisories": []}
