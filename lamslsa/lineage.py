@@ -16,9 +16,9 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeVar, assert_never
 
 from lamslsa.errors import VerificationError
 from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance, VerificationSummary
@@ -36,6 +36,8 @@ __all__ = [
     "Measurement",
     "Relation",
 ]
+
+_T = TypeVar("_T")
 
 Relation = Literal["trained-on", "derived-from", "evaluated-on", "overlaps-with"]
 
@@ -148,6 +150,9 @@ class Lineage:
     datasheets: tuple[Datasheet, ...]
     edges: tuple[Edge, ...]
     labels: Mapping[Artifact, tuple[str, ...]]
+    _builds: Mapping[Artifact, tuple[Build, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _measurements: Mapping[Artifact, tuple[Measurement, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _datasheets: Mapping[Artifact, tuple[Datasheet, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, attestations: Iterable[VerifiedAttestation]) -> Lineage:
@@ -184,24 +189,34 @@ class Lineage:
             datasheets=tuple(datasheets),
             edges=tuple(_edges(resolved, measurements, datasheets)),
             labels=_labels(resolved, measurements, datasheets),
+            _builds=_by(resolved, lambda item: item.product),
+            _measurements=_by(measurements, lambda item: item.model),
+            _datasheets=_by(datasheets, lambda item: item.dataset),
         )
 
     def builds_of(self, product: Artifact) -> tuple[Build, ...]:
         """Every provenance of an artifact, faulty ones included."""
-        return tuple(item for item in self.builds if item.product == product)
+        return self._builds.get(product, ())
 
     def measurements_of(self, model: Artifact) -> tuple[Measurement, ...]:
         """Every evaluation of a model."""
-        return tuple(item for item in self.measurements if item.model == model)
+        return self._measurements.get(model, ())
 
     def datasheets_of(self, dataset: Artifact) -> tuple[Datasheet, ...]:
         """Every datasheet of a dataset."""
-        return tuple(item for item in self.datasheets if item.dataset == dataset)
+        return self._datasheets.get(dataset, ())
 
     def label(self, artifact: Artifact) -> str | None:
         """The name by which most attestations call an artifact; a label, never an identity."""
         names = self.labels.get(artifact)
         return names[0] if names else None
+
+
+def _by(items: Iterable[_T], artifact: Callable[[_T], Artifact]) -> Mapping[Artifact, tuple[_T, ...]]:
+    found: dict[Artifact, list[_T]] = {}
+    for item in items:
+        found.setdefault(artifact(item), []).append(item)
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def _subject(item: VerifiedAttestation, kind: Literal["dataset", "model"]) -> Artifact:

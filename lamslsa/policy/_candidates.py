@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lamslsa.evidence.appraise import Refusal
@@ -23,7 +23,7 @@ from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "conclude", "not_evaluated"]
+__all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "conclude", "not_evaluated", "numbered"]
 
 _WEIGHTS: Final = {
     "threshold-missed": 1,
@@ -33,6 +33,11 @@ _WEIGHTS: Final = {
     "parameter-not-a-number": 2,
     "parameter-absent": 2,
     "samples-too-few": 2,
+    "license-unknown": 2,
+    "license-not-allowed": 2,
+    "license-other": 2,
+    "ingredient-code": 3,
+    "ingredient-package": 3,
     "interval-level": 3,
     "interval-missing": 3,
     "metric-undefined": 3,
@@ -62,6 +67,11 @@ _WEIGHTS: Final = {
     "signer-other": 12,
     "signer-revoked": 13,
     "signer-denied": 17,
+    "policy-refused": 9,
+    "summary-policy": 9,
+    "summary-verifier": 10,
+    "summary-failed": 11,
+    "summary-undated": 12,
     "age-exceeded": 12,
     "age-unknown": 12,
     "age-future": 12,
@@ -148,6 +158,11 @@ class Head:
     subject: str
     threshold: str
     witness: Witness
+
+
+def numbered(head: Head, number: int) -> Head:
+    """The head of the rule's n-th application, counted from 0: ``training``, ``training 2``."""
+    return head if number == 0 else replace(head, name=f"{head.name} {number + 1}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from lamslsa.artifact.manifest import Manifest
+from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.errors import FormatError
 from lamslsa.lineage import Artifact, Datasheet, Lineage
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Candidate, Miss, Qualifier
 from lamslsa.policy.model import DatasetTerms, Policy
-from lamslsa.predicates import configuration_digest
+from lamslsa.predicates import Evaluation, Model, configuration_digest
+from lamslsa.predicates._common import File
+from lamslsa.predicates.model import InspectedFile
 from lamslsa.verify import Verification, VerifiedAttestation
 
-__all__ = ["Context", "Sheets"]
+__all__ = ["Context", "Sheets", "listed_files"]
+
+
+def listed_files(attestations: Iterable[VerifiedAttestation], sha256: str) -> Manifest | None:
+    """The files of a model by its digest, out of any attestation about it whose list makes up that digest.
+
+    Whoever signed the list: files that make up the digest are the files.
+    """
+    for item in attestations:
+        if item.statement.subjects[0].sha256 == sha256:
+            found = _files_of(item)
+            if found is not None and found.sha256 == sha256:
+                return found
+    return None
+
+
+def _files_of(item: VerifiedAttestation) -> Manifest | None:
+    match item.predicate:
+        case Evaluation():
+            files: Sequence[File | InspectedFile] = item.predicate.model.files
+        case Model():
+            files = item.predicate.files
+        case _:
+            return None
+    try:
+        return Manifest.of(
+            "model", [FileEntry(path=file.path, sha256=file.digest.sha256, size=file.size) for file in files]
+        )
+    except FormatError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +68,14 @@ class Context:
     """One appraisal's policy, model and attestations.
 
     Attributes:
+        sha256: manifest digest of the model, hexadecimal.
+        manifest: its files; None of a base model whose files are neither at hand nor listed by any attestation.
         memo: what other modules find out once, by a key of their own.
     """
 
     policy: Policy
-    manifest: Manifest
+    sha256: str
+    manifest: Manifest | None
     verification: Verification
     lineage: Lineage
     qualifier: Qualifier
@@ -50,20 +84,23 @@ class Context:
     memo: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, policy: Policy, manifest: Manifest, verification: Verification) -> Context:
-        """The context of an appraisal."""
+    def of(cls, policy: Policy, model: Manifest | str, verification: Verification) -> Context:
+        """The context of an appraisal of a model: the files at hand, or the digest of a base model."""
+        lineage = Lineage.of(verification.attestations)
+        sha256 = model if isinstance(model, str) else model.sha256
         return cls(
             policy=policy,
-            manifest=manifest,
+            sha256=sha256,
+            manifest=listed_files(verification.attestations, sha256) if isinstance(model, str) else model,
             verification=verification,
-            lineage=Lineage.of(verification.attestations),
+            lineage=lineage,
             qualifier=Qualifier(policy=policy, now=verification.trust.now),
         )
 
     @cached_property
     def model(self) -> Artifact:
         """The model that is appraised."""
-        return Artifact(kind="model", sha256=self.manifest.sha256)
+        return Artifact(kind="model", sha256=self.sha256)
 
     @cached_property
     def seen_in_training(self) -> frozenset[Artifact]:
@@ -72,7 +109,7 @@ class Context:
 
     @cached_property
     def _nearest_model(self) -> tuple[VerifiedAttestation, str] | None:
-        return _words.nearest_model(self.lineage, self.manifest)
+        return None if self.manifest is None else _words.nearest_model(self.lineage, self.manifest)
 
     @property
     def instead_of_provenance(self) -> tuple[VerifiedAttestation, str] | None:

@@ -3,26 +3,30 @@
 Rules:
 - A provenance counts when it has its witness, comes from an enclave of ours and does not contradict itself: a training
   under the terms of ``training``, a transform under one of those of ``transforms``, without which no transform counts.
-- Each parent of a transform needs a descent of its own. What any step could read counts as seen by the model.
+- Each parent of a transform needs a descent of its own, or is a listed base model; one training at least is in it. What
+  any step could read counts as seen by the model, and so does what a listed dataset was prepared from, where that is
+  asked for.
 - A model may descend in several ways; one of them must satisfy all rules. At most 64 that differ in what rules look at
   are kept for each model on the way, the ones with the fewest faults: that can only refuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import islice, product
 from typing import Final
 
 from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _columns, _words
-from lamslsa.policy._candidates import Candidate, Miss
+from lamslsa.policy._candidates import Miss
 from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
+from lamslsa.policy._packages import unlisted
 from lamslsa.policy._parameters import composition_misses, is_private, parameter_misses
-from lamslsa.policy.model import OverlapRule, TransformTerms, Witness
-from lamslsa.predicates.provenance import BUILDER_PREFIX, OWN_TRAINING_BUILD_TYPE, TRAINING_BUILD_TYPE
+from lamslsa.policy._preparations import preparations
+from lamslsa.policy._steps import own_misses
+from lamslsa.policy.model import OverlapRule
 
 __all__ = ["Descent", "build_misses", "descents"]
 
@@ -36,17 +40,23 @@ class Descent:
     """One way in which a model came to be.
 
     Attributes:
-        trainings: at least one; several where parents were merged.
+        trainings: several where parents were merged; none only of a listed parent that nothing here leads up to.
         transforms: from the model downwards.
+        parents: of transforms, that stand among the listed base models.
+        preparations: of datasets that have to be prepared, and of what those were made of.
+        inherited: manifest digests of datasets that base models were trained on, as far as their appraisals know.
     """
 
     trainings: tuple[Build, ...]
     transforms: tuple[Build, ...]
+    parents: tuple[Ingredient, ...] = ()
+    preparations: tuple[Build, ...] = ()
+    inherited: frozenset[str] = frozenset()
 
     @property
     def builds(self) -> tuple[Build, ...]:
         """Every step, the last one first."""
-        return (*self.transforms, *self.trainings)
+        return (*self.transforms, *self.trainings, *self.preparations)
 
     @property
     def datasets(self) -> tuple[Ingredient, ...]:
@@ -56,8 +66,11 @@ class Descent:
 
     @property
     def bases(self) -> tuple[Ingredient, ...]:
-        """The base models of trainings: models that nothing here leads up to."""
-        return tuple(item for build in self.trainings for item in build.bases)
+        """The base models, each once: what trainings started from, and listed parents of transforms."""
+        found = {
+            item.artifact: item for item in (*(item for build in self.trainings for item in build.bases), *self.parents)
+        }
+        return tuple(item for _, item in sorted(found.items()))
 
     @property
     def trained_on(self) -> Mapping[str, tuple[Ingredient, ...]]:
@@ -67,6 +80,15 @@ class Descent:
             by_digest[item.artifact.sha256] = (*by_digest.get(item.artifact.sha256, ()), item)
         return by_digest
 
+    @property
+    def seen(self) -> frozenset[str]:
+        """Manifest digests of the datasets that any step read, or a base model as far as that is known."""
+        return self.inherited | {item.artifact.sha256 for build in self.builds for item in build.datasets}
+
+    def inheriting(self, datasets: frozenset[str]) -> Descent:
+        """The same with what its base models have seen."""
+        return self if datasets == self.inherited else replace(self, inherited=datasets)
+
     def views(self, sha256: str) -> frozenset[View]:
         """What trainings saw of a dataset, by its manifest digest."""
         return _columns.views(self.trainings, sha256)
@@ -74,7 +96,9 @@ class Descent:
 
 def descents(context: Context) -> tuple[Descent, ...]:
     """Every way in which the model that is appraised may have come to be, as far as that counts and can decide."""
-    return _Ways(context).of(context.model, _MAX_DEPTH)
+    ways = _Ways(context)
+    trained = (way for way in ways.of(context.model, _MAX_DEPTH) if way.trainings)
+    return ways.best(ways.prepared(trained))
 
 
 class _Ways:
@@ -88,50 +112,81 @@ class _Ways:
     """
 
     def __init__(self, context: Context) -> None:
+        policy = context.policy
         self._context = context
-        self._compared = sorted(
-            {rule.training.sha256 for rule in context.policy.require if isinstance(rule, OverlapRule)}
-        )
-        self._private = any(map(is_private, context.policy.training.parameters))
-        self._listed = {terms.sha256 for terms in context.policy.ingredients.datasets}
-        self._memo = context.memo
+        self._compared = sorted({rule.training.sha256 for rule in policy.require if isinstance(rule, OverlapRule)})
+        self._private = any(map(is_private, policy.training.parameters))
+        self._listed = {terms.sha256 for terms in policy.ingredients.datasets}
+        self._models = {terms.sha256 for terms in policy.ingredients.models}
+        self._to_prepare = {terms.sha256 for terms in policy.ingredients.datasets if terms.preparation is not None}
 
-    def of(self, model: Artifact, depth: int) -> tuple[Descent, ...]:
+    def of(self, model: Artifact, depth: int, parent: Ingredient | None = None) -> tuple[Descent, ...]:
+        """The descents of a model; a listed ``parent`` of a transform may also be where a descent ends."""
         key = ("descents", model, depth)
-        if key not in self._memo:
-            found: dict[object, tuple[int, Descent]] = {}
-            for descent in islice(self._each(model, depth), _MAX_TRIED):
-                faults = self._faults(descent)
-                story = tuple((item.artifact.sha256, item.schema) for item in descent.datasets)
-                views = tuple(descent.views(sha256) for sha256 in self._compared)
-                counted = {build.attestation.statement.sha256 for build in descent.trainings} if self._private else ()
-                bases = tuple(item.artifact for item in descent.bases)
-                found.setdefault((faults, story, views, frozenset(counted), bases), (faults, descent))
-            ranked = sorted(found.values(), key=lambda entry: entry[0])
-            self._memo[key] = tuple(descent for _, descent in ranked[:_MAX_DESCENTS])
-        ways: tuple[Descent, ...] = self._memo[key]
-        return ways
+        memo = self._context.memo
+        if key not in memo:
+            memo[key] = self.best(self._each(model, depth))
+        ways: tuple[Descent, ...] = memo[key]
+        ends = parent is not None and model.sha256 in self._models
+        return (*ways, Descent(trainings=(), transforms=(), parents=(parent,))) if parent and ends else ways
+
+    def best(self, ways: Iterable[Descent]) -> tuple[Descent, ...]:
+        """Of those that come out of every rule alike the first one, those with the fewest faults first."""
+        found: dict[object, tuple[int, Descent]] = {}
+        for descent in islice(ways, _MAX_TRIED):
+            faults = self._faults(descent)
+            story = tuple((item.artifact.sha256, item.schema) for item in descent.datasets)
+            views = tuple(descent.views(sha256) for sha256 in self._compared)
+            counted = {build.attestation.statement.sha256 for build in descent.trainings} if self._private else ()
+            bases = tuple(item.artifact for item in descent.bases)
+            alike = (faults, story, views, frozenset(counted), bases, bool(descent.trainings))
+            found.setdefault(alike, (faults, descent))
+        ranked = sorted(found.values(), key=lambda entry: entry[0])
+        return tuple(descent for _, descent in ranked[:_MAX_DESCENTS])
+
+    def prepared(self, ways: Iterable[Descent]) -> Iterator[Descent]:
+        """Each descent with every way in which the datasets that it read were prepared."""
+        for way in ways:
+            for steps in preparations(self._context, way.trained_on):
+                yield replace(way, preparations=steps)
 
     def _each(self, model: Artifact, depth: int) -> Iterator[Descent]:
         for build in self._context.lineage.builds_of(model):
-            if _own_misses(self._context, build):
+            if own_misses(self._context, build):
                 continue
             if not build.is_transform:
                 yield Descent(trainings=(build,), transforms=())
             elif depth > 0:
-                parents = [self.of(base.artifact, depth - 1) for base in build.bases]
-                for combination in islice(product(*parents), _MAX_DESCENTS):
+                below = [self.of(base.artifact, depth - 1, base) for base in build.bases]
+                for combination in islice(product(*below), _MAX_DESCENTS):
                     yield Descent(
                         trainings=_unique(training for descent in combination for training in descent.trainings),
                         transforms=_unique((build, *(step for descent in combination for step in descent.transforms))),
+                        parents=tuple(parent for descent in combination for parent in descent.parents),
                     )
 
     def _faults(self, descent: Descent) -> int:
-        terms = self._context.policy.training.parameters
+        policy = self._context.policy
+        terms = policy.training.parameters
         parameters = sum(1 for build in descent.trainings for _ in parameter_misses(terms, build))
         parameters += sum(1 for _ in composition_misses(terms, descent.trainings))
-        unlisted = sum(1 for item in descent.datasets if item.artifact.sha256 not in self._listed)
-        return parameters + unlisted + len(descent.bases)
+        read = {item.artifact.sha256 for item in descent.datasets}
+        unlisted = len(read - self._listed) + sum(item.artifact.sha256 not in self._models for item in descent.bases)
+        prepared = {build.product.sha256 for build in descent.preparations}
+        return (
+            parameters
+            + unlisted
+            + len((read & self._to_prepare) - prepared)
+            + sum(self._unlisted_code(build) for build in descent.builds)
+        )
+
+    def _unlisted_code(self, build: Build) -> int:
+        memo, key = self._context.memo, ("code", build.attestation.statement.sha256)
+        if key not in memo:
+            policy = self._context.policy
+            memo[key] = unlisted(policy.ingredients, policy.training, build)
+        count: int = memo[key]
+        return count
 
 
 def _unique(builds: Iterator[Build] | tuple[Build, ...]) -> tuple[Build, ...]:
@@ -140,10 +195,13 @@ def _unique(builds: Iterator[Build] | tuple[Build, ...]) -> tuple[Build, ...]:
 
 def build_misses(context: Context, build: Build) -> tuple[Miss, ...]:
     """Why a provenance does not lead anywhere; empty where it does."""
-    misses = _own_misses(context, build)
+    misses = own_misses(context, build)
     if misses or not build.is_transform:
         return misses
     ways = _Ways(context)
+    unknown = [base for base in build.bases if not ways.of(base.artifact, _MAX_DEPTH - 1, base)]
+    if not unknown and not any(way.trainings for way in ways.of(build.product, _MAX_DEPTH)):
+        unknown = list(build.bases)  # base models on every side: nothing that this policy could call a training
     return tuple(
         Miss(
             reason="parent-unknown",
@@ -152,99 +210,5 @@ def build_misses(context: Context, build: Build) -> tuple[Miss, ...]:
             mend="publish the attestation of the parent's training beside the model",
             authentic=False,
         )
-        for base in build.bases
-        if not ways.of(base.artifact, _MAX_DEPTH - 1)
+        for base in unknown
     )
-
-
-def _own_misses(context: Context, build: Build) -> tuple[Miss, ...]:
-    """Why a provenance does not count, whatever lies below it."""
-    key = ("build", build.attestation.statement.sha256)
-    if key not in context.memo:
-        context.memo[key] = _find_misses(context, build)
-    misses: tuple[Miss, ...] = context.memo[key]
-    return misses
-
-
-def _find_misses(context: Context, build: Build) -> tuple[Miss, ...]:
-    if not build.is_transform:
-        code = tuple(_code_misses(context.policy.training.own_code, build))
-        return (*step_misses(context, build, context.policy.training.witness), *code)
-    return nearest_terms(context, build)[1]
-
-
-def nearest_terms(context: Context, build: Build) -> tuple[TransformTerms | None, tuple[Miss, ...]]:
-    """The terms that a transform meets, or comes nearest to, and what it lacks of them."""
-    options = [
-        (terms, (*step_misses(context, build, terms.witness), *allowed_misses(terms.allow, build)))
-        for terms in context.policy.transforms
-    ]
-    if options:
-        return min(options, key=lambda option: Candidate(attestation=build.attestation, misses=option[1]).distance())
-    return None, (
-        Miss(
-            reason="transform-not-allowed",
-            message=f"expected a model as it was trained, got one made by {_code(build)}",
-            mend="after review name whose transforms may be accepted: transforms: {signedBy, platform, allow}",
-        ),
-    )
-
-
-def allowed_misses(allow: Sequence[str], build: Build) -> Iterator[Miss]:
-    """That a build is none of the transforms that may have made its product."""
-    code = build.provenance.build_definition.external_parameters.code
-    if str(code) not in allow:
-        yield Miss(
-            reason="transform-other",
-            message=f"expected one of the transforms {', '.join(allow)}, got {_code(build)}",
-            mend="allow the transform in the policy after review",
-        )
-
-
-def step_misses(context: Context, build: Build, witness: Witness) -> tuple[Miss, ...]:
-    """Why a provenance does not count, whatever it is of: its witness, what contradicts itself, its builder."""
-    misses = list(context.qualifier.misses(build.attestation, witness))
-    if build.fault is not None:
-        misses.append(
-            Miss(
-                reason=build.fault.reason,
-                message=build.fault.message,
-                mend=build.fault.hint or "attest the training again",
-                authentic=False,
-            )
-        )
-    builder = build.provenance.run_details.builder.id
-    if not (builder.startswith(BUILDER_PREFIX) and len(builder) > len(BUILDER_PREFIX)):
-        misses.append(
-            Miss(
-                reason="builder-other",
-                message=f"expected a builder {BUILDER_PREFIX}<release>, got {_words.quoted(builder)}",
-                mend="train with lamslsa attest training",
-            )
-        )
-    return tuple(misses)
-
-
-def _code(build: Build) -> str:
-    return _words.quoted(str(build.provenance.build_definition.external_parameters.code))
-
-
-def _code_misses(own_code: str | None, build: Build) -> Iterator[Miss]:
-    """Declarative training, or the one training code of a user's own that the policy names: never the other one."""
-    definition = build.provenance.build_definition
-    if own_code is None:
-        if definition.build_type != TRAINING_BUILD_TYPE:
-            yield Miss(
-                reason="build-type-other",
-                message=f"expected declarative training, got code of the user's own ({definition.build_type})",
-                mend="train with lamslsa attest training, or after review pin the code: training: {ownCode: sha256:…}",
-            )
-        return
-    codes = [item.digest.sha256 for item in definition.resolved_dependencies if item.annotations.own_code]
-    if definition.build_type != OWN_TRAINING_BUILD_TYPE or codes != [own_code]:
-        got = ", ".join(map(_words.short, codes)) or f"none ({definition.build_type})"
-        yield Miss(
-            reason="training-code-other",
-            message=f"expected training by the code {_words.short(own_code)}, got {got}",
-            mend="train with the code that the policy names, or name the other code after review",
-        )

@@ -3,13 +3,13 @@
 Rules:
 - A signature is compared by its full list of files, never by its root (`lamslsa.model_signature`).
 - The files of the model are those at hand; those of a dataset are listed in a qualifying datasheet, and count only if
-  they make up the dataset's digest.
+  they make up the dataset's digest; those of a base model are listed in any attestation, and count only likewise.
 - No TEE vouches for such a signature, and none is asked: it says who released these files and nothing about them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +18,10 @@ from lamslsa.errors import FormatError
 from lamslsa.evidence.appraise import Refusal
 from lamslsa.model_signature import covers
 from lamslsa.policy._candidates import Finding
-from lamslsa.policy._context import Context
+from lamslsa.policy._context import Context, listed_files
 from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy.appraisal import RuleResult
-from lamslsa.policy.model import DatasetTerms
+from lamslsa.policy.model import DatasetTerms, ModelTerms
 from lamslsa.predicates import Dataset
 from lamslsa.verify import VerifiedModelSignature
 
@@ -40,16 +40,31 @@ class _Artifact:
     unknown: Refusal | None = None
 
 
-def signature_rules(context: Context) -> Iterator[Finding]:
-    """One rule for the model, and for each listed dataset, whose signature the policy asks for."""
+def signature_rules(context: Context, bases: Iterable[ModelTerms] = ()) -> Iterator[Finding]:
+    """One rule for the model, its base models and each listed dataset, whose signature the policy asks for."""
     policy = context.policy
     if policy.model_signed_by is not None:
-        model = _Artifact(rule="model signature", name="the model", files=context.manifest.files)
-        yield _rule(context, model, policy.model_signed_by)
+        yield _rule(context, _model("model signature", "the model", context.manifest), policy.model_signed_by)
+    for base in bases:
+        if base.signed_by is not None:
+            files = listed_files(context.verification.attestations, base.sha256)
+            yield _rule(context, _model(f"signature: base model {base.name}", str(base), files), base.signed_by)
     datasets = {terms.sha256: terms for terms in policy.datasets}
     for terms in datasets.values():
         if terms.signed_by is not None:
             yield _rule(context, _dataset(context, terms), terms.signed_by)
+
+
+def _model(rule: str, name: str, files: Manifest | None) -> _Artifact:
+    """A model, by its files or by a list of them that makes up its digest."""
+    if files is not None:
+        return _Artifact(rule=rule, name=name, files=files.files)
+    unknown = Refusal(
+        reason="model-files-unknown",
+        message=f"expected an attestation that lists the files of {name}, by whomever, got none",
+        mend="publish an evaluation or an inspection of the base model beside the model: its list of files is needed",
+    )
+    return _Artifact(rule=rule, name=name, files=None, unknown=unknown)
 
 
 def _dataset(context: Context, terms: DatasetTerms) -> _Artifact:

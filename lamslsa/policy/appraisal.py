@@ -11,7 +11,9 @@ from lamslsa.verify import SetAside, VerifiedAttestation
 __all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
-RuleKind = Literal["training", "transform", "ingredient", "metric", "overlap", "lineage", "signature"]
+RuleKind = Literal[
+    "training", "transform", "ingredient", "metric", "overlap", "lineage", "signature", "expression", "policy"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +21,9 @@ class RuleResult:
     """What one rule came to.
 
     Attributes:
-        name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``lineage``, ``model signature``,
-            ``signature: <name>``.
+        name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``preparation: <name>``, ``base
+            model: <name>``, ``lineage``, ``code``, ``packages``, ``model signature``, ``signature: <name>``, ``extends:
+            <policy>``.
         subject: what was looked at, in words: ``accuracy``, ``demographic_parity_difference by sex``.
         observed: the value that was compared, with its interval and samples, in words; None when there is none.
         value: the number that was compared; None when there is none.
@@ -67,6 +70,8 @@ class Appraisal:
         qualifying: attestations that some rule relied on; cards render these as verified.
         attestations: all that are authentic, qualifying or not.
         warnings: what deserves a look and refuses nothing, such as conflicting provenance.
+        bases: of base models, under the policies that their terms name, whatever they came to.
+        extended: of this very model, under the policies that this one extends.
     """
 
     model_name: str
@@ -81,6 +86,8 @@ class Appraisal:
     qualifying: tuple[VerifiedAttestation, ...]
     set_aside: tuple[SetAside, ...]
     warnings: tuple[str, ...] = ()
+    bases: tuple[Appraisal, ...] = ()
+    extended: tuple[Appraisal, ...] = ()
 
     @property
     def accepted(self) -> bool:

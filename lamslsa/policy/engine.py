@@ -21,13 +21,16 @@ from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.lineage import Ingredient
 from lamslsa.policy import _metrics, _overlaps, _training, _words
+from lamslsa.policy._bases import Accepted, base_rules, bases_of, extended_rules, unknown_bases
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
-from lamslsa.policy._descent import Descent, descents
+from lamslsa.policy._descent import Descent
+from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
+from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
 from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
-from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy, Rule
+from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy
 from lamslsa.predicates import to_wire
 from lamslsa.verify import Verification
 
@@ -41,12 +44,19 @@ _Key = tuple[str, str | None, Hashable, bool]
 
 
 def appraise(
-    policy: Policy, *, model: Manifest, model_name: str, verification: Verification, at: dt.datetime
+    policy: Policy,
+    *,
+    model: Manifest,
+    model_name: str,
+    verification: Verification,
+    at: dt.datetime,
+    within: Mapping[str, Verification] | None = None,
 ) -> Appraisal:
     """Decide whether a policy accepts a model.
 
     1. The policy is in force, and what is appraised is a model.
-    2. Find every way in which the model came to be that qualifies: a training, or transforms of one.
+    2. Appraise what this rests on: base models under their own policies, the model under those that this one extends.
+       Find every way in which the model came to be that qualifies: a training, or transforms of one.
     3. For each of them, appraise training, lineage, ingredients and rules; without any, what can be said without one.
     4. Take the one under which the fewest rules refuse: if some way satisfies all rules, that one.
 
@@ -56,6 +66,7 @@ def appraise(
         model_name: what to call the model; a label.
         verification: what `lamslsa.verify.verify_bundles` made with this policy's `Policy.trust_material`.
         at: the time as of which verification judged certificates.
+        within: the same under each policy of `Policy.within`, by its closure; one that is not here is a refusal.
 
     Raises:
         PolicyError: the policy has expired, or has not begun.
@@ -67,39 +78,60 @@ def appraise(
     policy.refuse_out_of_force(at, verification.trust.now)  # (1)
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
-    context = Context.of(policy, model, verification)
-    ways = descents(context)  # (2)
+    return appraise_within(
+        policy, model=model, model_name=model_name, verification=verification, within=within or {}, decide=_decide
+    ).appraisal
+
+
+def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
+    """One policy over one model, once everything that it rests on has been appraised."""
+    context, policy, verification = opened.context, opened.context.policy, opened.context.verification
+    ways = tuple(with_bases(opened, verdicts))
     require = _Require(context=context)
-    options = [_findings(context, require, chosen) for chosen in (ways or (None,))]  # (3)
-    findings = min(options, key=_unsatisfied)  # (4)
+    options = [(chosen, _findings(context, require, chosen, verdicts)) for chosen in (ways or (None,))]  # (3)
+    best, findings = min(options, key=lambda option: _unsatisfied(option[1]))  # (4)
     qualifying = {item.statement.sha256: item for finding in findings for item in finding.relied}
-    return Appraisal(
-        model_name=model_name,
-        model=model.sha256,
+    unknown = () if best is None else unknown_bases(context, best)
+    appraisal = Appraisal(
+        model_name=opened.name,
+        model=context.sha256,
         policy_name=policy.name,
         policy_sha256=policy.sha256,
         policy_closure=policy.closure,
-        at=at,
+        at=verification.trust.at,
         now=verification.trust.now,
         rules=tuple(finding.result for finding in findings),
         attestations=tuple(sorted(verification.attestations, key=lambda item: item.statement.sha256)),
         qualifying=tuple(item for _, item in sorted(qualifying.items())),
         set_aside=verification.set_aside,
-        warnings=(*_conflicts(ways), *require.conflicts(findings), *_unsafe(policy)),
+        warnings=(*_conflicts(ways), *require.conflicts(findings), *_unsafe(policy), *unknown),
+        bases=tuple(item.appraisal for _, item in sorted(verdicts.bases.items()) if isinstance(item, Accepted)),
+        extended=tuple(item.appraisal for item in verdicts.extended if isinstance(item, Accepted)),
     )
+    return Accepted(appraisal=appraisal, seen=_seen(options) if appraisal.accepted else ())
 
 
-def _findings(context: Context, require: _Require, chosen: Descent | None) -> tuple[Finding, ...]:
+def _seen(options: Iterable[tuple[Descent | None, Sequence[Finding]]]) -> tuple[frozenset[str], ...]:
+    """What the model may have seen, under each option that satisfies all rules; sets that include another left out."""
+    found = {
+        chosen.seen
+        for chosen, findings in options
+        if chosen is not None and all(finding.result.outcome == "satisfied" for finding in findings)
+    }
+    least = [seen for seen in found if not any(other < seen for other in found)]
+    return tuple(sorted(least, key=sorted))
+
+
+def _findings(context: Context, require: _Require, chosen: Descent | None, verdicts: Verdicts) -> tuple[Finding, ...]:
     """Every rule, under one provenance."""
+    bases = () if chosen is None else bases_of(context, chosen)
     return (
         *_training.training_rules(context, chosen),
-        *(
-            _training.unknown_training(context)
-            if chosen is None
-            else (_training.lineage_rule(context, chosen), *_training.ingredient_rules(context, chosen))
-        ),
-        *signature_rules(context),
+        *(unknown_ingredients(context) if chosen is None else ingredient_rules(context, chosen)),
+        *base_rules(context, bases, verdicts.bases),
+        *signature_rules(context, bases),
         *require.findings(chosen),
+        *extended_rules(context.policy, verdicts.extended),
     )
 
 
@@ -119,7 +151,7 @@ class _Require:
 
     def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
         """Every rule in the policy's order, each dataset read under the one schema that refuses the fewest rules."""
-        by_dataset: dict[DatasetTerms, list[Rule]] = {}
+        by_dataset: dict[DatasetTerms, list[MetricRule | OverlapRule]] = {}
         for rule in self.context.policy.require:
             by_dataset.setdefault(rule.dataset, []).append(rule)
         found: dict[str, Finding] = {}
@@ -145,24 +177,18 @@ class _Require:
             )
         )
 
-    def _finding(self, rule: Rule, schema: str | None, chosen: Descent | None) -> Finding:
+    def _finding(self, rule: MetricRule | OverlapRule, schema: str | None, chosen: Descent | None) -> Finding:
         """One rule under one reading of its dataset."""
         used = {} if chosen is None else chosen.trained_on
         match rule:
             case MetricRule():
-                on_training_data = rule.dataset.sha256 in used
+                on_training_data = chosen is not None and rule.dataset.sha256 in chosen.seen
                 read_as = None if chosen is None else _read_as(rule, used)
                 key: _Key = (rule.name, schema, read_as, on_training_data)
                 if key not in self._found:
                     self._found[key] = self._metric(rule, schema, read_as=read_as, trained=on_training_data)
             case OverlapRule():
-                readings = used.get(rule.training.sha256, ())
-                views = chosen.views(rule.training.sha256) if chosen is not None and readings else None
-                if self.context.policy.training.own_code is not None:
-                    # the code that is pinned reads the bytes as it does: any reading by a datasheet may be compared
-                    readings = tuple(item for item in readings if item.schema is not None)
-                # read under several schemas, it is no longer one set of rows: then no overlap is the right one
-                one = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
+                one, views = _overlaps.read_as(self.context, rule, chosen)
                 key = (rule.name, schema, (one, views, chosen is None), False)
                 if key not in self._found:
                     finding = self._overlap(rule, schema, one, views)

@@ -440,6 +440,20 @@ class Policy:
                 raise PolicyError(f"{refusal.message}, on reference values", reason=refusal.reason, hint=refusal.mend)
 
     @property
+    def within(self) -> tuple[Policy, ...]:
+        """Every policy within this one, to any depth, once by closure: those it extends, and those of base models."""
+        found: dict[str, Policy] = {}
+        waiting: list[Policy] = [self]
+        while waiting:
+            policy = waiting.pop()
+            bases = [terms.policy for terms in policy.ingredients.models if terms.policy is not None]
+            for inner in (*policy.extends, *bases):
+                if inner.closure not in found:
+                    found[inner.closure] = inner
+                    waiting.append(inner)
+        return tuple(found.values())
+
+    @property
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.datasets}
