@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -284,6 +286,19 @@ def test_statement(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.metrics[position].value is not None
         assert found.metrics[position].value <= min(alone)  # type: ignore[operator]
     assert "pyautoattack" in {package.name for package in found.environment.packages}
+    # The rows are drawn, and the attacks put together, by hand.
+    seed = bytes.fromhex(found.seed.value.sha256)
+    drawn = np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(seed + b'["rows",[]]').digest(), "big")))
+    rows = np.sort(drawn.choice(60, size=40, replace=False))
+    own = ensemble(epsilons=(0.2, 0.35), iterations=5, queries=20)
+    outcomes = auto_attack(network, images[rows], labels[rows], classes=4, ensemble=own, seed=seed, context=Context())
+    assert found.metrics[0].value == outcomes.correct.mean()
+    for epsilon, by_attack in zip((0.2, 0.35), outcomes.robust, strict=True):
+        at = {json.dumps(item.parameters): item.value for item in found.metrics if item.parameters}
+        radius = {"epsilon": epsilon, "norm": "Linf"}
+        assert at[json.dumps(radius)] == np.stack([*by_attack.values()]).all(axis=0).mean()
+        for name, flags in by_attack.items():
+            assert at[json.dumps({**radius, "attack": name})] == flags.mean()
 
 
 def test_an_attack_that_does_not_apply_says_so() -> None:
