@@ -38,7 +38,7 @@ $(STATE)/groups: $(STATE)/venv pyproject.toml constraints.txt
 	touch $@
 
 $(STATE)/editable: $(STATE)/venv $(STATE)/groups pyproject.toml constraints.txt
-	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[measure,gpu,enclave,pkcs11]'
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt --editable '.[measure,cel,gpu,enclave,pkcs11]'
 	rm -f $(STATE)/wheel && touch $@
 
 $(STATE)/bench: $(STATE)/venv pyproject.toml constraints.txt

@@ -26,7 +26,7 @@ from lamslsa.policy._packages import unlisted
 from lamslsa.policy._parameters import composition_misses, is_private, parameter_misses
 from lamslsa.policy._preparations import preparations
 from lamslsa.policy._steps import own_misses
-from lamslsa.policy.model import OverlapRule
+from lamslsa.policy.model import CelRule, OverlapRule
 
 __all__ = ["Descent", "build_misses", "descents"]
 
@@ -106,9 +106,9 @@ class _Ways:
 
     Descents that read the same datasets under the same schemas, and the same columns of those that an overlap is about,
     with equally good parameters, come out of every rule alike: of those the first is kept, by the digests of their
-    statements. Where privacy is asked about, they also have to be of the same trainings, since those are counted. What
-    the policy does not list, or a parameter that it does not allow, refuses whatever else holds: such descents come
-    last, for what can be said about them.
+    statements. Where privacy is asked about, they also have to be of the same trainings, since those are counted; where
+    an expression may ask about anything, of the same steps. What the policy does not list, or a parameter that it does
+    not allow, refuses whatever else holds: such descents come last, for what can be said about them.
     """
 
     def __init__(self, context: Context) -> None:
@@ -116,6 +116,7 @@ class _Ways:
         self._context = context
         self._compared = sorted({rule.training.sha256 for rule in policy.require if isinstance(rule, OverlapRule)})
         self._private = any(map(is_private, policy.training.parameters))
+        self._expressed = any(isinstance(rule, CelRule) for rule in policy.require)
         self._listed = {terms.sha256 for terms in policy.ingredients.datasets}
         self._models = {terms.sha256 for terms in policy.ingredients.models}
         self._to_prepare = {terms.sha256 for terms in policy.ingredients.datasets if terms.preparation is not None}
@@ -137,7 +138,8 @@ class _Ways:
             faults = self._faults(descent)
             story = tuple((item.artifact.sha256, item.schema) for item in descent.datasets)
             views = tuple(descent.views(sha256) for sha256 in self._compared)
-            counted = {build.attestation.statement.sha256 for build in descent.trainings} if self._private else ()
+            told_apart = descent.builds if self._expressed else descent.trainings if self._private else ()
+            counted = {build.attestation.statement.sha256 for build in told_apart}
             bases = tuple(item.artifact for item in descent.bases)
             alike = (faults, story, views, frozenset(counted), bases, bool(descent.trainings))
             found.setdefault(alike, (faults, descent))

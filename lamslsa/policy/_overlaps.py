@@ -17,11 +17,12 @@ from lamslsa.policy import _columns, _words
 from lamslsa.policy._candidates import Candidate, Head, Miss
 from lamslsa.policy._columns import View
 from lamslsa.policy._context import Context
+from lamslsa.policy._descent import Descent
 from lamslsa.policy.model import OverlapRule
 from lamslsa.predicates.dataset import Dataset, Overlap
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["overlap_candidates", "overlap_head"]
+__all__ = ["overlap_candidates", "overlap_head", "read_as"]
 
 
 def overlap_head(rule: OverlapRule) -> Head:
@@ -33,6 +34,21 @@ def overlap_head(rule: OverlapRule) -> Head:
         threshold=f"<= {rule.maximum}",
         witness=rule.witness,
     )
+
+
+def read_as(context: Context, rule: OverlapRule, chosen: Descent | None) -> tuple[str | None, frozenset[View] | None]:
+    """The schema under which the chosen descent read the training dataset, and what trainings saw of it.
+
+    None where it did not read it; an empty schema, which nothing has, where it is no longer one set of rows.
+    """
+    readings = () if chosen is None else chosen.trained_on.get(rule.training.sha256, ())
+    views = chosen.views(rule.training.sha256) if chosen is not None and readings else None
+    if context.policy.training.own_code is not None:
+        # the code that is pinned reads the bytes as it does: any reading by a datasheet may be compared
+        readings = tuple(item for item in readings if item.schema is not None)
+    # read under several schemas, it is no longer one set of rows: then no overlap is the right one
+    one = None if not readings else (readings[0].schema or "") if len(readings) == 1 else ""
+    return one, views
 
 
 def overlap_candidates(

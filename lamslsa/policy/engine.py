@@ -30,7 +30,8 @@ from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
 from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
 from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
-from lamslsa.policy.model import DatasetTerms, MetricRule, OverlapRule, Policy
+from lamslsa.policy.cel.findings import Expressions
+from lamslsa.policy.model import CelRule, DatasetTerms, MetricRule, OverlapRule, Policy
 from lamslsa.predicates import to_wire
 from lamslsa.verify import Verification
 
@@ -87,7 +88,7 @@ def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
     """One policy over one model, once everything that it rests on has been appraised."""
     context, policy, verification = opened.context, opened.context.policy, opened.context.verification
     ways = tuple(with_bases(opened, verdicts))
-    require = _Require(context=context)
+    require = _Require(context=context, expressions=Expressions(context, ways, model_name=opened.name))
     options = [(chosen, _findings(context, require, chosen, verdicts)) for chosen in (ways or (None,))]  # (3)
     best, findings = min(options, key=lambda option: _unsatisfied(option[1]))  # (4)
     qualifying = {item.statement.sha256: item for finding in findings for item in finding.relied}
@@ -146,15 +147,19 @@ class _Require:
     """The rules of ``require``; what does not depend on the provenance is found out once."""
 
     context: Context
+    expressions: Expressions
     _metrics: dict[tuple[str, str | None], tuple[Candidate, ...]] = field(default_factory=dict)
     _found: dict[_Key, Finding] = field(default_factory=dict)
 
     def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
         """Every rule in the policy's order, each dataset read under the one schema that refuses the fewest rules."""
         by_dataset: dict[DatasetTerms, list[MetricRule | OverlapRule]] = {}
-        for rule in self.context.policy.require:
-            by_dataset.setdefault(rule.dataset, []).append(rule)
         found: dict[str, Finding] = {}
+        for rule in self.context.policy.require:
+            if isinstance(rule, CelRule):
+                found[rule.name] = self.expressions.find(rule, chosen)
+            else:
+                by_dataset.setdefault(rule.dataset, []).append(rule)
         for dataset, rules in by_dataset.items():
             readings: Sequence[str | None] = sorted(self.context.sheets(dataset).schemas) or (None,)
             options = [[self._finding(rule, schema, chosen) for rule in rules] for schema in readings]

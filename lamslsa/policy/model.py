@@ -314,7 +314,7 @@ class CelRule:
     parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
 
 
-Rule = MetricRule | OverlapRule
+Rule = MetricRule | OverlapRule | CelRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -464,7 +464,7 @@ class Policy:
     @property
     def datasets(self) -> tuple[DatasetTerms, ...]:
         """Every dataset that is listed, or that a rule is about."""
-        return (*self.ingredients.datasets, *(rule.dataset for rule in self.require))
+        return (*self.ingredients.datasets, *(rule.dataset for rule in self.require if not isinstance(rule, CelRule)))
 
     @property
     def signers(self) -> frozenset[str]:

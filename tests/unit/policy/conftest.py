@@ -15,7 +15,7 @@ from lamslsa.artifact.manifest import Manifest
 from lamslsa.evidence.roots import load_root
 from lamslsa.policy import Appraisal, Policy, appraise, load_policy
 from lamslsa.policy.identities import Credential, IdentitySignature
-from lamslsa.predicates import Dataset, Evaluation, Provenance
+from lamslsa.predicates import Dataset, Evaluation, Model, Provenance
 from lamslsa.sign import KeySigner, generate
 from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
@@ -81,7 +81,7 @@ def signed() -> Callable[..., VerifiedSignature]:
 def _attestation(entry: Entry) -> VerifiedAttestation:
     parsed = statement.parse(entry.payload)
     predicate = predicates.parse(parsed)
-    assert isinstance(predicate, Dataset | Evaluation | Provenance)
+    assert isinstance(predicate, Dataset | Evaluation | Model | Provenance)
     return VerifiedAttestation(
         statement=parsed,
         predicate=predicate,

@@ -323,7 +323,7 @@ class TestAge:
         policy = load(text)
         assert policy.training.witness.max_age == dt.timedelta(days=2)
         assert policy.ingredients.datasets[0].datasheet.max_age == dt.timedelta(days=3)
-        assert {rule.dataset.datasheet.max_age for rule in policy.require} == {dt.timedelta(days=3)}
+        assert {terms.datasheet.max_age for terms in policy.datasets} == {dt.timedelta(days=3)}
         assert {witness.max_age for witness in policy.witnesses} == {
             None,
             dt.timedelta(days=2),
