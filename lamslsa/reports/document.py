@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from lamslsa.policy.appraisal import Appraisal, Outcome, RuleKind, RuleResult
+from lamslsa.reports._nested import Nested, Relation, nested
 from lamslsa.reports.interface import About
 from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
@@ -150,6 +151,20 @@ class Aside(_Wire, frozen=True, kw_only=True):
     hint: str | None
 
 
+class Within(_Wire, frozen=True, kw_only=True):
+    """A verdict within this one: of a base model under its own policy, or of a policy that was extended.
+
+    A base model that its policy refuses may still be accepted by a summary; the rule about it says so.
+    """
+
+    relation: Relation
+    model: Subject
+    policy: Policy
+    accepted: bool
+    exit_code: Literal[0, 4, 5]
+    rules: tuple[Rule, ...]
+
+
 class Archive(_Wire, frozen=True, kw_only=True):
     """The audit archive that was judged."""
 
@@ -174,6 +189,7 @@ class AppraisalDocument(_Wire, frozen=True, kw_only=True):
     attestations: tuple[Attestation, ...]
     set_aside: tuple[Aside, ...]
     warnings: tuple[str, ...]
+    within: tuple[Within, ...]
     archive: Archive | UnsetType = UNSET
 
 
@@ -191,15 +207,32 @@ def document(appraisal: Appraisal, about: About) -> AppraisalDocument:
         accepted=appraisal.accepted,
         exit_code=appraisal.exit_code,
         model=Model(name=appraisal.model_name, digest=_digest(appraisal.model), files_read=about.files_read),
-        policy=Policy(name=appraisal.policy_name, sha256=appraisal.policy_sha256, closure=appraisal.policy_closure),
+        policy=_policy(appraisal),
         at=utc(appraisal.at),
         now=utc(appraisal.now),
         rules=tuple(map(_rule, appraisal.rules)),
         attestations=tuple(_attestation(item, relied) for item in appraisal.attestations),
         set_aside=tuple(map(_aside, appraisal.set_aside)),
         warnings=appraisal.warnings,
+        within=tuple(map(_within, nested(appraisal))),
         archive=UNSET if about.archive is None else _archive(about),
     )
+
+
+def _within(found: Nested) -> Within:
+    appraisal = found.appraisal
+    return Within(
+        relation=found.relation,
+        model=Subject(name=appraisal.model_name, digest=_digest(appraisal.model)),
+        policy=_policy(appraisal),
+        accepted=appraisal.accepted,
+        exit_code=appraisal.exit_code,
+        rules=tuple(map(_rule, appraisal.rules)),
+    )
+
+
+def _policy(appraisal: Appraisal) -> Policy:
+    return Policy(name=appraisal.policy_name, sha256=appraisal.policy_sha256, closure=appraisal.policy_closure)
 
 
 def _digest(sha256: str) -> str:

@@ -11,8 +11,9 @@ from typing import Final
 from lamslsa.cards import _text
 from lamslsa.cards._inline import Inline, code, own, own_headers, quoted, table, tee_text
 from lamslsa.policy.appraisal import Appraisal, RuleResult
+from lamslsa.reports._nested import nested, words
 from lamslsa.reports.interface import About
-from lamslsa.reports.text import SHOWN, SIMULATED, refusals
+from lamslsa.reports.text import SHOWN, SIMULATED, refusals, verdict
 
 __all__ = ["render"]
 
@@ -41,6 +42,10 @@ def _blocks(appraisal: Appraisal, about: About) -> Iterator[str]:
     ordered = [rule for outcome in _MARKS for rule in appraisal.rules if rule.outcome == outcome]
     if ordered:
         yield table(own_headers("", "Rule", "Observed", "Threshold", "Signed by", "TEE"), map(_row, ordered))
+    within = [f"- {_said(words(found))}: {_said(verdict(found.appraisal))}" for found in nested(appraisal)]
+    if within:
+        yield "### Within this verdict"
+        yield "\n".join(within)
     if appraisal.set_aside:
         yield "### Set aside"
         yield "\n".join(_set_aside(appraisal))

@@ -7,6 +7,7 @@ from typing import Final
 
 from lamslsa._plain import plain, table
 from lamslsa.policy.appraisal import Appraisal, RuleResult
+from lamslsa.reports._nested import nested, words
 from lamslsa.reports.interface import About
 
 __all__ = ["COLUMNS", "MARKS", "SHOWN", "SIMULATED", "refusals", "render", "rows", "verdict"]
@@ -68,6 +69,7 @@ def render(appraisal: Appraisal, about: About) -> bytes:
             lines.append(f"   mend: {plain(item.hint)}")
     if len(appraisal.set_aside) > SHOWN:
         lines.append(f"set aside: {len(appraisal.set_aside) - SHOWN} more; --format json lists them")
+    lines += [f"within: {plain(words(found))}: {plain(verdict(found.appraisal))}" for found in nested(appraisal)]
     lines += [f"warning: {plain(warning)}" for warning in appraisal.warnings]
     if any(rule.simulated for rule in appraisal.rules):
         lines.append(_styled(SIMULATED, _YELLOW, about))

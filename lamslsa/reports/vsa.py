@@ -21,6 +21,7 @@ from lamslsa.predicates.verification_summary import (
     Verifier,
 )
 from lamslsa.reports._names import named
+from lamslsa.reports._nested import decisive
 from lamslsa.reports._statements import label, second, subject
 from lamslsa.reports.interface import About
 
@@ -54,12 +55,13 @@ def _level(appraisal: Appraisal) -> VerifiedLevel:
 def _inputs(appraisal: Appraisal) -> tuple[InputAttestation, ...]:
     """Every statement that the verdict rests on; none where they cannot all be named, as the specification asks.
 
-    An acceptance rests on what some rule relied on, a refusal on everything that was there. Signatures of files are
-    no statements of ours, and an appraisal does not keep them.
+    An acceptance rests on what some rule relied on, here and in the verdicts within, a refusal on everything that was
+    there. Signatures of files are no statements of ours, and an appraisal does not keep them.
     """
-    if any(rule.kind == "signature" for rule in appraisal.rules):
+    parts = [appraisal, *(found.appraisal for found in decisive(appraisal))]
+    if any(rule.kind == "signature" for part in parts for rule in part.rules):
         return ()
-    items = appraisal.qualifying if appraisal.accepted else appraisal.attestations
+    items = [item for part in parts for item in (part.qualifying if appraisal.accepted else part.attestations)]
     digests = {item.statement.sha256 for item in items}
     digests |= {evidence.statement for item in items for evidence in item.evidence}
     if len(digests) > MAX_INPUTS:

@@ -378,6 +378,58 @@ def test_an_ear_has_the_claims_of_the_draft(refused: Appraisal) -> None:
     }
 
 
+# verdicts within
+
+
+@pytest.fixture
+def base(refused: Appraisal) -> Appraisal:
+    """Another model, refused under a policy of its own."""
+    return dataclasses.replace(refused, model="4" * 64, model_name="base", policy_name="base", policy_closure="8" * 64)
+
+
+def test_verdicts_within_are_shown_each_once(refused: Appraisal, base: Appraisal) -> None:
+    extended = dataclasses.replace(refused, policy_name="company", policy_closure="9" * 64, bases=(base,))
+    found = dataclasses.replace(refused, bases=(base,), extended=(extended,))
+    text = shown(found, "text")
+    assert text.count("within: ") == 2
+    assert "within: extends company: REFUSED under company: 1 of 3 rules satisfied (exit code 5)" in text
+    assert "within: base model base: REFUSED under base" in text
+    markdown = shown(found, "markdown")
+    assert "- extends company: `REFUSED under company" in markdown or "- extends company: REFUSED" in markdown
+    within = parsed(found, "json")["within"]
+    assert [(each["relation"], each["policy"]["name"]) for each in within] == [
+        ("extends", "company"),
+        ("base-model", "base"),
+    ]
+    assert [rule["outcome"] for rule in within[1]["rules"]] == ["satisfied", "not-evaluated", "refused"]
+    schema = documents.schema()
+    assert list(faults(parsed(found, "json"), schema, schema)) == []
+
+
+def test_each_policy_has_its_suite(refused: Appraisal, base: Appraisal) -> None:
+    root = ET.fromstring(shown(dataclasses.replace(refused, bases=(base,)), "junit"))
+    assert [each.attrib["name"] for each in root] == ["census-income", "base model base: base"]
+    assert (root.attrib["tests"], root.attrib["failures"], root.attrib["errors"]) == ("6", "2", "2")
+
+
+def test_what_a_summary_made_acceptable_fails_no_acceptance(accepted: Appraisal, base: Appraisal) -> None:
+    found = dataclasses.replace(accepted, bases=(base,))
+    assert found.accepted
+    root = ET.fromstring(shown(found, "junit"))
+    assert (len(root), root.attrib["failures"], root.attrib["errors"]) == (1, "0", "0")
+    assert parsed(found, "json")["within"][0]["accepted"] is False
+
+
+def test_inputs_hold_those_of_verdicts_within(accepted: Appraisal, base: Appraisal) -> None:
+    (item,) = accepted.qualifying
+    good = dataclasses.replace(accepted, model="4" * 64)
+    outer = dataclasses.replace(accepted, qualifying=(), bases=(good,))
+    assert {each.digest.sha256 for each in summary(outer).input_attestations} == {item.statement.sha256, "5" * 64}
+    signed = dataclasses.replace(good, rules=(dataclasses.replace(good.rules[0], kind="signature"),))
+    assert summary(dataclasses.replace(outer, bases=(signed,))).input_attestations == ()
+    assert summary(dataclasses.replace(outer, bases=(base,))).input_attestations == ()
+
+
 # all
 
 
