@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from lamslsa.evidence.appraise import Refusal
+from lamslsa.evidence.appraise import PlatformTerms, Refusal
 from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy._witness import Backing, refusals_of_age, refusals_of_platform
 from lamslsa.policy.appraisal import RuleKind, RuleResult
@@ -27,6 +27,7 @@ __all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "conclude", "not
 
 _WEIGHTS: Final = {
     "threshold-missed": 1,
+    "worse-than": 1,
     "overlap-too-large": 1,
     "parameter-out-of-range": 1,
     "parameter-other": 1,
@@ -58,6 +59,9 @@ _WEIGHTS: Final = {
     "schema-absent": 9,
     "schema-digest": 9,
     "datasheet-refused": 10,
+    "comparison-refused": 10,
+    "latest-superseded": 5,
+    "latest-untimed": 7,
     "signature-timestamp": 7,
     "signature-unlogged": 7,
     "signer-undated": 7,
@@ -196,7 +200,7 @@ class Qualifier:
         """The evidence that covers the statement and comes nearest to what the witness asks, and what it lacks."""
         key = (id(item), witness)
         if key not in self._backing:
-            terms = self.policy.platforms[witness.platform]
+            terms = self._terms(witness.platform)
             options = [
                 Backing(
                     evidence=evidence,
@@ -211,6 +215,13 @@ class Qualifier:
             ]
             self._backing[key] = min(options, key=lambda option: len(option.refusals), default=None)
         return self._backing[key]
+
+    def _terms(self, name: str) -> PlatformTerms:
+        """A platform's terms, with what the policy denies on every platform."""
+        terms, denied = self.policy.platforms[name], self.policy.deny.measurements
+        if not denied:
+            return terms
+        return replace(terms, denied=replace(terms.denied, measurements=terms.denied.measurements | denied))
 
     def _look(self, item: VerifiedAttestation, witness: Witness) -> list[Miss]:
         found: list[Miss] = []

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import datetime as dt
+from collections.abc import Iterable, Sequence
 
 from lamslsa.evidence.appraise import Refusal
 from lamslsa.policy.model import Policy
 from lamslsa.verify import VerifiedSignature
 
-__all__ = ["refusals_of_signature"]
+__all__ = ["dated", "refusals_of_signature"]
 
 
 def refusals_of_signature(
@@ -40,3 +41,13 @@ def refusals_of_signature(
             mend="narrow the terms of the keyless identities in the policy: workflow, ref, identity",
         ),
     )
+
+
+def dated(policy: Policy, signatures: Sequence[VerifiedSignature], name: str) -> dt.datetime | None:
+    """The earliest trusted time of the signatures of one identity that count; None where nothing dates any of them."""
+    times = [
+        policy.dates(name, signed.signature)
+        for signed in signatures
+        if signed.identity == name and not refusals_of_signature(policy, signed, signatures)
+    ]
+    return min((at for at in times if at is not None), default=None)

@@ -71,8 +71,22 @@ def _bounds(minimum: float | None, maximum: float | None) -> str:
 
 def limits(rule: MetricRule) -> str:
     """What a metric rule asks for: ``>= 0.84 (lower bound), n >= 10000``."""
-    samples = f", n >= {rule.samples}" if rule.samples else ""
-    return f"{_bounds(rule.minimum, rule.maximum)}{_USES[rule.use]}{samples}"
+    bounds = [_bounds(rule.minimum, rule.maximum), _no_worse(rule)]
+    parts = [f"{' and '.join(filter(None, bounds))}{_USES[rule.use]}"]
+    parts += [f"n >= {rule.samples}"] if rule.samples else []
+    parts += ["every evaluation"] if rule.every else []
+    parts += ["latest evaluation"] if rule.latest else []
+    parts += [f"planned by {rule.plan_signed_by}"] if rule.plan_signed_by is not None else []
+    return ", ".join(parts)
+
+
+def _no_worse(rule: MetricRule) -> str:
+    other = rule.no_worse_than
+    if other is None:
+        return ""
+    limit = "higher" if other.higher_is_better else "lower"
+    by = f" by more than {other.margin:g}" if other.margin else ""
+    return f"no worse than {short(other.sha256)}{by} ({limit} is better)"
 
 
 def parameter_limits(terms: ParameterTerms) -> str:

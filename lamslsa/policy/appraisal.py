@@ -12,7 +12,17 @@ __all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
 RuleKind = Literal[
-    "training", "transform", "ingredient", "metric", "overlap", "lineage", "signature", "expression", "policy"
+    "training",
+    "transform",
+    "ingredient",
+    "metric",
+    "overlap",
+    "lineage",
+    "signature",
+    "expression",
+    "policy",
+    "deny",
+    "conflicts",
 ]
 
 
@@ -23,7 +33,7 @@ class RuleResult:
     Attributes:
         name: the rule's name in the policy, or ``training``, ``ingredient: <name>``, ``preparation: <name>``, ``base
             model: <name>``, ``lineage``, ``code``, ``packages``, ``model signature``, ``signature: <name>``, ``extends:
-            <policy>``.
+            <policy>``, ``deny``, ``conflicts``.
         subject: what was looked at, in words: ``accuracy``, ``demographic_parity_difference by sex``.
         observed: the value that was compared, with its interval and samples, in words; None when there is none.
         value: the number that was compared; None when there is none.

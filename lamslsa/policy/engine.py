@@ -3,7 +3,8 @@
 Rules:
 - A rule is satisfied when some qualifying attestation satisfies it. One provenance of the model, and one schema for
   each dataset, must satisfy all rules together: a model trained one way is not accepted for what another way showed.
-- Monotonic: leaving attestations out can only refuse. Their order decides nothing. Conflicts are warnings.
+- Monotonic: leaving attestations out can only refuse. Their order decides nothing. Conflicts are warnings. What a
+  policy asks for beyond that core (``deny``, ``every``, ``latest``, ``conflicts: refuse``) only ever refuses more.
 - Nothing is accepted on the strength of an absence: a rule that rests on the training is not evaluated while no
   provenance qualifies, and what is not evaluated does not accept.
 - No clock and no I/O: times are arguments. What has become known since is judged as of `TrustMaterial.now`.
@@ -16,7 +17,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from lamslsa import _codec
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.lineage import Ingredient
@@ -24,20 +24,25 @@ from lamslsa.policy import _metrics, _overlaps, _training, _words
 from lamslsa.policy._bases import Accepted, base_rules, bases_of, extended_rules, unknown_bases
 from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
 from lamslsa.policy._columns import View
+from lamslsa.policy._comparison import differences
+from lamslsa.policy._conflicts import conflict_finding, provenance_conflicts
 from lamslsa.policy._context import Context
+from lamslsa.policy._deny import deny_rule
 from lamslsa.policy._descent import Descent
 from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
+from lamslsa.policy._measured import TRAIN
 from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
 from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.policy.cel.findings import Expressions
 from lamslsa.policy.model import CelRule, DatasetTerms, MetricRule, OverlapRule, Policy
-from lamslsa.predicates import to_wire
 from lamslsa.verify import Verification
 
 __all__ = ["appraise"]
 
-_VALUE_ONLY: Final = frozenset({"threshold-missed", "samples-too-few", "metric-undefined", "interval-missing"})
+_VALUE_ONLY: Final = frozenset(
+    {"threshold-missed", "worse-than", "samples-too-few", "metric-undefined", "interval-missing"}
+)
 
 
 _Key = tuple[str, str | None, Hashable, bool]
@@ -91,6 +96,9 @@ def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
     require = _Require(context=context, expressions=Expressions(context, ways, model_name=opened.name))
     options = [(chosen, _findings(context, require, chosen, verdicts)) for chosen in (ways or (None,))]  # (3)
     best, findings = min(options, key=lambda option: _unsatisfied(option[1]))  # (4)
+    provenances, values = provenance_conflicts(context), require.conflicts(findings)
+    findings = (*findings, *deny_rule(context, known=bool(ways)))
+    findings = (*findings, conflict_finding(provenances, values)) if policy.refuse_conflicts else findings
     qualifying = {item.statement.sha256: item for finding in findings for item in finding.relied}
     unknown = () if best is None else unknown_bases(context, best)
     appraisal = Appraisal(
@@ -105,7 +113,12 @@ def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
         attestations=tuple(sorted(verification.attestations, key=lambda item: item.statement.sha256)),
         qualifying=tuple(item for _, item in sorted(qualifying.items())),
         set_aside=verification.set_aside,
-        warnings=(*_conflicts(ways), *require.conflicts(findings), *_unsafe(policy), *unknown),
+        warnings=(
+            *opened.denied,
+            *(() if policy.refuse_conflicts else (*provenances, *values)),
+            *_unsafe(policy),
+            *unknown,
+        ),
         bases=tuple(item.appraisal for _, item in sorted(verdicts.bases.items()) if isinstance(item, Accepted)),
         extended=tuple(item.appraisal for item in verdicts.extended if isinstance(item, Accepted)),
     )
@@ -148,7 +161,7 @@ class _Require:
 
     context: Context
     expressions: Expressions
-    _metrics: dict[tuple[str, str | None], tuple[Candidate, ...]] = field(default_factory=dict)
+    _metrics: dict[tuple[str, str | None, frozenset[str] | None], tuple[Candidate, ...]] = field(default_factory=dict)
     _found: dict[_Key, Finding] = field(default_factory=dict)
 
     def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
@@ -168,19 +181,20 @@ class _Require:
         return tuple(found[rule.name] for rule in self.context.policy.require)
 
     def conflicts(self, findings: Iterable[Finding]) -> tuple[str, ...]:
-        """Satisfied metric rules that another qualifying evaluation misses."""
+        """Satisfied metric rules that another qualifying evaluation misses, or whose other model has several values."""
         satisfied = {finding.result.name for finding in findings if finding.result.outcome == "satisfied"}
-        return tuple(
-            sorted(
-                {
-                    f"{name}: satisfied, and missed by another qualifying evaluation, "
-                    f"sha256:{item.attestation.statement.sha256}: {item.observed or 'no value'}"
-                    for (name, _), candidates in self._metrics.items()
-                    for item in candidates
-                    if name in satisfied and item.misses and {miss.reason for miss in item.misses} <= _VALUE_ONLY
-                }
-            )
-        )
+        missed = {
+            f"{name}: satisfied, and missed by another qualifying evaluation, "
+            f"sha256:{item.attestation.statement.sha256}: {item.observed or 'no value'}"
+            for (name, *_), candidates in self._metrics.items()
+            for item in candidates
+            if name in satisfied and item.misses and {miss.reason for miss in item.misses} <= _VALUE_ONLY
+        }
+        rules = [
+            rule for rule in self.context.policy.require if isinstance(rule, MetricRule) and rule.name in satisfied
+        ]
+        differing = {words for rule in rules for words in differences(self.context, rule)}
+        return tuple(sorted(missed | differing))
 
     def _finding(self, rule: MetricRule | OverlapRule, schema: str | None, chosen: Descent | None) -> Finding:
         """One rule under one reading of its dataset."""
@@ -204,7 +218,7 @@ class _Require:
         self, rule: MetricRule, schema: str | None, *, read_as: frozenset[str] | None, trained: bool
     ) -> Finding:
         candidates = _metrics.metric_candidates(self.context, rule, schema, read_as)
-        self._metrics[rule.name, schema] = candidates
+        self._metrics[rule.name, schema, read_as] = candidates
         if trained:
             miss = Miss(
                 reason="evaluated-on-training-data",
@@ -249,7 +263,7 @@ class _Require:
 
 def _read_as(rule: MetricRule, used: Mapping[str, tuple[Ingredient, ...]]) -> frozenset[str]:
     """The schemas under which the model's steps read what the rule names as its training data."""
-    reference = rule.references.get(_metrics.TRAIN)
+    reference = rule.references.get(TRAIN)
     readings = () if reference is None else used.get(reference.sha256, ())
     return frozenset(item.schema for item in readings if item.schema is not None)
 
@@ -267,22 +281,6 @@ def _without_training(finding: Finding) -> Finding:
             mend="mend the rule training first",
         )
     )
-
-
-def _conflicts(ways: Sequence[Descent]) -> tuple[str, ...]:
-    """Qualifying provenances that tell different stories; asking for one only would not be monotonic."""
-    stories = {
-        (
-            tuple((item.artifact, item.schema or "") for item in way.datasets),
-            tuple(sorted(item.artifact for item in way.bases)),
-            tuple(_codec.dumps(to_wire(step.provenance.build_definition.external_parameters)) for step in way.builds),
-        )
-        for way in ways
-    }
-    if len(stories) < 2:
-        return ()
-    digests = sorted({f"sha256:{step.attestation.statement.sha256}" for way in ways for step in way.builds})
-    return (f"several qualifying trainings claim this model and differ: {', '.join(digests)}",)
 
 
 def _unsafe(policy: Policy) -> tuple[str, ...]:

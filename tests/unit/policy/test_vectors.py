@@ -170,7 +170,8 @@ def test_every_refusal_of_the_engine_has_a_vector() -> None:
     """A reason without a refusing case could be deleted without a test that notices."""
     package = VECTORS.parents[1] / "lamslsa"
     platforms = (package / "evidence" / "appraise").glob("*.py")
-    sources = (*(package / "policy").glob("_[crtw]*.py"), *platforms)
+    rules = (package / "policy").glob("_[cmortw]*.py")
+    sources = (*rules, package / "policy" / "_selection.py", *platforms)
     engine, lineage = package / "policy" / "engine.py", package / "lineage.py"
     raised = {
         reason
@@ -185,7 +186,9 @@ def test_every_refusal_of_the_engine_has_a_vector() -> None:
         for folder in CASES
         for _, reason in json.loads((folder / "expected.json").read_text()).get("rules", {}).values()
     }
-    assert raised - shown == {"artifact-kind", "ingredient-missing"}
+    files = (*Path(__file__).parent.glob("test_rules_*.py"), Path(__file__).parent / "test_deny.py")
+    provoked = {reason for path in files for reason in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', path.read_text())}
+    assert raised - shown - provoked == {"artifact-kind", "ingredient-missing"}
 
 
 def test_every_reason_is_documented() -> None:
