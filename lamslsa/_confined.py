@@ -88,7 +88,12 @@ def _may_fork() -> bool:
 
 def _forked(work: Work, request: bytes, limits: Limits) -> Answers:
     receiving, sending = os.pipe()
-    child = os.fork()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(receiving)
+        os.close(sending)
+        raise
     if child == 0:
         code = 1
         try:
@@ -116,7 +121,7 @@ def _started(work: Work, request: bytes, limits: Limits) -> Answers:
         stdin.write(request)
         stdin.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _START, argument],
+            [sys.executable or "", "-I", "-S", "-c", _START, argument],
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import assert_never
 
 import msgspec
 
@@ -20,12 +20,6 @@ from lamslsa.policy.cel.worker import Check, Outcome, View, evaluate
 from lamslsa.policy.model import CelRule
 
 __all__ = ["Expressions"]
-
-_MENDS: Final = {
-    "false": "see what the expression asks for, or change it in the policy",
-    "error": "ask with has() for what may be absent, and see that everything it asks for was attested",
-    "limits": "a shorter expression, or fewer nested ones",
-}
 
 
 class Expressions:
@@ -134,9 +128,23 @@ def _misses(outcome: Outcome) -> tuple[Miss, ...]:
         case "true":
             return ()
         case "false":
-            message = "expected the expression to be true, got false"
+            miss = Miss(
+                reason="cel-false",
+                message="expected the expression to be true, got false",
+                mend="see what the expression asks for, or change it in the policy",
+            )
         case "error":
-            message = f"expected the expression to be true, got an error: {outcome.message!r}"
+            miss = Miss(
+                reason="cel-error",
+                message=f"expected the expression to be true, got an error: {outcome.message!r}",
+                mend="ask with has() for what may be absent, and see that everything it asks for was attested",
+            )
         case "limits":
-            message = f"expected an answer within the limits of expressions, got none: {outcome.message}"
-    return (Miss(reason=f"cel-{outcome.verdict}", message=message, mend=_MENDS[outcome.verdict]),)
+            miss = Miss(
+                reason="cel-limits",
+                message=f"expected an answer within the limits of expressions, got none: {outcome.message}",
+                mend="a shorter expression, or fewer nested ones",
+            )
+        case _:
+            assert_never(outcome.verdict)
+    return (miss,)

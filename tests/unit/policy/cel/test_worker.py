@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -265,3 +266,15 @@ def test_large_views_fit(forking: None) -> None:
     view = View(model={}, lineage={}, attestations=({"evaluation": {"metrics": rows}},), overlaps=())
     (outcome,) = _run("attestations[0].evaluation.metrics.all(m, m.value == 0.5)", view=view)
     assert outcome == Outcome(verdict="true")
+
+
+def test_no_fork_and_no_python_are_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(_confined, "_may_fork", lambda: True)
+    monkeypatch.setattr(os, "fork", fail)
+    assert _one("true").verdict == "limits"
+    monkeypatch.setattr(_confined, "_may_fork", lambda: False)
+    monkeypatch.setattr(sys, "executable", None)
+    assert _one("true").verdict == "limits"
