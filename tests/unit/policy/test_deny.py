@@ -16,6 +16,7 @@ from lamslsa import verify
 from lamslsa._codec import sha256_hex
 from lamslsa.errors import PolicyError
 from lamslsa.policy import Policy, appraise
+from lamslsa.policy._deny import denied_by
 from lamslsa.policy.model import Comparison, Deny
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
@@ -263,6 +264,65 @@ def test_two_lists_are_joined() -> None:
         measurements=frozenset("e"),
         keys=frozenset("b"),
     )
+
+
+@pytest.mark.parametrize(
+    ("lists", "name", "reason"),
+    [
+        ({"artifacts": [chain.TRAIN]}, "deny", "artifact-denied"),
+        ({"keys": [key_of("auditor")]}, "accurate", "signer-denied"),
+        ({"measurements": ["measurement"]}, "accurate", "platform-denied"),
+        ({"attestations": ["evaluation"]}, "accurate", "evaluation-missing"),
+    ],
+)
+def test_policies_within_deny_the_same(
+    entries: dict[str, Entry],
+    sealed: Sealed,
+    base: Policy,
+    root: str,
+    lists: dict[str, list[str]],
+    name: str,
+    reason: str,
+) -> None:
+    """Two steps down, so that what is in between hands it on."""
+    attestations = sealed(entries.values())
+    digests = {
+        "measurement": chain.claims(root=root).measurement_digest,
+        "evaluation": next(item.statement.sha256 for item in attestations if item.signers == {"auditor"}),
+    }
+    innermost = dataclasses.replace(base, name="innermost", closure="1" * 64)
+    inner = dataclasses.replace(base, name="inner", closure="2" * 64, extends=(innermost,))
+    lists = {key: [digests.get(item, item) for item in items] for key, items in lists.items()}
+    for outer, expected in (
+        (dataclasses.replace(base, extends=(inner,)), None),
+        (denying(dataclasses.replace(base, extends=(inner,)), **lists), reason),
+    ):
+        appraisal = appraise(
+            outer,
+            model=chain.model(),
+            model_name="m",
+            verification=Verification(
+                trust=outer.trust_material(at=AT, now=AT), attestations=attestations, set_aside=()
+            ),
+            at=AT,
+            within={
+                policy.closure: Verification(
+                    trust=policy.trust_material(at=AT, now=AT), attestations=attestations, set_aside=()
+                )
+                for policy in (inner, innermost)
+            },
+        )
+        assert appraisal.accepted == (expected is None)
+        (below,) = appraisal.extended[0].extended
+        assert {item.reason for item in below.rules if item.name == name} <= {expected}
+        assert below.accepted == (expected is None)
+
+
+def test_a_policy_within_denies_nothing_for_those_around_it(base: Policy) -> None:
+    inner = dataclasses.replace(denying(base, keys=["a" * 64]), closure="1" * 64)
+    outer = dataclasses.replace(denying(base, keys=["b" * 64]), closure="2" * 64, extends=(inner,))
+    found = {closure: deny.keys for closure, deny in denied_by(outer).items()}
+    assert found == {"1" * 64: {"a" * 64, "b" * 64}, "2" * 64: {"b" * 64}}
 
 
 @pytest.fixture(scope="module")
