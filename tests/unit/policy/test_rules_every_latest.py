@@ -183,10 +183,11 @@ def test_a_time_of_another_signer_does_not_count(
     entries: dict[str, Entry], sealed: Sealed, latest: Policy, signed: Callable[..., Any]
 ) -> None:
     items = timed(sealed, entries, old=(0.86, [seen(-3)]), new=(0.1, [seen(-2)]))
-    stranger = dataclasses.replace(signed("data-owner", seen(-1)), bundle="f" * 64)
-    old = items[-2]
-    items[-2] = dataclasses.replace(old, signatures=(*old.signatures, stranger))
-    assert outcome(decide(latest, items)) == ("refused", "threshold-missed")
+    for index, day in ((-2, -1), (-1, -9)):  # makes the old one no later, and the new one no earlier
+        stranger = dataclasses.replace(signed("data-owner", seen(day)), bundle="f" * 64)
+        changed = list(items)
+        changed[index] = dataclasses.replace(items[index], signatures=(*items[index].signatures, stranger))
+        assert outcome(decide(latest, changed)) == ("refused", "threshold-missed")
 
 
 def test_of_those_at_the_same_time_all_have_to_satisfy(
