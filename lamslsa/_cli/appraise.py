@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -16,9 +16,11 @@ from lamslsa._cli import endorsements, stores, ui
 from lamslsa._cli.challenge import ChallengeFile
 from lamslsa._cli.gathered import Gathered
 from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root
+from lamslsa._cli.policy_source import PolicySigner, is_pinned, read_policy, signer_options
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
-from lamslsa.policy import Policy, load_policy, read_file
+from lamslsa.policy import Policy
+from lamslsa.policy.opening import OpenedPolicy, open_policy
 from lamslsa.store import ArtifactStore, StoredBundle
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Request", "inputs"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_IN_ARCHIVE: Final = "policy.yaml in the archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,8 @@ class Request:
     """The arguments that decide an appraisal, as they stand on the command line."""
 
     model: str
-    policy: Path | None
+    policy: str | None
+    policy_signer: PolicySigner
     attestations: tuple[str, ...]
     at: dt.datetime | None
     collateral: tuple[Path, ...]
@@ -48,8 +52,9 @@ class Request:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that the user named to be read; nothing may be written over one."""
-        named = (Path(self.model), self.policy, *self.collateral, self.challenge, self.trusted_root)
-        return tuple(Path(path) for path in named if path is not None)
+        policy = () if self.policy is None or is_pinned(self.policy) else (Path(self.policy),)
+        named = (Path(self.model), *policy, *self.collateral, self.challenge, self.trusted_root)
+        return (*(Path(path) for path in named if path is not None), *self.policy_signer.files)
 
     def refuse_summaries(self, summaries: Sequence[str]) -> None:
         """Refuse to let others rely on a verdict that is not one of here and now.
@@ -90,11 +95,8 @@ class Request:
             return self._of_archive(opened, root, now=now, at=at)
         if self.policy is None:
             raise click.UsageError("Missing option '--policy'.")
-        data = read_capped(self.policy, what="policy")
-        files = _Files(folder=self.policy.parent)
-        policy = load_policy(
-            data, source=str(self.policy), directory=Path(), read=files.read, trusted_root=_load_root(root)
-        )
+        read = self._policy(self.policy, root)
+        policy = read.policy
         challenge = _read_challenge(self.challenge, policy)
         held = endorsements.read(self.collateral)
         if self.at is not None and self.at < now:
@@ -106,8 +108,8 @@ class Request:
         manifest = self._manifest(store, output)
         return Gathered(
             policy=policy,
-            policy_bytes=data,
-            policy_files=files.seen,
+            policy_bytes=read.data,
+            policy_files=read.files,
             manifest=manifest,
             model_name=stores.name_of(store),
             bundles=self._bundles(store, output),
@@ -150,17 +152,17 @@ class Request:
             raise click.UsageError("an archive brings attestations and no bytes: leave --attestations and --pull out")
         if self.policy is None:
             root = opened.trusted_root if root is None else root
-            data, source = opened.policy, "policy.yaml in the archive"
-            read, files = opened.read_policy_file, dict(opened.policy_files)
+            read = open_policy(
+                _IN_ARCHIVE, read=functools.partial(_read_archived, opened), trusted_root=_load_root(root)
+            )
+            self.policy_signer.refuse_other(read.policy, place=None, trusted_root=self.trusted_root)
         else:
-            own = _Files(folder=self.policy.parent)
-            data, source = read_capped(self.policy, what="policy"), str(self.policy)
-            read, files = own.read, own.seen
-        policy = load_policy(data, source=source, directory=Path(), read=read, trusted_root=_load_root(root))
+            read = self._policy(self.policy, root)
+        policy = read.policy
         return Gathered(
             policy=policy,
-            policy_bytes=data,
-            policy_files=files,
+            policy_bytes=read.data,
+            policy_files=read.files,
             manifest=opened.manifest,
             model_name=opened.model_name,
             bundles=tuple(opened.stored()),
@@ -175,6 +177,12 @@ class Request:
             own_policy=self.policy is not None,
             as_exported=self.as_exported,
         )
+
+    def _policy(self, place: str, root: bytes | None) -> OpenedPolicy:
+        """The policy that the user names, signed by whoever has to have signed it."""
+        read = read_policy(place, options=self.options, trusted_root=_load_root(root))
+        self.policy_signer.refuse_other(read.policy, place=place, trusted_root=self.trusted_root)
+        return read
 
     def _manifest(self, store: ArtifactStore, output: ui.Output) -> Manifest:
         line = output.progress()
@@ -196,17 +204,8 @@ class Request:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Files:
-    """Reads what a policy names and remembers it."""
-
-    folder: Path
-    seen: dict[str, bytes] = field(default_factory=dict)
-
-    def read(self, path: Path, limit: int, /) -> bytes:
-        data = read_file(self.folder / path, limit)
-        self.seen[path.as_posix()] = data
-        return data
+def _read_archived(opened: archive.Archive, path: Path, limit: int, /) -> bytes:
+    return opened.policy if path == Path(_IN_ARCHIVE) else opened.read_policy_file(path, limit)
 
 
 def _load_root(data: bytes | None) -> SigstoreRoot | None:
@@ -238,7 +237,9 @@ def inputs(command: F) -> F:
 
     options = [
         click.argument("model"),
-        click.option("--policy", type=click.Path(path_type=Path), help="Policy that decides."),
+        click.option(
+            "--policy", metavar="PLACE", help="Policy that decides: a file, https://…@sha256:… or oci://…@sha256:…."
+        ),
         click.option(
             "--attestations",
             multiple=True,
@@ -276,7 +277,7 @@ def inputs(command: F) -> F:
             "--as-exported", is_flag=True, help="Judge an audit archive as of the time that it states, not as of now."
         ),
     ]
-    result: Any = stores.options(decorated)
+    result: Any = signer_options(stores.options(decorated))
     for option in reversed(options):
         result = option(result)
     return result  # type: ignore[no-any-return]  # click keeps the callable

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from lamslsa import archive
 from lamslsa._cli.challenge import ChallengeFile
 from lamslsa.artifact.manifest import Manifest
-from lamslsa.policy import Appraisal, Policy, appraise
+from lamslsa.decision import decide
+from lamslsa.policy import Appraisal, Policy
 from lamslsa.store import StoredBundle
-from lamslsa.verify import verify_bundles
 
 __all__ = ["Gathered"]
 
@@ -54,16 +54,16 @@ class Gathered:
             PolicyError: the policy has expired.
             VerificationError: the challenge has been used.
         """
-        asked = None if self.challenge is None else self.challenge.challenge
-        trust = self.policy.trust_material(
-            at=self.at, now=self.now, held=self.held, carried=self.carried, challenge=asked
-        )
-        appraisal = appraise(
+        appraisal = decide(
             self.policy,
             model=self.manifest,
             model_name=self.model_name,
-            verification=verify_bundles(self.bundles, trust),
+            bundles=self.bundles,
             at=self.at,
+            now=self.now,
+            held=self.held,
+            carried=self.carried,
+            challenge=None if self.challenge is None else self.challenge.challenge,
         )
         if self.challenge is not None and appraisal.accepted:
             self.challenge.use(now=self.now, model=appraisal.model)

@@ -41,7 +41,7 @@ from lamslsa.sign import KeyVerifier
 if TYPE_CHECKING:
     from lamslsa.sign.keyless import SigstoreRoot
 
-__all__ = ["API_VERSION", "KIND", "load_policy"]
+__all__ = ["API_VERSION", "KIND", "closure_of", "load_policy"]
 
 _MAX_NESTED: Final = 16
 _KEY_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{64})")
@@ -130,8 +130,7 @@ class _Loader:
         return _codec.sha256_hex(self.file.data)
 
     def _closure(self) -> str:
-        policies = {"policies": self._policies} if self._policies else {}
-        return _codec.sha256_hex(_codec.canonical({"policy": self._sha256, "files": self._seen, **policies}))
+        return closure_of(self._sha256, self._seen, self._policies)
 
     def _remember(self, path: Path, limit: int, /) -> bytes:
         content = self.file.read(self.file.directory / path, limit)
@@ -172,6 +171,18 @@ class _Loader:
             node.refuse(f"expected a policy, got {name[:200]!r}: {err}", reason=err.reason, hint=err.hint)
         self._policies[name] = policy.closure
         return policy
+
+
+def closure_of(sha256: str, files: Mapping[str, str], policies: Mapping[str, str]) -> str:
+    """The digest of a policy with all that it names: see `lamslsa.policy.model.Policy.closure`.
+
+    Args:
+        sha256: of the policy file.
+        files: SHA-256 of each file, by path relative to the policy.
+        policies: closure of each policy that it names, by the name that it has there.
+    """
+    named = {"policies": policies} if policies else {}
+    return _codec.sha256_hex(_codec.canonical({"policy": sha256, "files": files, **named}))
 
 
 def _embedded() -> SigstoreRoot:

@@ -31,13 +31,22 @@ from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.policy._files import Read
 
-__all__ = ["MANIFEST_FILE", "POLICY_FILE", "Fetch", "FileSource", "Pinned", "PinnedFiles", "parse_source"]
+__all__ = [
+    "MANIFEST_FILE",
+    "MAX_POLICY_BYTES",
+    "POLICY_FILE",
+    "Fetch",
+    "FileSource",
+    "Pinned",
+    "PinnedFiles",
+    "parse_source",
+]
 
 POLICY_FILE: Final = "policy.yaml"
 MANIFEST_FILE: Final = "manifest.json"
+MAX_POLICY_BYTES: Final = 1024 * 1024
 _PINNED: Final = re.compile(r"(https?|oci)://[\x21-\x7e]{1,1900}?@sha256:([0-9a-f]{64})")
 _FOLDER: Final = re.compile(r"pinned-([0-9a-f]{64})")
-_MAX_POLICY_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,7 @@ class PinnedFiles:
     def _refuse_other(self, source: Pinned, path: str, data: bytes) -> None:
         """Refuse a file that the manifest of the artifact does not have; the manifest is the one that is pinned."""
         if source.sha256 not in self._manifests:
-            content = self._of(source, PurePosixPath(MANIFEST_FILE), _MAX_POLICY_BYTES)
+            content = self._of(source, PurePosixPath(MANIFEST_FILE), MAX_POLICY_BYTES)
             if _codec.sha256_hex(content) != source.sha256:
                 raise VerificationError(
                     f"expected the manifest of {source.text}, got another", reason="policy-source-digest"
@@ -196,7 +205,7 @@ class FileSource:
             if Path(text).is_absolute():
                 raise FormatError(f"expected a path relative to the policy, got {text!r}", reason="policy-file")
             path = near / text
-            return cls(data=files(path, _MAX_POLICY_BYTES), path=path, name=path.as_posix(), pinned=None)
+            return cls(data=files(path, MAX_POLICY_BYTES), path=path, name=path.as_posix(), pinned=None)
         files.add(pinned)
         path = pinned.folder / POLICY_FILE
-        return cls(data=files(path, _MAX_POLICY_BYTES), path=path, name=pinned.text, pinned=pinned)
+        return cls(data=files(path, MAX_POLICY_BYTES), path=path, name=pinned.text, pinned=pinned)
