@@ -22,9 +22,13 @@ from lamslsa.reports import FORMATS
 from lamslsa.sign import KeySigner, KeyVerifier, generate
 from lamslsa.sign.dsse import parse_bundle
 from lamslsa.store import open_store
+from lamslsa.testing.fixtures import faulty_sigstore, local_sigstore
+from lamslsa.testing.sigstore import LocalSigstore, github_claims
 from lamslsa.verify import verify_bundles
 from tests.cli.conftest import Cli
 from tests.cli.world import NOW, World
+
+__all__ = ["faulty_sigstore", "local_sigstore"]
 
 NONCE = Nonce.of_challenge(bytes(32))
 
@@ -285,6 +289,50 @@ def test_a_signed_summary_is_stored_and_comes_back(
     assert "https://slsa.dev/verification_summary/v1" in {item["predicateType"] for item in printed["attestations"]}
     assert main(["card", str(back), "--policy", str(world.folder / "policy.yaml")]) == 0
     assert "verification summary, PASSED" in capsys.readouterr().out
+
+
+@pytest.fixture
+def identity(world: World, faulty_sigstore: LocalSigstore) -> list[str | Path]:
+    """What signs as an identity, on a Sigstore of the test's own."""
+    (world.folder / "trust.json").write_text(faulty_sigstore.trust_config_json(1))
+    (world.folder / "token").write_text(faulty_sigstore.token(claims=github_claims("acme/deploy")))
+    token = f"@{world.folder / 'token'}"
+    return ["--keyless", "--identity-token", token, "--trust-config", world.folder / "trust.json"]
+
+
+def test_a_summary_is_signed_as_an_identity(
+    world: World, identity: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = world.folder / "vsa.sigstore.json"
+    assert verify(world, "--output", f"vsa={path}", *identity, "--require-timestamp", "--yes") == 0
+    printed = capsys.readouterr()
+    assert "acme/deploy" in printed.err
+    assert "cannot be taken back" in printed.err
+    bundle = parse_bundle(path.read_bytes())
+    assert bundle.material.certificates
+    assert bundle.material.timestamps
+    assert json.loads(bundle.payload)["predicateType"] == "https://slsa.dev/verification_summary/v1"
+
+
+def test_nobody_is_made_public_unasked(
+    world: World, identity: list[str | Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = world.folder / "vsa.sigstore.json"
+    assert verify(world, "--output", f"vsa={path}", *identity) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert not path.exists()
+
+
+def test_a_service_that_fails_leaves_nothing(
+    world: World, identity: list[str | Path], faulty_sigstore: LocalSigstore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, other = world.folder / "vsa.sigstore.json", world.folder / "verify.json"
+    faulty_sigstore.faults.fail("fulcio", 500)
+    assert verify(world, "--output", f"json={other}", "--output", f"vsa={path}", *identity, "--yes") == 6
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert not path.exists()
+    assert not other.exists()
 
 
 def test_a_key_that_does_not_open_writes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
