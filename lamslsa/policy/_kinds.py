@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
+from msgspec import Meta
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -244,9 +245,10 @@ _MeasurerName = Annotated[str, Value(_measurer_name, {**_schema(_MEASURER), "max
 class MeasurerKeys(Keys, frozen=True, kw_only=True):
     """A measurer of a third party, by its name and the distribution that it comes in."""
 
-    name: _MeasurerName
+    name: Annotated[_MeasurerName, Meta(description="<name>/<version>, as it calls itself.")]
     distribution: Annotated[
         str,
+        Meta(description="Its package URL without version, such as pkg:pypi/acme-toxicity."),
         _spelled(
             _DISTRIBUTION,
             "a package URL without version",

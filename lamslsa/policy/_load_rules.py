@@ -4,23 +4,26 @@ Rules:
 - The end of an interval that flatters the model is refused: a lower limit goes with the lower end.
 - A measurer without a default configuration needs one to be named.
 - The name of a rule is its own.
+- An expression is checked against the fields of predicates when it is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
+from lamslsa.errors import FormatError
 from lamslsa.policy._load_terms import TermsReader, in_order
 from lamslsa.policy.document_rules import (
+    CelKeys,
     ComparisonKeys,
     MetricKeys,
     OverlapKeys,
     ReferenceDatasetKeys,
     ReferenceModelKeys,
 )
-from lamslsa.policy.model import Comparison, DatasetTerms, MetricRule, OverlapRule, ReferenceTerms, Rule
+from lamslsa.policy.model import CelRule, Comparison, DatasetTerms, MetricRule, OverlapRule, ReferenceTerms, Rule
 from lamslsa.predicates import configuration_digest
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 
@@ -40,7 +43,7 @@ class RuleReader:
     terms: TermsReader
     ingredients: Mapping[str, DatasetTerms]
 
-    def read(self, rules: Iterable[MetricKeys | OverlapKeys]) -> tuple[Rule, ...]:
+    def read(self, rules: Iterable[MetricKeys | OverlapKeys | CelKeys]) -> tuple[Rule, ...]:
         """Every rule.
 
         Raises:
@@ -52,8 +55,19 @@ class RuleReader:
                 keys.at("name").refuse(
                     f"expected unique rule names, got {keys.name!r} twice", reason="policy-duplicate"
                 )
-            result[keys.name] = self._metric(keys) if isinstance(keys, MetricKeys) else self._overlap(keys)
+            result[keys.name] = self._rule(keys)
         return tuple(result.values())
+
+    def _rule(self, keys: MetricKeys | OverlapKeys | CelKeys) -> Rule:
+        match keys:
+            case MetricKeys():
+                return self._metric(keys)
+            case OverlapKeys():
+                return self._overlap(keys)
+            case CelKeys():
+                return self._expression(keys)
+            case _:
+                assert_never(keys)
 
     def _metric(self, keys: MetricKeys) -> Rule:
         _refuse_flattery(keys)
@@ -106,6 +120,18 @@ class RuleReader:
             maximum=keys.max,
             witness=self.terms.witness(keys),
             columns=None if keys.columns is None else frozenset(keys.columns),
+        )
+
+    def _expression(self, keys: CelKeys) -> Rule:
+        from lamslsa.policy.cel import compile_expression
+
+        parameters = keys.params or {}
+        try:
+            compiled = compile_expression(keys.cel, parameters)
+        except FormatError as err:
+            keys.at("cel").refuse(f"{err}, at {keys.at('cel').where}", reason=err.reason, hint=err.hint)
+        return CelRule(
+            name=keys.name, expression=compiled.text, witness=self.terms.witness(keys), parameters=parameters
         )
 
 

@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta
 
@@ -28,7 +28,8 @@ from lamslsa.policy._kinds import (
     Versions,
     constant,
 )
-from lamslsa.policy.document_rules import MetricKeys, OverlapKeys
+from lamslsa.policy._schema import made
+from lamslsa.policy.document_rules import CelKeys, MetricKeys, OverlapKeys
 from lamslsa.policy.document_terms import DatasetKeys, SignatureKeys, WitnessKeys
 from lamslsa.policy.document_trust import TrustKeys
 
@@ -49,10 +50,12 @@ __all__ = [
     "SummaryKeys",
     "TrainingKeys",
     "TransformKeys",
+    "schema",
 ]
 
 API_VERSION: Final = "lamslsa.dev/policy/v1"
 KIND: Final = "IngredientsPolicy"
+_SCHEMA_ID: Final = "https://lamslsa.dev/policy/v1/policy.schema.json"
 
 
 class MetadataKeys(Keys, frozen=True, kw_only=True):
@@ -213,7 +216,7 @@ class Document(Keys, frozen=True, kw_only=True):
     ingredients: IngredientsKeys
     training: TrainingKeys
     require: Annotated[
-        tuple[Annotated[MetricKeys | OverlapKeys, OneOf("policy-rule")], ...],
+        tuple[Annotated[MetricKeys | OverlapKeys | CelKeys, OneOf("policy-rule")], ...],
         Meta(description="What must hold of the model: every rule has to be satisfied."),
     ]
     extends: Annotated[
@@ -233,3 +236,8 @@ class Document(Keys, frozen=True, kw_only=True):
         Literal["refuse", "warn"],
         Meta(description="Whether attestations that tell different stories are a refusal. Without it, a warning."),
     ] = "warn"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of policy files."""
+    return made(Document, title="lamslsa policy: an ML ingredients list", identifier=_SCHEMA_ID)

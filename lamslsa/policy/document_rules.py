@@ -11,6 +11,7 @@ from lamslsa.policy._kinds import Digest, Measurer, Plain, RuleName, Text, yes
 from lamslsa.policy.document_terms import DatasetKeys, WitnessKeys
 
 __all__ = [
+    "CelKeys",
     "ComparisonKeys",
     "MetricKeys",
     "OverlapKeys",
@@ -131,3 +132,12 @@ class OverlapKeys(RuleKeys, frozen=True, kw_only=True):
         tuple[Text, ...] | None,
         Meta(description="Exactly the columns that are compared. Without it, those that training read."),
     ] = None
+
+
+class CelKeys(RuleKeys, frozen=True, kw_only=True):
+    """An expression over the model, its lineage and the attestations that have the rule's witness."""
+
+    MARK: ClassVar = "cel"
+
+    cel: Annotated[str, Meta(description="The expression, in CEL: its result has to be true. See expressions.md.")]
+    params: Annotated[dict[Text, Plain] | None, Meta(description="What it sees as params, by name.")] = None

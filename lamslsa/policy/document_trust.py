@@ -155,7 +155,7 @@ class SeveralKeys(Keys, frozen=True, kw_only=True):
 class AcceptedAdvisoryKeys(Keys, frozen=True, kw_only=True):
     """An advisory that may hold for the platform, for a while."""
 
-    id: Advisory
+    id: Annotated[Advisory, Meta(description="Its id, such as INTEL-SA-00615.")]
     until: Annotated[Time, Meta(description="From then on it is refused.")]
 
 

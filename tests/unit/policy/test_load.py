@@ -176,7 +176,7 @@ REFUSALS = [
     ("    samples: {min: 10000}\n", "    samples: {}\n", "yaml-missing-key", "27:14"),
     ("    samples: {min: 10000}\n", "    samples: {min: 0}\n", "yaml-range", "27:20"),
     ("    samples: {min: 10000}\n", "    samples: {min: 1, max: 2}\n", "yaml-unknown-key", "27:23"),
-    ("    samples: {min: 10000}\n", "    cel: 'true'\n", "yaml-unknown-key", "27:5"),
+    ("    samples: {min: 10000}\n", "    cel: 'true'\n", "policy-rule", "21:5"),
     ("    signedBy: auditor\n", "", "yaml-missing-key", "21:5"),
     ("    signedBy: auditor\n", "    signedBy: auditr\n", "yaml-choice", "28:15"),
     ("    measurer: tabular-evaluation/1\n", "    measurer: tabular-evaluation\n", "policy-measurer", "24:15"),

@@ -1,0 +1,37 @@
+"""``lamslsa policy``: write, check and explain policies."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from lamslsa._cli import ui
+
+__all__ = ["command"]
+
+
+@click.group("policy")
+def command() -> None:
+    """Write, check and explain policies.
+
+    \b
+    Example:
+      lamslsa policy schema > policy.schema.json
+    """
+
+
+@command.command("schema")
+@ui.options
+def schema_command(output: ui.Output) -> int:
+    """Print the JSON Schema of policies, by which editors complete and check them.
+
+    \b
+    Example:
+      lamslsa policy schema > policy.schema.json
+    """
+    from lamslsa.policy.document import schema
+
+    document = schema()
+    output.result(json.dumps(document, indent=2, ensure_ascii=False), document)
+    return 0
