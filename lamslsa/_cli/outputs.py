@@ -161,14 +161,18 @@ class Outputs:
                 ui.write(data if data.endswith(b"\n") else data + b"\n")
 
     def _signed(self, rendered: Sequence[tuple[Format, Path, bytes]], output: ui.Output) -> list[tuple[Path, bytes]]:
-        payloads = [data for wanted, _, data in rendered if wanted in STATEMENTS]
+        signable = STATEMENTS if self.make_signer is not None else frozenset[Format]()
+        for wanted, _, _ in rendered:
+            if wanted in SUMMARIES - signable:
+                remedy = (
+                    "sign it with --key or --keyless" if wanted in STATEMENTS else "take a vsa for a signed verdict"
+                )
+                output.note(f"{wanted} is not signed and nobody's word: {remedy}")
+        payloads = [data for wanted, _, data in rendered if wanted in signable]
         if self.make_signer is None or not payloads:
-            for wanted, _, _ in rendered:
-                if wanted in STATEMENTS:
-                    output.note(f"{wanted} is not signed and nobody's word: sign it with --key or --keyless")
             return [(path, data) for _, path, data in rendered]
         with self.make_signer(output, payloads) as signer:
-            return [(path, signer.sign(data) if wanted in STATEMENTS else data) for wanted, path, data in rendered]
+            return [(path, signer.sign(data) if wanted in signable else data) for wanted, path, data in rendered]
 
 
 def _refuse(path: Path, inputs: Sequence[Path]) -> None:

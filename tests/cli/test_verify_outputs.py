@@ -81,6 +81,7 @@ def test_all_formats_at_once(world: World, tmp_path: Path, capsys: pytest.Captur
     assert ET.parse(out / "junit").getroot().attrib["failures"] == "0"
     assert "vsa is not signed and nobody's word" in printed.err
     assert "svr is not signed" in printed.err
+    assert "ear is not signed and nobody's word: take a vsa" in printed.err
 
 
 def test_a_refusal_is_written_too(low: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
