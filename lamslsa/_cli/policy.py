@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lamslsa._cli import ui
+from lamslsa._cli import policy_sign, ui
 
 __all__ = ["command"]
 
@@ -18,7 +18,11 @@ def command() -> None:
     \b
     Example:
       lamslsa policy schema > policy.schema.json
+      lamslsa policy sign policy.yaml --key keys/platform-team.key
     """
+
+
+command.add_command(policy_sign.command)
 
 
 @command.command("schema")
