@@ -16,16 +16,25 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, assert_never
 
 from lamslsa.errors import VerificationError
-from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance, VerificationSummary
-from lamslsa.predicates.provenance import TRANSFORM_BUILD_TYPE, Dependency, ExternalParameters
+from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Predicate, Provenance, VerificationSummary
+from lamslsa.predicates.provenance import (
+    OWN_TRAINING_BUILD_TYPE,
+    TRAINING_BUILD_TYPE,
+    TRANSFORM_BUILD_TYPE,
+    BuildDefinition,
+    Dependency,
+    ExternalParameters,
+)
+from lamslsa.statement import Statement
 from lamslsa.verify import VerifiedAttestation
 
 __all__ = [
+    "Answering",
     "Artifact",
     "Build",
     "Datasheet",
@@ -33,13 +42,22 @@ __all__ = [
     "Fault",
     "Ingredient",
     "Lineage",
+    "Link",
     "Measurement",
+    "Recipe",
     "Relation",
+    "RunKind",
+    "links",
+    "recipe",
+    "run_kind",
+    "with_cycles_found",
 ]
 
 _T = TypeVar("_T")
+_R = TypeVar("_R", bound="Recipe")
 
-Relation = Literal["trained-on", "derived-from", "evaluated-on", "overlaps-with"]
+Relation = Literal["trained-on", "derived-from", "evaluated-on", "compared-with", "inferred-on", "overlaps-with"]
+RunKind = Literal["training", "own training", "preprocessing", "transform"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -80,8 +98,25 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Build:
-    """A provenance, of a training or a transform, and what it says about the ingredients of its product.
+class Link:
+    """What a statement says about its subject and another artifact, whoever signed it.
+
+    Attributes:
+        source: the subject.
+        name: what the statement calls the other artifact.
+        roles: in which the other one was used; informative.
+    """
+
+    relation: Relation
+    source: Artifact
+    target: Artifact
+    name: str
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What a provenance says about the ingredients of its product, whoever signed it.
 
     Attributes:
         product: what was made: a model, or a dataset out of datasets.
@@ -89,23 +124,45 @@ class Build:
         fault: why it gives no lineage; None where it does.
     """
 
-    attestation: VerifiedAttestation
-    provenance: Provenance
     product: Artifact
     datasets: tuple[Ingredient, ...]
     bases: tuple[Ingredient, ...]
     fault: Fault | None
 
     @property
-    def is_transform(self) -> bool:
-        """Whether it is one of our transforms, and no training."""
-        return self.provenance.build_definition.build_type == TRANSFORM_BUILD_TYPE
-
-    @property
     def needs(self) -> frozenset[Artifact]:
         """What must have been there before the product: base models, and of a dataset the datasets it was made of."""
         made_of = (*self.bases, *(self.datasets if self.product.kind == "dataset" else ()))
         return frozenset(item.artifact for item in made_of)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The product and each ingredient; they count as lineage where there is no fault."""
+        return tuple(
+            Link(
+                relation="trained-on"
+                if item.artifact.kind == "dataset" and self.product.kind == "model"
+                else "derived-from",
+                source=self.product,
+                target=item.artifact,
+                name=item.name,
+                roles=item.roles,
+            )
+            for item in (*self.datasets, *self.bases)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build(Recipe):
+    """A verified provenance, of a training or a transform."""
+
+    attestation: VerifiedAttestation
+    provenance: Provenance
+
+    @property
+    def is_transform(self) -> bool:
+        """Whether it is one of our transforms, and no training."""
+        return self.provenance.build_definition.build_type == TRANSFORM_BUILD_TYPE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +171,16 @@ class Measurement:
 
     attestation: VerifiedAttestation
     evaluation: Evaluation
+    model: Artifact
+    dataset: Artifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """What a model answered to the records of a dataset."""
+
+    attestation: VerifiedAttestation
+    inference: Inference
     model: Artifact
     dataset: Artifact
 
@@ -148,6 +215,7 @@ class Lineage:
     builds: tuple[Build, ...]
     measurements: tuple[Measurement, ...]
     datasheets: tuple[Datasheet, ...]
+    answerings: tuple[Answering, ...]
     edges: tuple[Edge, ...]
     labels: Mapping[Artifact, tuple[str, ...]]
     _builds: Mapping[Artifact, tuple[Build, ...]] = field(default_factory=dict, repr=False, compare=False)
@@ -160,6 +228,7 @@ class Lineage:
         builds: list[Build] = []
         measurements: list[Measurement] = []
         datasheets: list[Datasheet] = []
+        answerings: list[Answering] = []
         for item in sorted(attestations, key=lambda item: item.statement.sha256):
             match item.predicate:
                 case Provenance():
@@ -169,25 +238,34 @@ class Lineage:
                         Measurement(
                             attestation=item,
                             evaluation=item.predicate,
-                            model=_subject(item, "model"),
+                            model=_subject(item.statement, "model"),
+                            dataset=Artifact(kind="dataset", sha256=item.predicate.dataset.digest.sha256),
+                        )
+                    )
+                case Inference():
+                    answerings.append(
+                        Answering(
+                            attestation=item,
+                            inference=item.predicate,
+                            model=_subject(item.statement, "model"),
                             dataset=Artifact(kind="dataset", sha256=item.predicate.dataset.digest.sha256),
                         )
                     )
                 case Dataset():
                     datasheets.append(
-                        Datasheet(attestation=item, sheet=item.predicate, dataset=_subject(item, "dataset"))
+                        Datasheet(attestation=item, sheet=item.predicate, dataset=_subject(item.statement, "dataset"))
                     )
-                case Inference() | Model() | VerificationSummary():
-                    pass  # what a model answered, is by itself or was accepted for leads to no other artifact
+                case Model() | VerificationSummary():
+                    pass  # what a model is by itself or was accepted for leads to no other artifact
                 case _:
                     assert_never(item.predicate)
-        grounded = _grounded(builds)
-        resolved = tuple(_with_cycle_fault(build, grounded) for build in builds)
+        resolved = with_cycles_found(builds)
         return cls(
             builds=resolved,
             measurements=tuple(measurements),
             datasheets=tuple(datasheets),
-            edges=tuple(_edges(resolved, measurements, datasheets)),
+            answerings=tuple(answerings),
+            edges=tuple(_edges(resolved, (*measurements, *datasheets, *answerings))),
             labels=_labels(resolved, measurements, datasheets),
             _builds=_by(resolved, lambda item: item.product),
             _measurements=_by(measurements, lambda item: item.model),
@@ -219,12 +297,65 @@ def _by(items: Iterable[_T], artifact: Callable[[_T], Artifact]) -> Mapping[Arti
     return {key: tuple(values) for key, values in found.items()}
 
 
-def _subject(item: VerifiedAttestation, kind: Literal["dataset", "model"]) -> Artifact:
-    (subject,) = item.statement.subjects
+def _subject(statement: Statement, kind: Literal["dataset", "model"]) -> Artifact:
+    (subject,) = statement.subjects
     return Artifact(kind=kind, sha256=subject.sha256)
 
 
+def run_kind(definition: BuildDefinition) -> RunKind:
+    """What kind of run it was, in words."""
+    if definition.build_type == TRAINING_BUILD_TYPE:
+        return "training"
+    if definition.build_type == OWN_TRAINING_BUILD_TYPE:
+        return "own training"
+    return "preprocessing" if definition.external_parameters.produces == "dataset" else "transform"
+
+
+def links(statement: Statement, predicate: Predicate) -> tuple[Link, ...]:
+    """What a statement says about its subject and other artifacts; of a provenance with a fault too."""
+    match predicate:
+        case Provenance():
+            return recipe(statement, predicate).links
+        case Evaluation():
+            model = _subject(statement, "model")
+            return (
+                _link("evaluated-on", model, "dataset", predicate.dataset.digest.sha256, predicate.dataset.name),
+                *(
+                    replace(_link("compared-with", model, item.kind, item.digest.sha256, item.name), roles=(item.role,))
+                    for item in predicate.references
+                ),
+            )
+        case Inference():
+            asked, model = predicate.dataset, _subject(statement, "model")
+            return (_link("inferred-on", model, "dataset", asked.digest.sha256, asked.name),)
+        case Dataset():
+            own = _subject(statement, "dataset")
+            return tuple(
+                _link("overlaps-with", own, "dataset", item.dataset.digest.sha256, item.dataset.name)
+                for item in predicate.overlaps
+            )
+        case _:
+            return ()
+
+
+def _link(relation: Relation, source: Artifact, kind: Literal["dataset", "model"], sha256: str, name: str) -> Link:
+    return Link(relation=relation, source=source, target=Artifact(kind=kind, sha256=sha256), name=name)
+
+
 def _build(item: VerifiedAttestation, provenance: Provenance) -> Build:
+    found = recipe(item.statement, provenance)
+    return Build(
+        attestation=item,
+        provenance=provenance,
+        product=found.product,
+        datasets=found.datasets,
+        bases=found.bases,
+        fault=found.fault,
+    )
+
+
+def recipe(statement: Statement, provenance: Provenance) -> Recipe:
+    """What a provenance says by itself; a cycle takes several."""
     external = provenance.build_definition.external_parameters
     datasets: list[Ingredient] = []
     bases: list[Ingredient] = []
@@ -234,10 +365,8 @@ def _build(item: VerifiedAttestation, provenance: Provenance) -> Build:
         elif dependency.annotations.kind == "model":
             bases.append(_ingredient(dependency, "model", external.models))
     is_transform = provenance.build_definition.build_type == TRANSFORM_BUILD_TYPE
-    return Build(
-        attestation=item,
-        provenance=provenance,
-        product=_subject(item, external.produces),
+    return Recipe(
+        product=_subject(statement, external.produces),
         datasets=tuple(datasets),
         bases=tuple(bases),
         fault=_transform_contradiction(datasets, bases, external)
@@ -313,7 +442,13 @@ def _role_contradiction(kind: str, items: list[Ingredient], roles: Mapping[str, 
     return None
 
 
-def _grounded(builds: list[Build]) -> frozenset[Artifact]:
+def with_cycles_found(builds: Sequence[_R]) -> tuple[_R, ...]:
+    """The same, with a fault where all that leads up to an ingredient goes round in a circle."""
+    grounded = _grounded(builds)
+    return tuple(_with_cycle_fault(build, grounded) for build in builds)
+
+
+def _grounded(builds: Sequence[Recipe]) -> frozenset[Artifact]:
     """The artifacts that some finite chain of provenance leads up to, or that have no provenance here.
 
     A least fixpoint by counting: a build is done once all that it needs is; an artifact once one build of it is.
@@ -339,7 +474,7 @@ def _grounded(builds: list[Build]) -> frozenset[Artifact]:
     return frozenset(done)
 
 
-def _with_cycle_fault(build: Build, grounded: frozenset[Artifact]) -> Build:
+def _with_cycle_fault(build: _R, grounded: frozenset[Artifact]) -> _R:
     if build.fault is not None or build.needs <= grounded:
         return build
     return replace(
@@ -348,34 +483,17 @@ def _with_cycle_fault(build: Build, grounded: frozenset[Artifact]) -> Build:
     )
 
 
-def _edges(
-    builds: Iterable[Build], measurements: Iterable[Measurement], datasheets: Iterable[Datasheet]
-) -> Iterable[Edge]:
+def _edges(builds: Iterable[Build], others: Iterable[Measurement | Datasheet | Answering]) -> Iterator[Edge]:
     for build in builds:
         if build.fault is None:
-            for item in (*build.datasets, *build.bases):
-                seen = item.artifact.kind == "dataset" and build.product.kind == "model"
-                yield Edge(
-                    relation="trained-on" if seen else "derived-from",
-                    source=build.product,
-                    target=item.artifact,
-                    attestation=build.attestation,
-                )
-    for measurement in measurements:
-        yield Edge(
-            relation="evaluated-on",
-            source=measurement.model,
-            target=measurement.dataset,
-            attestation=measurement.attestation,
-        )
-    for datasheet in datasheets:
-        for overlap in datasheet.sheet.overlaps:
-            yield Edge(
-                relation="overlaps-with",
-                source=datasheet.dataset,
-                target=Artifact(kind="dataset", sha256=overlap.dataset.digest.sha256),
-                attestation=datasheet.attestation,
-            )
+            yield from (_edge(link, build.attestation) for link in build.links)
+    for item in others:
+        stated = links(item.attestation.statement, item.attestation.predicate)
+        yield from (_edge(link, item.attestation) for link in stated)
+
+
+def _edge(link: Link, attestation: VerifiedAttestation) -> Edge:
+    return Edge(relation=link.relation, source=link.source, target=link.target, attestation=attestation)
 
 
 def _labels(

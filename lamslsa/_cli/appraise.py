@@ -121,6 +121,29 @@ class Request:
             challenge=challenge,
         )
 
+    def look(self, output: ui.Output) -> tuple[Manifest, str, tuple[StoredBundle, ...]] | None:
+        """The model, what it is called, and its bundles, where there is no policy to judge them by; else None.
+
+        Raises:
+            FormatError: the model cannot be read.
+            UnavailableError: a store cannot be reached.
+        """
+        if self.policy is not None or self._archive() is not None:
+            return None
+        judged = {
+            "--at": self.at,
+            "--collateral": self.collateral,
+            "--challenge": self.challenge,
+            "--trusted-root": self.trusted_root,
+            "--tuf-url": self.tuf_url,
+            "--as-exported": self.as_exported,
+        }
+        for option, value in judged.items():
+            if value:
+                raise click.UsageError(f"expected --policy to go with {option}: nothing is judged without it")
+        store = stores.open_model(self.model, self.options)
+        return self._manifest(store, output), stores.name_of(store), self._bundles(store, output)
+
     def _root(self) -> bytes | None:
         """The trusted root that the relying party names, from a file or from what TUF left behind; no network."""
         if self.trusted_root is not None and self.tuf_url is not None:

@@ -119,6 +119,8 @@ def _unreadable(source: str, err: LamslsaError) -> _Row:
 
 
 def _row(source: str, envelope: Envelope) -> _Row:
+    from lamslsa.sign.claimed import claimed_signer
+
     try:
         said = statement.parse(envelope.payload)
     except FormatError as err:
@@ -128,20 +130,7 @@ def _row(source: str, envelope: Envelope) -> _Row:
         predicate_type=said.predicate_type,
         subject=first.name + (f" and {more} more" if more else ""),
         digest=first.sha256,
-        signer=_signer(envelope),
+        signer=claimed_signer(envelope),
         size=len(envelope.raw),
         source=source,
     )
-
-
-def _signer(envelope: Envelope) -> str:
-    if envelope.key_hint:
-        return f"key {envelope.key_hint}"
-    from cryptography import x509
-
-    try:
-        certificate = x509.load_der_x509_certificate(envelope.material.certificates[0])
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        return "certificate without a name that can be read"
-    return ", ".join(str(name.value) for name in names) or "certificate without a name"

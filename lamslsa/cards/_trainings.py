@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from lamslsa import predicates
+from lamslsa import lineage, predicates
 from lamslsa.cards import _text
 from lamslsa.cards._byproducts import read_byproducts
 from lamslsa.cards._source import code_notices, code_words, facts, few, listing
@@ -25,11 +25,7 @@ _PURL: Final = re.compile(r"pkg:pypi/(?P<name>[A-Za-z0-9._-]{1,64})@(?P<version>
 
 def run_kind(definition: BuildDefinition) -> str:
     """What kind of run it was, in words."""
-    if definition.build_type == TRAINING_BUILD_TYPE:
-        return "Training"
-    if definition.build_type == OWN_TRAINING_BUILD_TYPE:
-        return "Own training"
-    return "Preprocessing" if definition.external_parameters.produces == "dataset" else "Transform"
+    return lineage.run_kind(definition).capitalize()
 
 
 def _main_packages(descriptors: Iterable[ResourceDescriptor]) -> tuple[Fact, ...]:
