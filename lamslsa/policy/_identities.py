@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from lamslsa._yaml import Node
 from lamslsa.errors import FormatError
 from lamslsa.policy._files import Files
-from lamslsa.policy.document_trust import (
+from lamslsa.policy.document_identities import (
     CredentialKeys,
     IdentityKeys,
     KeylessCredentialKeys,

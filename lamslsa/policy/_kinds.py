@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from packaging.licenses import canonicalize_license_expression
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -16,6 +16,7 @@ from lamslsa import _codec
 from lamslsa._yaml import Node
 from lamslsa.errors import FormatError
 from lamslsa.policy._keys import Keys, Value, Via
+from lamslsa.policy._licenses import canonical
 
 __all__ = [
     "Advisory",
@@ -210,15 +211,15 @@ def _package(node: Node) -> str:
 
 
 def _license(node: Node) -> str:
-    """The canonical form of an SPDX license expression."""
-    try:
-        return canonicalize_license_expression(node.string())
-    except InvalidLicenseExpression:
+    """The canonical form of an SPDX license expression, one that is read when a model is appraised."""
+    value = node.string()
+    if canonical(value) is None:
         node.refuse(
-            f"expected an SPDX license expression at {node.where}, got {node.string()[:80]!r}",
+            f"expected an SPDX license expression at {node.where}, got {value[:80]!r}",
             reason="policy-license",
             hint="identifiers stand on https://spdx.org/licenses; others begin with LicenseRef-",
         )
+    return canonicalize_license_expression(value)
 
 
 def _license_id(node: Node) -> str:

@@ -125,11 +125,11 @@ class RuleReader:
     def _expression(self, keys: CelKeys) -> Rule:
         from lamslsa.policy.cel import compile_expression
 
-        parameters = keys.params or {}
+        node, parameters = keys.at("cel"), keys.params or {}
         try:
-            compiled = compile_expression(keys.cel, parameters)
+            compiled = compile_expression(keys.cel, parameters, what=node.where)
         except FormatError as err:
-            keys.at("cel").refuse(f"{err}, at {keys.at('cel').where}", reason=err.reason, hint=err.hint)
+            node.refuse(str(err), reason=err.reason, hint=err.hint)
         return CelRule(
             name=keys.name, expression=compiled.text, witness=self.terms.witness(keys), parameters=parameters
         )
