@@ -80,7 +80,7 @@ examples: $(STATE)/wheel $(ADULT)/adult.test $(EXAMPLE_DATA)  ## German credit, 
 	$(BIN)/python examples/census-int8/census_int8.py build/examples/census-int8
 
 test: $(STATE)/editable $(ADULT)/adult.test $(EXAMPLE_DATA) $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
-	$(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TEST_FLAGS)
 
 peers: $(PEERS)  ## the clients for node that tests/interop runs, as its lock file pins them
 

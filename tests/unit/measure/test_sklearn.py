@@ -188,7 +188,7 @@ for task, training in (("binary", LOGISTIC), ("multiclass", BOOSTING)):
 def test_two_processes_make_the_same_bytes() -> None:
     """Sets are iterated in another order under another hash seed: no such order may reach the bytes."""
     found = set()
-    for seed in ("1", "2", "3"):
+    for seed in ("1", "2"):
         found.add(
             subprocess.run(
                 [sys.executable, "-W", "ignore", "-c", SCRIPT],
