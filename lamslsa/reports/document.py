@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from lamslsa.policy.appraisal import Appraisal, Outcome, RuleKind, RuleResult
+from lamslsa.policy.appraisal import Appraisal, Outcome, RuleResult
 from lamslsa.reports._nested import Nested, Relation, nested
 from lamslsa.reports.interface import About
 from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
@@ -48,10 +48,10 @@ class Policy(_Wire, frozen=True, kw_only=True):
 
 
 class Rule(_Wire, frozen=True, kw_only=True):
-    """What one rule came to; accepted is only what is satisfied."""
+    """What one rule came to; accepted is only what is satisfied. Kinds of rules may be added."""
 
     name: str
-    kind: RuleKind
+    kind: str
     subject: str
     outcome: Outcome
     observed: str | None
