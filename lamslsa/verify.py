@@ -23,6 +23,7 @@ from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evid
 from lamslsa.predicates import (
     Dataset,
     Evaluation,
+    EvaluationPlan,
     Inference,
     Model,
     ModelSignature,
@@ -45,6 +46,7 @@ __all__ = [
     "VerifiedAttestation",
     "VerifiedEvidence",
     "VerifiedModelSignature",
+    "VerifiedPlan",
     "VerifiedSignature",
     "verify_bundles",
 ]
@@ -145,6 +147,20 @@ class VerifiedModelSignature:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedPlan:
+    """A plan of an evaluation with an authentic signature; no TEE vouches for one."""
+
+    statement: Statement
+    predicate: EvaluationPlan
+    signatures: tuple[VerifiedSignature, ...]
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.seal is not _SEAL:
+            raise TypeError("expected a VerifiedPlan made by lamslsa.verify, got one made elsewhere")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetAside:
     """A bundle that is not authentic: kept out, with its reason."""
 
@@ -166,6 +182,7 @@ class Verification:
     attestations: tuple[VerifiedAttestation, ...]
     set_aside: tuple[SetAside, ...]
     model_signatures: tuple[VerifiedModelSignature, ...] = ()
+    plans: tuple[VerifiedPlan, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,10 +265,18 @@ def verify_bundles(bundles: Iterable[StoredBundle], trust: TrustMaterial) -> Ver
         for _, item in sorted(signed.items())
         if isinstance(item.predicate, ModelSignature)
     )
+    plans = tuple(
+        VerifiedPlan(
+            statement=item.statement, predicate=item.predicate, signatures=item.sorted_signatures(), seal=_SEAL
+        )
+        for _, item in sorted(signed.items())
+        if isinstance(item.predicate, EvaluationPlan)
+    )
     return Verification(
         trust=trust,
         attestations=attestations,
         model_signatures=model_signatures,
+        plans=plans,
         set_aside=tuple(sorted(set_aside, key=lambda item: item.source)),
     )
 

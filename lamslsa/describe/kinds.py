@@ -19,6 +19,8 @@ def kind_words(predicate: Predicate) -> str:
             words = "datasheet of a dataset"
         case predicates.Evaluation():
             words = "evaluation of a model"
+        case predicates.EvaluationPlan():
+            words = "plan of an evaluation"
         case predicates.Inference():
             count = predicate.records.size
             words = "one inference of a model" if count == 1 else f"{count:,} inferences of a model"
@@ -55,6 +57,8 @@ def foreign_code(predicate: Predicate) -> tuple[str, ...]:
     match predicate:
         case predicates.Dataset() | predicates.Evaluation() | predicates.Inference() | predicates.Model():
             code = predicate.measurer
+        case predicates.EvaluationPlan():
+            pass  # it says nothing that code has found
         case predicates.Provenance():
             definition = predicate.build_definition
             code = definition.external_parameters.code

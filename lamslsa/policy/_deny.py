@@ -52,6 +52,7 @@ def without_denied(deny: Deny, verification: Verification) -> tuple[Verification
         return verification, ()
     statements = [item.statement.sha256 for item in verification.attestations]
     statements += [item.statement.sha256 for item in verification.model_signatures]
+    statements += [item.statement.sha256 for item in verification.plans]
     statements += [evidence.statement for item in verification.attestations for evidence in item.evidence]
     left = replace(
         verification,
@@ -60,6 +61,7 @@ def without_denied(deny: Deny, verification: Verification) -> tuple[Verification
         ),
         model_signatures=tuple(item for item in verification.model_signatures if item.statement.sha256 not in denied),
     )
+    left = replace(left, plans=tuple(item for item in verification.plans if item.statement.sha256 not in denied))
     return left, tuple(
         f"the policy denies attestation sha256:{sha256}: it counts for nothing"
         for sha256 in sorted(denied.intersection(statements))

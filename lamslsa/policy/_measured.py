@@ -17,6 +17,7 @@ from lamslsa.lineage import Artifact, Measurement
 from lamslsa.policy import _words
 from lamslsa.policy._candidates import Miss
 from lamslsa.policy._context import Context
+from lamslsa.policy._plans import plan_misses
 from lamslsa.policy.model import MetricRule, ReferenceTerms
 from lamslsa.predicates.evaluation import Evaluation, Metric, Reference, derive_seed
 
@@ -32,7 +33,7 @@ class Measured:
 
     Attributes:
         same_dataset: whether it is on the rule's dataset.
-        misses: of witness, dataset, reading, references and measurer; empty where it qualifies.
+        misses: of witness, dataset, reading, references, measurer and plan; empty where it qualifies.
         qualifies: whether it qualifies under some reading that a qualifying datasheet allows, this one or another.
         entries: every value of the rule's metric, with its groups, slice and parameters.
     """
@@ -89,6 +90,8 @@ def _measured(
     after = [
         *_reference_misses(context, rule, evaluation, trained=trained),
         *_harness_misses(context, rule, item, quoted=bool(item.attestation.evidence)),
+        # that another model, which ours is compared with, was evaluated by a plan is not asked
+        *(plan_misses(context, rule, item) if item.model == context.model else ()),
     ]
     return Measured(
         item=item,

@@ -14,6 +14,7 @@ from lamslsa.errors import FormatError
 from lamslsa.predicates import (
     dataset,
     evaluation,
+    evaluation_plan,
     inference,
     model,
     model_signature,
@@ -25,6 +26,7 @@ from lamslsa.predicates import (
 from lamslsa.predicates._common import configuration_digest, convert, to_wire
 from lamslsa.predicates.dataset import Dataset
 from lamslsa.predicates.evaluation import Evaluation
+from lamslsa.predicates.evaluation_plan import EvaluationPlan
 from lamslsa.predicates.inference import Inference
 from lamslsa.predicates.model import Model
 from lamslsa.predicates.model_signature import ModelSignature
@@ -38,6 +40,7 @@ __all__ = [
     "SUPPORTED",
     "Dataset",
     "Evaluation",
+    "EvaluationPlan",
     "Inference",
     "Model",
     "ModelSignature",
@@ -54,6 +57,7 @@ __all__ = [
 Predicate = (
     Dataset
     | Evaluation
+    | EvaluationPlan
     | Inference
     | Model
     | ModelSignature
@@ -67,6 +71,7 @@ SUPPORTED: Final[Mapping[str, type[Predicate]]] = MappingProxyType(
     {
         dataset.PREDICATE_TYPE: Dataset,
         evaluation.PREDICATE_TYPE: Evaluation,
+        evaluation_plan.PREDICATE_TYPE: EvaluationPlan,
         inference.PREDICATE_TYPE: Inference,
         model.PREDICATE_TYPE: Model,
         model_signature.PREDICATE_TYPE: ModelSignature,

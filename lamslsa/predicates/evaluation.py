@@ -30,6 +30,7 @@ __all__ = [
     "Interval",
     "Metric",
     "ModelDescription",
+    "PlanReference",
     "Reference",
     "Seed",
     "derive_seed",
@@ -185,6 +186,12 @@ class Reference(WireModel, frozen=True, kw_only=True):
     schema_digest: Digest | None = None
 
 
+class PlanReference(WireModel, frozen=True, kw_only=True):
+    """The plan that an evaluation carries out, by the SHA-256 of its statement's payload."""
+
+    digest: Digest
+
+
 class ModelDescription(WireModel, frozen=True, kw_only=True):
     """What was loaded: the architecture by name and version, and the files it came from."""
 
@@ -200,6 +207,7 @@ class Evaluation(WireModel, frozen=True, kw_only=True):
         configuration_digest: SHA-256 over the RFC 8785 form of ``configuration``.
         groups: the groupings that were asked for; they choose which metrics exist, never the value of one.
         references: what else was read.
+        plan: what was signed before, about this very evaluation.
     """
 
     kind: Literal["model"]
@@ -213,3 +221,4 @@ class Evaluation(WireModel, frozen=True, kw_only=True):
     metrics: tuple[Metric, ...]
     environment: Environment
     references: tuple[Reference, ...] = ()
+    plan: PlanReference | None = None

@@ -13,7 +13,7 @@ from lamslsa.policy.model import MetricRule
 from lamslsa.sign.interface import TrustedTime, Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verify import Verification, VerifiedAttestation, VerifiedPlan
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -47,10 +47,19 @@ def measured(entry: Entry, value: float, *, model: Manifest | None = None, note:
     return dataclasses.replace(entry, payload=payload + note.encode())
 
 
-def decide(policy: Policy, attestations: Iterable[VerifiedAttestation], *, at: dt.datetime = AT) -> Appraisal:
+def decide(
+    policy: Policy,
+    attestations: Iterable[VerifiedAttestation],
+    *,
+    plans: Iterable[VerifiedPlan] = (),
+    at: dt.datetime = AT,
+) -> Appraisal:
     """The appraisal of the model of the test chain."""
     verification = Verification(
-        trust=policy.trust_material(at=at, now=at), attestations=tuple(attestations), set_aside=()
+        trust=policy.trust_material(at=at, now=at),
+        attestations=tuple(attestations),
+        set_aside=(),
+        plans=tuple(plans),
     )
     return appraise(policy, model=chain.model(), model_name="m", verification=verification, at=at)
 

@@ -19,6 +19,7 @@ from lamslsa.predicates import (
 )
 from lamslsa.predicates import dataset as ds
 from lamslsa.predicates import evaluation as ev
+from lamslsa.predicates import evaluation_plan as ep
 from lamslsa.predicates import inference as nf
 from lamslsa.predicates import model as ml
 from lamslsa.predicates import provenance as pv
@@ -246,6 +247,7 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                     ev.Reference(role="baseline", kind="model", name="census-old", digest=ONE),
                     ev.Reference(role="train", kind="dataset", name="census-train", digest=TWO, schema_digest=ONE),
                 ),
+                plan=ev.PlanReference(digest=ONE),
             ),
         ),
         "inference": (
@@ -361,6 +363,19 @@ FULL: MappingProxyType[str, tuple[str, Predicate]] = MappingProxyType(
                 ),
                 vouches_for=rv.MEASURE_VOUCHES,
                 minimum_svns={"isvSvn": 3},
+            ),
+        ),
+        "evaluation-plan": (
+            ep.PREDICATE_TYPE,
+            ep.EvaluationPlan(
+                kind="dataset",
+                dataset=DatasetReference(name="census-test", digest=ONE, schema_digest=TWO),
+                measurer=Measurer(name="tabular-evaluation", version="1"),
+                configuration=CONFIGURATION,
+                configuration_digest=Digest(sha256=configuration_digest(CONFIGURATION)),
+                model=ArtifactReference(name="census-mlp", digest=TWO),
+                hypothesis="it is right for 84 of 100 people",
+                thresholds="accuracy >= 0.84",
             ),
         ),
     }

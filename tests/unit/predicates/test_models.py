@@ -20,7 +20,10 @@ Path = tuple[str | int, ...]
 
 # Optional for predicates of this type at large, and required of this build type.
 BY_BUILD_TYPE = {("buildDefinition", "externalParameters", "trainer")}
-NAMES = ("dataset", "evaluation", "inference", "model", "training", "tee-evidence", "reference-values")
+NAMES = (
+    *("dataset", "evaluation", "inference", "model", "training", "tee-evidence", "reference-values"),
+    "evaluation-plan",
+)
 SUBJECT = Subject(name="census", sha256="0" * 64)
 
 
@@ -111,7 +114,7 @@ def test_null_is_no_value(full: Full, name: str) -> None:
 @pytest.mark.parametrize("other", ["0.1", True, [], {}])
 def test_a_number_is_a_number(full: Full, name: str, other: Any) -> None:
     numbers = [path for path, _, typed in all_fields(full, name) if type(typed) in (int, float)]
-    assert numbers or name in ("training", "tee-evidence", "reference-values")
+    assert numbers or name in ("training", "tee-evidence", "reference-values", "evaluation-plan")
     for path in numbers:
         predicate_type, value = wire(full, name)
         at(value, path[:-1])[path[-1]] = other
@@ -180,7 +183,7 @@ def test_unknown_build_types_are_refused(full: Full) -> None:
     assert refused(predicate_type, value)
 
 
-@pytest.mark.parametrize("name", ["dataset", "evaluation", "inference", "model", "training", "reference-values"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "tee-evidence"])
 def test_a_statement_but_evidence_has_one_subject(full: Full, name: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse(*wire(full, name), subjects=2)

@@ -23,10 +23,14 @@ from lamslsa.predicates.emit import verify_descriptors
 Full = Mapping[str, tuple[str, Predicate]]
 
 SPECS = Path(__file__).parents[3] / "predicates"
-NAMES = ("dataset", "evaluation", "inference", "model", "reference-values", "tee-evidence", "training")
+NAMES = (
+    *("dataset", "evaluation", "evaluation-plan", "inference", "model"),
+    *("reference-values", "tee-evidence", "training"),
+)
 MESSAGES = {
     "dataset": "lamslsa.dataset.v1.Dataset",
     "evaluation": "lamslsa.evaluation.v1.Evaluation",
+    "evaluation-plan": "lamslsa.evaluation_plan.v1.EvaluationPlan",
     "inference": "lamslsa.inference.v1.Inference",
     "model": "lamslsa.model.v1.Model",
     "reference-values": "lamslsa.reference_values.v1.ReferenceValues",
@@ -158,6 +162,7 @@ ROOTS: dict[str, tuple[type[WireModel], ...]] = {
     "evaluation": (predicates.Evaluation,),
     "inference": (predicates.Inference,),
     "model": (predicates.Model,),
+    "evaluation-plan": (predicates.EvaluationPlan,),
     "reference-values": (predicates.ReferenceValues,),
     "tee-evidence": (predicates.TeeEvidence,),
     "training": (pv.ExternalParameters, pv.InternalParameters, pv.DependencyAnnotations),
