@@ -70,7 +70,9 @@ class MetadataKeys(Keys, frozen=True, kw_only=True):
 class DenyKeys(Keys, frozen=True, kw_only=True):
     """What is refused whatever else accepts it."""
 
-    ONE_OF: ClassVar = (OneOf("yaml-empty", keys=("artifacts", "attestations", "measurements", "keys"), several=True),)
+    ONE_OF: ClassVar = (
+        OneOf(reason="yaml-empty", keys=("artifacts", "attestations", "measurements", "keys"), several=True),
+    )
 
     artifacts: Annotated[
         tuple[Digest, ...],
@@ -182,7 +184,7 @@ class EqualKeys(Keys, frozen=True, kw_only=True):
 class LimitKeys(Keys, frozen=True, kw_only=True):
     """Limits of a parameter that is a number."""
 
-    ONE_OF: ClassVar = (OneOf("policy-limits", keys=("min", "max"), several=True),)
+    ONE_OF: ClassVar = (OneOf(reason="policy-limits", keys=("min", "max"), several=True),)
 
     min: Annotated[float | None, Meta(description="The least value that is allowed.")] = None
     max: Annotated[float | None, Meta(description="The greatest value that is allowed.")] = None
@@ -192,7 +194,7 @@ class TrainingKeys(WitnessKeys, frozen=True, kw_only=True):
     """Whose provenance of the training counts, and with which parameters."""
 
     parameters: Annotated[
-        dict[Text, Annotated[EqualKeys | LimitKeys, OneOf("policy-limits")]] | None,
+        dict[Text, Annotated[EqualKeys | LimitKeys, OneOf(reason="policy-limits")]] | None,
         Meta(description="Limits on parameters; privacy.epsilon is a parameter within another."),
     ] = None
     own_code: Annotated[
@@ -216,7 +218,7 @@ class Document(Keys, frozen=True, kw_only=True):
     ingredients: IngredientsKeys
     training: TrainingKeys
     require: Annotated[
-        tuple[Annotated[MetricKeys | OverlapKeys | CelKeys, OneOf("policy-rule")], ...],
+        tuple[Annotated[MetricKeys | OverlapKeys | CelKeys, OneOf(reason="policy-rule")], ...],
         Meta(description="What must hold of the model: every rule has to be satisfied."),
     ]
     extends: Annotated[

@@ -27,7 +27,7 @@ class KeylessKeys(Keys, frozen=True, kw_only=True):
 
     ONE_OF: ClassVar = (
         OneOf(
-            "terms-open",
+            reason="terms-open",
             keys=("identity", "identityRegex", "repository"),
             several=True,
             hint="an issuer vouches for everybody who has an account there",
@@ -102,7 +102,7 @@ class SeveralKeys(Keys, frozen=True, kw_only=True):
     MARK: ClassVar = "credentials"
 
     credentials: Annotated[
-        tuple[Annotated[CredentialKeys | KeylessCredentialKeys, OneOf("policy-identity")], ...],
+        tuple[Annotated[CredentialKeys | KeylessCredentialKeys, OneOf(reason="policy-identity")], ...],
         Most(16, "credentials", reason="policy-identity"),
         Meta(description="Public keys and certificates, each with its own times."),
     ]

@@ -69,7 +69,7 @@ class MetricKeys(RuleKeys, frozen=True, kw_only=True):
     """A metric of the model on one dataset, by one measurer under one configuration."""
 
     MARK: ClassVar = "metric"
-    ONE_OF: ClassVar = (OneOf("policy-limits", keys=("min", "max", "noWorseThan"), several=True),)
+    ONE_OF: ClassVar = (OneOf(reason="policy-limits", keys=("min", "max", "noWorseThan"), several=True),)
 
     metric: Annotated[Text, Meta(description="The name of the metric, as lamslsa measurers prints it.")]
     dataset: DatasetKeys
@@ -101,7 +101,7 @@ class MetricKeys(RuleKeys, frozen=True, kw_only=True):
         Meta(description="What tells metrics of one name apart, exactly as the evaluation has it."),
     ] = None
     references: Annotated[
-        dict[Text, Annotated[ReferenceModelKeys | ReferenceDatasetKeys, OneOf("policy-rule")]] | None,
+        dict[Text, Annotated[ReferenceModelKeys | ReferenceDatasetKeys, OneOf(reason="policy-rule")]] | None,
         Meta(description="What else the evaluation may have read, in which role: exactly these."),
     ] = None
     plan: Annotated[

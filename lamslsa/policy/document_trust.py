@@ -64,7 +64,7 @@ class AcceptedAdvisoryKeys(Keys, frozen=True, kw_only=True):
 class AdvisoriesKeys(Keys, frozen=True, kw_only=True):
     """Advisories of Intel."""
 
-    ONE_OF: ClassVar = (OneOf("yaml-empty", keys=("deny", "accept"), several=True),)
+    ONE_OF: ClassVar = (OneOf(reason="yaml-empty", keys=("deny", "accept"), several=True),)
 
     deny: Annotated[tuple[Advisory, ...], Meta(description="Refused, whatever the TCB status.")] = ()
     accept: Annotated[
@@ -137,7 +137,7 @@ class GpuKeys(Keys, frozen=True, kw_only=True):
 class DeniedKeys(Keys, frozen=True, kw_only=True):
     """What is refused of a platform whatever else accepts it."""
 
-    ONE_OF: ClassVar = (OneOf("yaml-empty", keys=("platformIds", "measurements", "deviceIds"), several=True),)
+    ONE_OF: ClassVar = (OneOf(reason="yaml-empty", keys=("platformIds", "measurements", "deviceIds"), several=True),)
 
     platform_ids: Annotated[tuple[Identifier, ...], Meta(description="Platforms, as lamslsa inspect prints them.")] = ()
     measurements: Annotated[tuple[Hexadecimal, ...], Meta(description="Measurements of enclaves.")] = ()
@@ -162,7 +162,7 @@ class PlatformKeys(Keys, frozen=True, kw_only=True):
 
     ONE_OF: ClassVar = (
         OneOf(
-            "policy-measurement",
+            reason="policy-measurement",
             keys=("measurements", "referenceValues", "unsafeAnyMeasurement"),
             hint="lamslsa enclave measurement prints the measurement of this installation",
         ),
@@ -244,7 +244,7 @@ class TrustKeys(Keys, frozen=True, kw_only=True):
     """Who may sign, from which platforms, and since when evidence can exist."""
 
     identities: Annotated[
-        dict[Label, Annotated[IdentityKeys | KeylessIdentityKeys | SeveralKeys, OneOf("policy-identity")]],
+        dict[Label, Annotated[IdentityKeys | KeylessIdentityKeys | SeveralKeys, OneOf(reason="policy-identity")]],
         Meta(description="Who may sign, by the names that the rest of the policy uses."),
     ]
     platforms: Annotated[
@@ -252,6 +252,6 @@ class TrustKeys(Keys, frozen=True, kw_only=True):
     ]
     trusted_root: Annotated[_File | None, Meta(description="The trusted root of a Sigstore instance.")] = None
     beacons: Annotated[
-        dict[Label, Annotated[TimestampAuthorityKeys | WitnessedLogKeys, OneOf("policy-beacon")]] | None,
+        dict[Label, Annotated[TimestampAuthorityKeys | WitnessedLogKeys, OneOf(reason="policy-beacon")]] | None,
         Meta(description="Whose beacons say since when evidence can exist."),
     ] = None
