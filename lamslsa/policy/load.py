@@ -79,6 +79,8 @@ class _Loader:
 
     Attributes:
         within: SHA-256 of the policies that led here.
+        _seen, _policies: what this policy names, by name: SHA-256 of files, closures of policies.
+        _known: every policy that was read, so that one that many others name is read once.
     """
 
     sources: Sources
@@ -87,6 +89,7 @@ class _Loader:
     within: tuple[str, ...] = ()
     _seen: dict[str, str] = field(default_factory=dict)
     _policies: dict[str, str] = field(default_factory=dict)
+    _known: dict[tuple[str, str, Path], Policy] = field(default_factory=dict)
 
     def load(self) -> Policy:
         document: Document = read_document(Document, _yaml.loads(self.file.data, source=self.file.source))
@@ -163,8 +166,11 @@ class _Loader:
             node.refuse(f"expected a policy at {node.where}: {err}", reason=err.reason, hint=err.hint)
         if _codec.sha256_hex(file.data) in within:
             node.refuse(f"expected a policy that does not include itself, got {name[:200]!r}", reason="policy-cycle")
+        key = (_codec.sha256_hex(file.data), file.source, file.directory)
         try:
-            policy = replace(self, file=file, within=within, _seen={}, _policies={}).load()
+            if key not in self._known:
+                self._known[key] = replace(self, file=file, within=within, _seen={}, _policies={}).load()
+            policy = self._known[key]
             if file.check is not None:
                 file.check(policy)
         except FormatError as err:

@@ -335,6 +335,18 @@ class TestPolicies:
         refusal = _refused(world, files)
         assert refusal.reason == reason
 
+    def test_one_that_many_name_is_read_once(self, world: Callable[[dict[str, str]], Policy]) -> None:
+        """Each names the next two, which is 2^14 ways through 28 policies."""
+        files = {"top.yaml": "extends: [a0.yaml, b0.yaml]", "a13.yaml": "# a", "b13.yaml": "# b"}
+        for i in range(13):
+            for kind in "ab":
+                files[f"{kind}{i}.yaml"] = f"extends: [a{i + 1}.yaml, b{i + 1}.yaml]  # {kind}"
+        policy = world(files)
+        depth = 0
+        while policy.extends:
+            policy, depth = policy.extends[0], depth + 1
+        assert depth == 14
+
     def test_what_is_wrong_within_names_both_places(self, world: Callable[[dict[str, str]], Policy]) -> None:
         refusal = _refused(world, {"top.yaml": "extends: [a.yaml]", "a.yaml": "conflicts: x"})
         assert "policy.yaml:14:11: expected a policy, got 'a.yaml': a.yaml:14:12: expected one of" in str(refusal)
