@@ -30,6 +30,7 @@ def decide(
     held: Sequence[bytes] = (),
     carried: Sequence[bytes] = (),
     challenge: Challenge | None = None,
+    explain: frozenset[str] = frozenset(),
 ) -> Appraisal:
     """Whether a policy accepts a model.
 
@@ -48,6 +49,7 @@ def decide(
         held: endorsements that the verifier holds.
         carried: endorsements that came with the attestations.
         challenge: the nonce that evidence has to answer to be as young as the challenge.
+        explain: names of rules whose candidates are kept, in `Appraisal.considered`.
 
     Raises:
         PolicyError: the policy is not in force.
@@ -67,4 +69,12 @@ def decide(
             within[one.closure] = verified(one)
         except PolicyError:
             continue
-    return appraise(policy, model=model, model_name=model_name, verification=outer, at=at, within=within)  # (3)
+    return appraise(  # (3)
+        policy,
+        model=model,
+        model_name=model_name,
+        verification=outer,
+        at=at,
+        within=within,
+        explain=explain,
+    )

@@ -319,26 +319,31 @@ def links(statement: Statement, predicate: Predicate) -> tuple[Link, ...]:
         case Evaluation():
             model = _subject(statement, "model")
             return (
-                _link("evaluated-on", model, "dataset", predicate.dataset.digest.sha256, predicate.dataset.name),
+                _link(
+                    model, "dataset", predicate.dataset.digest.sha256, predicate.dataset.name, relation="evaluated-on"
+                ),
                 *(
-                    replace(_link("compared-with", model, item.kind, item.digest.sha256, item.name), roles=(item.role,))
+                    replace(
+                        _link(model, item.kind, item.digest.sha256, item.name, relation="compared-with"),
+                        roles=(item.role,),
+                    )
                     for item in predicate.references
                 ),
             )
         case Inference():
             asked, model = predicate.dataset, _subject(statement, "model")
-            return (_link("inferred-on", model, "dataset", asked.digest.sha256, asked.name),)
+            return (_link(model, "dataset", asked.digest.sha256, asked.name, relation="inferred-on"),)
         case Dataset():
             own = _subject(statement, "dataset")
             return tuple(
-                _link("overlaps-with", own, "dataset", item.dataset.digest.sha256, item.dataset.name)
+                _link(own, "dataset", item.dataset.digest.sha256, item.dataset.name, relation="overlaps-with")
                 for item in predicate.overlaps
             )
         case _:
             return ()
 
 
-def _link(relation: Relation, source: Artifact, kind: Literal["dataset", "model"], sha256: str, name: str) -> Link:
+def _link(source: Artifact, kind: Literal["dataset", "model"], sha256: str, name: str, *, relation: Relation) -> Link:
     return Link(relation=relation, source=source, target=Artifact(kind=kind, sha256=sha256), name=name)
 
 

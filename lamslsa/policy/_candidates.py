@@ -23,7 +23,7 @@ from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "conclude", "not_evaluated", "numbered"]
+__all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "Seen", "conclude", "not_evaluated", "numbered"]
 
 _WEIGHTS: Final = {
     "threshold-missed": 1,
@@ -175,10 +175,17 @@ def numbered(head: Head, number: int) -> Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A result, and the attestations it relies on when it is satisfied."""
+    """A result, and the attestations it relies on when it is satisfied.
+
+    Attributes:
+        head: what was asked for, where candidates were weighed.
+        candidates: all that were weighed, or what is there instead of one.
+    """
 
     result: RuleResult
     relied: tuple[VerifiedAttestation, ...] = ()
+    head: Head | None = None
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +270,7 @@ class Qualifier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
+class Seen:
     """What a quote is from, in words, and whether any of what was judged is simulated; None where there is no quote.
 
     Devices count where the platform has terms for them; elsewhere nobody asked whether they are what they say.
@@ -273,7 +280,8 @@ class _Seen:
     simulated: bool | None = None
 
     @classmethod
-    def of(cls, head: Head, backing: Backing | None, qualifier: Qualifier) -> _Seen:
+    def of(cls, head: Head, backing: Backing | None, qualifier: Qualifier) -> Seen:
+        """What there is to see of the backing of a candidate."""
         if backing is None:
             return cls()
         claims = backing.evidence.claims
@@ -292,13 +300,13 @@ def conclude(
     Without any candidate ``absent`` says so, and ``near`` is the attestation to show.
     """
     if not candidates:
-        return _refused(
-            head, None if near is None else Candidate(attestation=near, misses=(absent,)), absent, qualifier
-        )
+        instead = None if near is None else Candidate(attestation=near, misses=(absent,))
+        return replace(_refused(head, instead, absent, qualifier), candidates=() if instead is None else (instead,))
     best = min(candidates, key=Candidate.distance)
     if best.misses:
-        return _refused(head, best, max(best.misses, key=lambda miss: miss.weight), qualifier)
-    seen = _Seen.of(head, qualifier.backing(best.attestation, head.witness), qualifier)
+        refused = _refused(head, best, max(best.misses, key=lambda miss: miss.weight), qualifier)
+        return replace(refused, candidates=tuple(candidates))
+    seen = Seen.of(head, qualifier.backing(best.attestation, head.witness), qualifier)
     result = RuleResult(
         name=head.name,
         kind=head.kind,
@@ -314,7 +322,7 @@ def conclude(
         simulated=seen.simulated,
         authentic=True,
     )
-    return Finding(result=result, relied=(best.attestation, *best.relied))
+    return Finding(result=result, relied=(best.attestation, *best.relied), head=head, candidates=tuple(candidates))
 
 
 def not_evaluated(head: Head, *, message: str, mend: str) -> Finding:
@@ -337,8 +345,9 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
     others = [miss for miss in best.misses if miss is not main] if best else []
     item = best.attestation if best else None
     backing = qualifier.backing(item, head.witness) if item else None
-    seen = _Seen.of(head, backing, qualifier)
+    seen = Seen.of(head, backing, qualifier)
     return Finding(
+        head=head,
         result=RuleResult(
             name=head.name,
             kind=head.kind,
@@ -356,5 +365,5 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
             message="; also ".join(miss.message for miss in (main, *others)),
             mend="; ".join(dict.fromkeys(miss.mend for miss in (main, *others))),
             authentic=best is not None and best.authentic,
-        )
+        ),
     )

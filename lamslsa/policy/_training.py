@@ -17,7 +17,7 @@ from lamslsa.policy._parameters import composition_misses, observed, parameter_m
 from lamslsa.policy._steps import nearest_terms, own_misses
 from lamslsa.policy.model import Policy, TransformTerms
 
-__all__ = ["training_rules"]
+__all__ = ["training_candidates", "training_rules"]
 
 
 def training_head(policy: Policy) -> Head:
@@ -48,8 +48,11 @@ def training_rules(context: Context, chosen: Descent | None) -> Iterator[Finding
             yield _transform_rule(context, build, numbered(_transform_head(terms), number))
 
 
-def _training_rule(context: Context, items: Sequence[Build], head: Head, together: tuple[Miss, ...] = ()) -> Finding:
-    candidates = [
+def training_candidates(
+    context: Context, items: Sequence[Build], together: tuple[Miss, ...] = ()
+) -> tuple[Candidate, ...]:
+    """Provenances as candidates of the rule ``training``; ``together`` is what the chosen trainings lack in sum."""
+    return tuple(
         Candidate(
             attestation=item.attestation,
             misses=(
@@ -60,7 +63,11 @@ def _training_rule(context: Context, items: Sequence[Build], head: Head, togethe
             observed=observed(context.policy, item),
         )
         for item in items
-    ]
+    )
+
+
+def _training_rule(context: Context, items: Sequence[Build], head: Head, together: tuple[Miss, ...] = ()) -> Finding:
+    candidates = training_candidates(context, items, together)
     near = context.instead_of_provenance
     text = f"expected provenance of {_words.short(context.model.sha256)}, got none"
     absent = Miss(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
 from lamslsa.verify import SetAside, VerifiedAttestation
 
-__all__ = ["Appraisal", "Outcome", "RuleKind", "RuleResult"]
+__all__ = ["Appraisal", "Considered", "Lack", "Outcome", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
 RuleKind = Literal[
@@ -68,6 +69,35 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """One thing that an attestation lacks to satisfy a rule: a stable word, why, and what would mend it."""
+
+    reason: str
+    message: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Considered:
+    """An attestation that a rule looked at.
+
+    Attributes:
+        counted: whether it is the one that satisfied the rule.
+        lacks: why it does not count; empty where it could.
+        observed: the value that was compared, in words; None when there is none.
+        platform: the policy's platform that its evidence is of; None when it is of none that the rule asks for.
+        tee: the TEE, in words, simulation in plain sight; None when there is none.
+    """
+
+    attestation: VerifiedAttestation
+    counted: bool
+    lacks: tuple[Lack, ...]
+    observed: str | None = None
+    platform: str | None = None
+    tee: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Appraisal:
     """The verdict of one policy over one model, and how it came about.
 
@@ -82,6 +112,8 @@ class Appraisal:
         warnings: what deserves a look and refuses nothing, such as conflicting provenance.
         bases: of base models, under the policies that their terms name, whatever they came to.
         extended: of this very model, under the policies that this one extends.
+        considered: by the names of the rules that were to be explained, every attestation that they looked at, the
+            nearest first.
     """
 
     model_name: str
@@ -98,6 +130,7 @@ class Appraisal:
     warnings: tuple[str, ...] = ()
     bases: tuple[Appraisal, ...] = ()
     extended: tuple[Appraisal, ...] = ()
+    considered: Mapping[str, tuple[Considered, ...]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from lamslsa.artifact.manifest import Manifest
@@ -29,6 +30,7 @@ from lamslsa.policy._conflicts import conflict_finding, provenance_conflicts
 from lamslsa.policy._context import Context
 from lamslsa.policy._deny import deny_rule
 from lamslsa.policy._descent import Descent
+from lamslsa.policy._explained import considered
 from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
 from lamslsa.policy._measured import TRAIN
 from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
@@ -57,6 +59,7 @@ def appraise(
     verification: Verification,
     at: dt.datetime,
     within: Mapping[str, Verification] | None = None,
+    explain: frozenset[str] = frozenset(),
 ) -> Appraisal:
     """Decide whether a policy accepts a model.
 
@@ -73,6 +76,7 @@ def appraise(
         verification: what `lamslsa.verify.verify_bundles` made with this policy's `Policy.trust_material`.
         at: the time as of which verification judged certificates.
         within: the same under each policy of `Policy.within`, by its closure; one that is not here is a refusal.
+        explain: names of rules whose candidates are kept, in `Appraisal.considered`.
 
     Raises:
         PolicyError: the policy has expired, or has not begun.
@@ -85,11 +89,16 @@ def appraise(
     if model.kind != "model":
         raise FormatError(f"expected a model, got a {model.kind}", reason="artifact-kind")
     return appraise_within(
-        policy, model=model, model_name=model_name, verification=verification, within=within or {}, decide=_decide
+        policy,
+        model=model,
+        model_name=model_name,
+        verification=verification,
+        within=within or {},
+        decide=partial(_decide, explain=explain),
     ).appraisal
 
 
-def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
+def _decide(opened: Opened, verdicts: Verdicts, *, explain: frozenset[str]) -> Accepted:
     """One policy over one model, once everything that it rests on has been appraised."""
     context, policy, verification = opened.context, opened.context.policy, opened.context.verification
     ways = tuple(with_bases(opened, verdicts))
@@ -121,6 +130,11 @@ def _decide(opened: Opened, verdicts: Verdicts) -> Accepted:
         ),
         bases=tuple(item.appraisal for _, item in sorted(verdicts.bases.items()) if isinstance(item, Accepted)),
         extended=tuple(item.appraisal for item in verdicts.extended if isinstance(item, Accepted)),
+        considered={
+            finding.result.name: considered(context, finding, best)
+            for finding in findings
+            if finding.result.name in explain
+        },
     )
     return Accepted(appraisal=appraisal, seen=_seen(options) if appraisal.accepted else ())
 
@@ -272,14 +286,16 @@ def _without_training(finding: Finding) -> Finding:
     """A rule while nobody knows what the model was trained on, nor what of it: the rule's dataset may be that."""
     if finding.result.outcome != "satisfied":
         return finding
-    return Finding(
+    return replace(
+        finding,
         result=replace(
             finding.result,
             outcome="not-evaluated",
             reason="training-unknown",
             message="expected to know which datasets the model was trained on, got no qualifying provenance",
             mend="mend the rule training first",
-        )
+        ),
+        relied=(),
     )
 
 
