@@ -185,12 +185,14 @@ def transform(
 @_DATASETS
 @_MODELS
 @click.option("--evaluation", "name", metavar="NAME", help="One of the job's evaluations; all of them by default.")
+@click.option("--plan", type=_PATH, help="The signed plan that this evaluation carries out (lamslsa plan).")
 @common
 def evaluation(
     model: Path,
     datasets: tuple[tuple[str | None, Path], ...],
     models: tuple[tuple[str | None, Path], ...],
     name: str | None,
+    plan: Path | None,
     options: Options,
     output: ui.Output,
 ) -> int:
@@ -205,7 +207,7 @@ def evaluation(
     """
     from lamslsa._cli.attest_run import Asked, measure
 
-    asked = Asked(stage="evaluation", inputs=_inputs(datasets, models, model), name=name)
+    asked = Asked(stage="evaluation", inputs=_inputs(datasets, models, model), name=name, plan=plan)
     return measure(asked, options, output)
 
 

@@ -16,8 +16,11 @@ from lamslsa._cli.attest_plan import describe
 from lamslsa._cli.attest_results import Results, Write, assign, prepare_outputs, write_all
 from lamslsa._cli.attest_setup import Options, Setup, refuse_unmeasured_code
 from lamslsa._cli.inputs import read_capped
+from lamslsa._cli.payloads import payloads
 from lamslsa.attest import Planned, attest, place
+from lamslsa.errors import FormatError
 from lamslsa.measure import foresight, load_job
+from lamslsa.measure.evaluation.planned import plan_digest
 from lamslsa.measure.interface import Stage
 from lamslsa.measure.plugins import find
 from lamslsa.measure.registry import BUILT_IN
@@ -34,12 +37,14 @@ class Asked:
 
     Attributes:
         name: of the dataset, transform or evaluation.
+        plan: file with the plan that the one evaluation carries out.
         outputs: folder of each artifact, by name; the name None is the only artifact's.
     """
 
     stage: Stage
     inputs: Inputs
     name: str | None = None
+    plan: Path | None = None
     outputs: Mapping[str | None, Path] = field(default_factory=dict)
 
 
@@ -56,6 +61,7 @@ def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     if third is not None:
         third.refuse_others(item.plan for item in planned)
     refuse_other_kinds(planned, asked.inputs)
+    digest = _planned(asked, planned, options)
     if options.dry_run:
         return describe(planned, options, output)
     if bool(asked.outputs) != (asked.stage in _MAKING):
@@ -63,16 +69,16 @@ def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     prepare_outputs(asked.outputs, out=options.required_out, private=options.private, inputs=asked.inputs.paths)
     _refuse_unforeseen(planned, asked.outputs, options)
     setup = Setup.of(options, config, beside=beside)
-    with ui.terminable(), _measured(asked, planned, setup, options, output) as results:
+    with ui.terminable(), _measured(asked, planned, setup, options, output, digest) as results:
         return write_results(results, asked.outputs, setup, options, output)
 
 
 @contextmanager
 def _measured(
-    asked: Asked, planned: list[Planned], setup: Setup, options: Options, output: ui.Output
+    asked: Asked, planned: list[Planned], setup: Setup, options: Options, output: ui.Output, digest: str | None
 ) -> Iterator[Results]:
     if setup.attester is not None:
-        context = setup.context(output.progress())
+        context = replace(setup.context(output.progress()), plan=digest)
         run, made = attest(planned, attester=setup.attester, nonce=setup.nonce, context=context)
         writes: dict[str, Write] = {name: item.write for name, item in made.outputs.items()}
         yield Results(run=run, outputs=writes, private=made.private)
@@ -117,6 +123,20 @@ def write_results(
         results = replace(results, run=with_collateral(results.run, setup.collateral))
     facts = {"tee": setup.tee, "simulated": setup.simulated, "devices": len(results.run.devices)}
     return write_all(results, outputs, out=options.required_out, private=options.private, facts=facts, output=output)
+
+
+def _planned(asked: Asked, planned: list[Planned], options: Options) -> str | None:
+    """The digest of the plan that the evaluation carries out; None without one."""
+    if asked.plan is None:
+        return None
+    if options.enclave is not None:
+        raise click.UsageError("expected --plan without --enclave: an enclave build takes none")
+    if len(planned) != 1:
+        raise click.UsageError("expected one evaluation with --plan: choose it with --evaluation NAME")
+    found = payloads(asked.plan.name, read_capped(asked.plan, what="plan"))
+    if len(found) != 1:
+        raise FormatError(f"expected one plan in {asked.plan}, got {len(found) or 'none'}", reason="plan-file")
+    return plan_digest(found[0], planned[0].plan)
 
 
 def _refuse_unforeseen(planned: list[Planned], outputs: Mapping[str | None, Path], options: Options) -> None:

@@ -42,6 +42,7 @@ _COMMANDS: Final = {
     "keygen": "make a signing key",
     "list": "list the bundles beside an artifact, without verifying them",
     "measurers": "list what can be measured, and what each measurer needs",
+    "plan": "say which evaluation is going to be made, before it is",
     "policy": "write, check, explain and sign policies",
     "publish": "sign a run and store it beside the model",
     "pull": "get an artifact and its bundles from a store into a folder",

@@ -122,6 +122,7 @@ class Context:
         memory_limit: the most bytes that an input may have in memory.
         spool: where an input that is larger is kept, if the plan reads it block by block; None where it is refused.
         checkpoints: None where nothing is kept.
+        plan: SHA-256 of the statement of the plan that an evaluation carries out; None where there is none.
     """
 
     progress: Progress = silent
@@ -130,6 +131,7 @@ class Context:
     memory_limit: int = DEFAULT_MAX_BYTES
     spool: Spool | None = None
     checkpoints: Checkpoints | None = None
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

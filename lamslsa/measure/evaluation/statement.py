@@ -16,6 +16,7 @@ from lamslsa.predicates.evaluation import (
     Evaluation,
     Metric,
     ModelDescription,
+    PlanReference,
     Reference,
     Seed,
     derive_seed,
@@ -62,7 +63,7 @@ def evaluation_statement(
         groups: the groupings that were asked for.
         metrics: in a fixed order.
         packages: the distributions that the measurer imports; those that its models and data need are added.
-        context: where tensors lived.
+        context: where tensors lived, and the plan that is carried out.
         references: further inputs, by role: a baseline, training data.
         also_read: what the job says of further data.
     """
@@ -99,6 +100,7 @@ def evaluation_statement(
         metrics=tuple(metrics),
         environment=environment(sorted(needed), device=device),
         references=tuple(references),
+        plan=None if context.plan is None else PlanReference(digest=Digest(sha256=context.plan)),
     )
     subject = statement.Subject(name=model.name, sha256=model.artifact.manifest.sha256)
     payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
