@@ -350,7 +350,8 @@ class Policy:
     Attributes:
         sha256: of the policy file's bytes.
         closure: SHA-256 over the RFC 8785 form of ``{"policy": sha256, "files": {path: sha256}}``, with every file that
-            the policy names: keys and roots decide as much as the text does.
+            the policy names: keys and roots decide as much as the text does. Where it names policies, also
+            ``"policies": {name: closure}``.
         expires: from then on nothing is accepted; None where the policy does not end.
         effective_from: before it nothing is accepted; None where the policy has no beginning.
         ingredients: complete; an ingredient of the model that is not listed here is a refusal.
