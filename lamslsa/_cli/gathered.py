@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import click
+
 from lamslsa import archive
+from lamslsa._cli import ui
 from lamslsa._cli.challenge import ChallengeFile
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.decision import decide
 from lamslsa.policy import Appraisal, Policy
+from lamslsa.reports.explanation import rule_names
 from lamslsa.store import StoredBundle
 
 __all__ = ["Gathered"]
@@ -47,12 +51,16 @@ class Gathered:
     own_policy: bool = True
     as_exported: bool = False
 
-    def appraise(self) -> Appraisal:
+    def appraise(self, explain: Sequence[str] = ()) -> Appraisal:
         """Verify the bundles and appraise the model under the policy; an acceptance uses up the challenge.
+
+        Args:
+            explain: names of rules whose candidates are to be kept.
 
         Raises:
             PolicyError: the policy has expired.
             VerificationError: the challenge has been used.
+            click.UsageError: there is no such rule.
         """
         appraisal = decide(
             self.policy,
@@ -64,7 +72,10 @@ class Gathered:
             held=self.held,
             carried=self.carried,
             challenge=None if self.challenge is None else self.challenge.challenge,
+            explain=frozenset(explain),
         )
+        for name in explain:
+            _refuse_unknown(name, appraisal)
         if self.challenge is not None and appraisal.accepted:
             self.challenge.use(now=self.now, model=appraisal.model)
         return replace(appraisal, warnings=(*self._warnings(), *appraisal.warnings))
@@ -78,3 +89,10 @@ class Gathered:
             yield "policy, keys and roots are those of the archive, chosen by whoever made it; --policy names your own"
         if self.as_exported:
             yield f"judged as of {self.now:%Y-%m-%dT%H:%M:%SZ}, which the archive states; nothing later is known"
+
+
+def _refuse_unknown(name: str, appraisal: Appraisal) -> None:
+    names = rule_names(appraisal, like=name)
+    if name not in names:
+        known = ", ".join(ui.plain(each) for each in names)
+        raise click.UsageError(f"expected a rule to explain, got {ui.plain(name)[:200]!r}; the nearest first: {known}")

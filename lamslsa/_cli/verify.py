@@ -15,8 +15,15 @@ __all__ = ["command"]
 @click.command("verify")
 @inputs
 @to.options
+@click.option(
+    "--explain",
+    metavar="RULE",
+    multiple=True,
+    help="Print every attestation that a rule considered, and why each did or did not count, in place of the result. "
+    "Repeatable.",
+)
 @ui.options
-def command(request: Request, outputs: to.Outputs, output: ui.Output) -> int:
+def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, output: ui.Output) -> int:
     """Appraise MODEL and its attestations against a policy; the exit code is the verdict.
 
     MODEL is a folder or file, oci://HOST/REPO@sha256:…, oci-layout:PATH, hub:PATH, or an archive of lamslsa export. Of
@@ -33,15 +40,23 @@ def command(request: Request, outputs: to.Outputs, output: ui.Output) -> int:
       lamslsa verify ./model --policy policy.yaml --collateral collateral --challenge challenge.json
       lamslsa verify ./model --policy policy.yaml --output junit=verify.xml --output markdown=summary.md
       lamslsa verify ./model --policy policy.yaml --output vsa=vsa.sigstore.json --key keys/deployer.key
+      lamslsa verify ./model --policy policy.yaml --explain accurate
       lamslsa verify oci://registry.example/census@sha256:… --policy policy.yaml
       lamslsa verify audit.zip
     """
+    if explain and outputs.on_stdout:
+        raise click.UsageError("--explain and --output FORMAT=- both go to stdout: leave one out")
+    names = tuple(dict.fromkeys(explain))
     with outputs.complete_or_absent(request.files):
         request.refuse_summaries(outputs.summaries)
         gathered = request.gather(output)
-        appraisal = gathered.appraise()
+        appraisal = gathered.appraise(names)
         about = to.about(request, gathered, verifier=outputs.verifier)
         outputs.write(appraisal, about, output)
-    if not outputs.on_stdout:
+    if names:
+        from lamslsa.reports.explanation import explain as explained
+
+        ui.write(explained(appraisal, names, about, as_json=output.as_json))
+    elif not outputs.on_stdout:
         ui.write(render(appraisal, format="json" if output.as_json else "text", about=about))
     return appraisal.exit_code

@@ -103,7 +103,7 @@ def _add(found: Claims, source: str, envelope: Envelope) -> None:
                 found.quotes.setdefault(subject.sha256, set()).add(quote)
             return
         if not isinstance(predicate, About):
-            found.others["statements about no artifact"] += 1
+            found.others["other statements"] += 1
             return
         known = found.said[parsed.sha256] = Said(statement=parsed, predicate=predicate)
     known.signers.append(claimed_signer(envelope))

@@ -34,7 +34,7 @@ from lamslsa.statement import Statement
 from lamslsa.store import StoredBundle
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["of_appraisal", "of_bundles"]
+__all__ = ["described", "of_appraisal", "of_bundles"]
 
 _NEVER: Final = dt.datetime.max.replace(tzinfo=dt.UTC)
 
@@ -126,7 +126,7 @@ def _step(
     statement: Statement, predicate: About, standing: Standing, signed: tuple[Signed, ...], quotes: Iterable[Quote]
 ) -> Step:
     (subject,) = statement.subjects
-    kind, code, about = _described(predicate)
+    kind, code, about = described(predicate)
     stated = {(link.relation, link.target): link for link in reversed(links(statement, predicate))}
     return Step(
         sha256=statement.sha256,
@@ -141,7 +141,7 @@ def _step(
     )
 
 
-def _described(predicate: About) -> tuple[StepKind, str, Literal["dataset", "model"]]:
+def described(predicate: About) -> tuple[StepKind, str, Literal["dataset", "model"]]:
     """What kind of attestation it is, whose code it is the word of, and what kind of artifact it is about."""
     match predicate:
         case Provenance():
