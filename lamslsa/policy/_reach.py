@@ -16,12 +16,15 @@ def reached(context: Context) -> Mapping[Artifact, tuple[Build, ...]]:
     """Every artifact in the making of the model, itself included, with the qualifying provenances of each."""
     key = "reached"
     if key not in context.memo:
+        made: dict[Artifact, list[Build]] = {}
+        for build in context.lineage.builds:
+            made.setdefault(build.product, []).append(build)
         found: dict[Artifact, tuple[Build, ...]] = {}
         waiting = [context.model]
         while waiting:
             artifact = waiting.pop()
             if artifact not in found:
-                builds = tuple(item for item in context.lineage.builds_of(artifact) if _counts(context, item))
+                builds = tuple(item for item in made.get(artifact, ()) if _counts(context, item))
                 found[artifact] = builds
                 waiting += [item.artifact for build in builds for item in (*build.datasets, *build.bases)]
         context.memo[key] = found
