@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lamslsa._cli import policy_lint, policy_sign, ui
+from lamslsa._cli import policy_explain, policy_lint, policy_sign, ui
 
 __all__ = ["command"]
 
@@ -19,11 +19,13 @@ def command() -> None:
     Example:
       lamslsa policy schema > policy.schema.json
       lamslsa policy lint policy.yaml
+      lamslsa policy explain policy.yaml
       lamslsa policy sign policy.yaml --key keys/platform-team.key
     """
 
 
 command.add_command(policy_lint.command)
+command.add_command(policy_explain.command)
 command.add_command(policy_sign.command)
 
 
