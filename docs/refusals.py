@@ -108,12 +108,27 @@ AREAS: dict[str, Area] = {
     "identities": Area(
         title="Identities of a policy", folder="policy", modules=("_identities.py", "identities.py", "_signatures.py")
     ),
+    "policies": Area(
+        title="Policy files",
+        folder="policy",
+        modules=(
+            *("load.py", "_load_rules.py", "_load_terms.py", "_platforms.py", "reference_values.py", "_files.py"),
+            *("_keys.py", "_kinds.py", "document.py", "document_identities.py", "document_rules.py"),
+            *("document_trust.py", "opening.py", "sources.py", "signature.py"),
+        ),
+    ),
+    "expressions": Area(
+        title="Expressions of a policy",
+        folder="policy/cel",
+        modules=("compile.py", "types.py"),
+    ),
 }
 _ERRORS = frozenset({"FormatError", "VerificationError", "PolicyError", "UnavailableError"})
 # A node of a policy that refuses itself, and a refusal that an appraisal holds.
 _MAKES = {name: frozenset({name}) for name in _ERRORS} | {
     "refuse": frozenset({"FormatError"}),
     "Refusal": frozenset({"PolicyError"}),
+    **dict.fromkeys(("OneOf", "Most", "constant"), frozenset({"FormatError"})),
 }
 _BY_NAME = -1
 _KEBAB = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")

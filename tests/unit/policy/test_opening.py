@@ -85,14 +85,15 @@ def test_a_policy_within_itself_is_refused(folder: Path, policy_text: str) -> No
     assert caught.value.reason == "policy-cycle"
 
 
-def test_there_are_only_so_many(folder: Path, policy_text: str) -> None:
-    for number in range(9):  # each names two below it: 2 to the power of 9 of them
-        names = [f"{number + 1}a.yaml", f"{number + 1}b.yaml"] if number < 8 else []
-        for letter in "ab":
-            text = policy_text + f"# {number}{letter}\n"
-            (folder / f"{number}{letter}.yaml").write_bytes(extending(text, *names) if names else text.encode())
+def test_there_are_only_so_many(folder: Path, policy_text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamslsa.policy.opening._MAX_POLICIES", 3)
+    for name in "abcd":
+        (folder / f"{name}.yaml").write_text(policy_text + f"# {name}\n")
+    (folder / "policy.yaml").write_bytes(extending(policy_text, "a.yaml", "b.yaml", "c.yaml"))
+    assert len(open_policy(str(folder / "policy.yaml")).policy.extends) == 3
+    (folder / "policy.yaml").write_bytes(extending(policy_text, "a.yaml", "b.yaml", "c.yaml", "d.yaml"))
     with pytest.raises(FormatError) as caught:
-        open_policy(str(folder / "0a.yaml"))
+        open_policy(str(folder / "policy.yaml"))
     assert caught.value.reason == "policy-nesting"
 
 
