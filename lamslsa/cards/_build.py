@@ -68,10 +68,13 @@ def _verdict(appraisal: Appraisal) -> Verdict:
 def _simulation(appraisal: Appraisal) -> str:
     quotes = [one.claims.simulated for attestation in appraisal.attestations for one in attestation.evidence]
     quotes += [rule.simulated for rule in appraisal.rules if rule.simulated is not None]
-    if not any(quotes):
-        return ""
-    values = "these values" if all(quotes) else "values whose TEE reads SIMULATED"
-    return f"Simulated TEE: no hardware vouches for {values}."
+    said = []
+    if any(quotes):
+        values = "these values" if all(quotes) and not appraisal.without_tee else "values whose TEE reads SIMULATED"
+        said.append(f"Simulated TEE: no hardware vouches for {values}.")
+    if appraisal.without_tee:
+        said.append("No TEE: where it reads none, the signer's word alone counts.")
+    return " ".join(said)
 
 
 def _rule(rule: RuleResult, origins: Origins) -> Rule:
@@ -100,7 +103,12 @@ def _misses(rules: Sequence[RuleResult]) -> tuple[Miss, ...]:
 
 
 def _evidence_standing(attestation: VerifiedAttestation, origins: Origins) -> Standing:
-    """Verified where the policy relied on the statement and its quotes agree: else it is unknown which one counted."""
+    """Verified where the policy relied on the statement and its quotes agree: else it is unknown which one counted.
+
+    Where the statement counts without a TEE none of them did.
+    """
+    if attestation.statement.sha256 in origins.bare:
+        return "unverified"
     kinds = {
         (one.claims.tee, one.claims.simulated, one.claims.measurement_digest, one.claims.tcb_status)
         for one in attestation.evidence

@@ -101,10 +101,12 @@ class Origins:
     Attributes:
         qualifying: SHA-256 of the statements that some rule relied on.
         rules: names of satisfied rules by the statement that satisfied them.
+        bare: SHA-256 of the statements that count without a TEE: quotes that came with them were not judged.
     """
 
     qualifying: frozenset[str]
     rules: Mapping[str, tuple[str, ...]]
+    bare: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, appraisal: Appraisal) -> Origins:
@@ -114,7 +116,8 @@ class Origins:
             if rule.outcome == "satisfied" and rule.attestation is not None:
                 statement = rule.attestation.statement.sha256
                 rules[statement] = (*rules.get(statement, ()), rule.name)
-        return cls(qualifying=frozenset(one.statement.sha256 for one in appraisal.qualifying), rules=rules)
+        qualifying = frozenset(one.statement.sha256 for one in appraisal.qualifying)
+        return cls(qualifying=qualifying, rules=rules, bare=appraisal.by_signature_alone)
 
     def standing(self, attestation: VerifiedAttestation) -> Standing:
         """Verified only when some rule relied on the statement; being authentic is not enough."""
@@ -126,7 +129,7 @@ class Origins:
             standing=self.standing(attestation),
             statement=attestation.statement.sha256,
             signers=", ".join(sorted(attestation.signers)) or _NONE,
-            tee=tee_in_words(attestation.evidence),
+            tee=_NONE if attestation.statement.sha256 in self.bare else tee_in_words(attestation.evidence),
             rules=self.rules.get(attestation.statement.sha256, ()),
         )
 

@@ -268,7 +268,7 @@ class Card:
 
     Attributes:
         policy: the policy's file; ``policy_closure`` is its digest together with the keys and roots that it names.
-        simulation: a sentence that says so if any TEE is simulated; empty otherwise.
+        simulation: a sentence that says so if any TEE is simulated, or none was asked for; empty otherwise.
         alerts: what the reader must not miss, such as files that can run code.
         preparations: how datasets were made of others.
         trainings: how the model was made, and its parents.

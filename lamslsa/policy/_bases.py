@@ -59,6 +59,7 @@ class _Option:
     attestation: VerifiedAttestation | None = None
     signer: str | None = None
     simulated: bool | None = None
+    without_tee: bool = False
 
 
 def bases_of(context: Context, chosen: Descent) -> tuple[ModelTerms, ...]:
@@ -112,6 +113,7 @@ def extended_rules(policy: Policy, verdicts: Sequence[Verdict]) -> Iterator[Find
                 threshold="accepted",
                 observed=option.observed,
                 simulated=option.simulated,
+                without_tee=option.without_tee,
                 reason=None if miss is None else miss.reason,
                 message="" if miss is None else miss.message,
                 mend="" if miss is None else miss.mend,
@@ -148,6 +150,7 @@ def _base_rule(context: Context, terms: ModelTerms, verdict: Verdict | None) -> 
             attestation=best.attestation,
             signer=best.signer,
             simulated=best.simulated,
+            without_tee=best.without_tee,
             reason=None if main is None else main.reason,
             message="; also ".join(miss.message for miss in ordered),
             mend="; ".join(dict.fromkeys(miss.mend for miss in ordered)),
@@ -184,7 +187,11 @@ def _by_policy(name: str, verdict: Verdict | None) -> _Option:
 def _by_appraisal(appraisal: Appraisal) -> _Option:
     simulated = any(rule.simulated for rule in appraisal.rules)
     if appraisal.accepted:
-        return _Option(observed=f"accepted by policy {appraisal.policy_name}", simulated=simulated)
+        return _Option(
+            observed=f"accepted by policy {appraisal.policy_name}",
+            simulated=simulated,
+            without_tee=appraisal.without_tee,
+        )
     refused = [rule for rule in appraisal.rules if rule.outcome == "refused"]
     first = next((rule for rule in refused if not rule.authentic), refused[0] if refused else appraisal.rules[0])
     miss = Miss(
@@ -241,6 +248,7 @@ def _summary(
         attestation=item,
         signer=", ".join(sorted(item.signers)),
         simulated=summary.simulated,
+        without_tee=summary.without_tee,
     )
 
 

@@ -2,7 +2,8 @@
 
 Rules:
 - A candidate satisfies a rule when it misses nothing; more candidates can only help.
-- A signature alone makes no authentic candidate: every rule names a platform, so a quote must cover the statement.
+- A signature alone makes no authentic candidate: every rule names a platform, so a quote must cover the statement. Only
+  where that platform is ``unsafeNoEvidence`` the signature is enough, and then no quote is looked at.
 - One quote has to meet everything that the witness asks: platform and age are never taken from two.
 - The nearest miss is found by weight: what lies further from acceptance weighs more. Ties go to the smaller digest, so
   the order in which attestations come decides nothing.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -208,7 +209,12 @@ class Qualifier:
         return self._misses[key]
 
     def backing(self, item: VerifiedAttestation, witness: Witness) -> Backing | None:
-        """The evidence that covers the statement and comes nearest to what the witness asks, and what it lacks."""
+        """The evidence that covers the statement and comes nearest to what the witness asks, and what it lacks.
+
+        None where there is none, and where the witness asks for none.
+        """
+        if self.needs_no_evidence(witness):
+            return None
         key = (id(item), witness)
         if key not in self._backing:
             terms = self._terms(witness.platform)
@@ -227,6 +233,24 @@ class Qualifier:
             self._backing[key] = min(options, key=lambda option: len(option.refusals), default=None)
         return self._backing[key]
 
+    def needs_no_evidence(self, witness: Witness) -> bool:
+        """Whether the witness names the explicit way out, where a signature is enough."""
+        return self.policy.platforms[witness.platform].unsafe_no_evidence
+
+    def by_signature_alone(self, items: Iterable[VerifiedAttestation]) -> frozenset[str]:
+        """Digests of the statements that count without a TEE, whatever quotes came with them.
+
+        A statement that has some witness with a TEE as well is none of them: its quote was judged, and found good.
+        """
+        bare = {witness for witness in self.policy.witnesses if self.needs_no_evidence(witness)}
+        others = self.policy.witnesses - bare
+        return frozenset(
+            item.statement.sha256
+            for item in (items if bare else ())
+            if any(not self.misses(item, witness) for witness in bare)
+            and all(self.misses(item, witness) for witness in others)
+        )
+
     def _terms(self, name: str) -> PlatformTerms:
         """A platform's terms, with what the policy denies on every platform."""
         terms, denied = self.policy.platforms[name], self.policy.deny.measurements
@@ -237,7 +261,7 @@ class Qualifier:
     def _look(self, item: VerifiedAttestation, witness: Witness) -> list[Miss]:
         found: list[Miss] = []
         backing = self.backing(item, witness)
-        if backing is None:
+        if backing is None and not self.needs_no_evidence(witness):
             found.append(
                 Miss(
                     reason="evidence-missing",
@@ -273,15 +297,20 @@ class Qualifier:
 class Seen:
     """What a quote is from, in words, and whether any of what was judged is simulated; None where there is no quote.
 
+    Where none is asked for the word is ``none``, whatever quotes are there: nobody looked at them.
+
     Devices count where the platform has terms for them; elsewhere nobody asked whether they are what they say.
     """
 
     tee: str | None = None
     simulated: bool | None = None
+    without_tee: bool = False
 
     @classmethod
     def of(cls, head: Head, backing: Backing | None, qualifier: Qualifier) -> Seen:
         """What there is to see of the backing of a candidate."""
+        if qualifier.needs_no_evidence(head.witness):
+            return cls(tee="none", without_tee=True)
         if backing is None:
             return cls()
         claims = backing.evidence.claims
@@ -320,6 +349,7 @@ def conclude(
         platform=head.witness.platform,
         tee=seen.tee,
         simulated=seen.simulated,
+        without_tee=seen.without_tee,
         authentic=True,
     )
     return Finding(result=result, relied=(best.attestation, *best.relied), head=head, candidates=tuple(candidates))
@@ -361,6 +391,7 @@ def _refused(head: Head, best: Candidate | None, main: Miss, qualifier: Qualifie
             platform=head.witness.platform if backing is not None and not backing.platform else None,
             tee=seen.tee,
             simulated=seen.simulated,
+            without_tee=seen.without_tee,
             reason=main.reason,
             message="; also ".join(miss.message for miss in (main, *others)),
             mend="; ".join(dict.fromkeys(miss.mend for miss in (main, *others))),

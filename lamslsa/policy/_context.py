@@ -141,9 +141,17 @@ class Context:
             *(miss for miss in own if miss is not None),
         )
 
+    def is_worth_hashing(self, item: VerifiedAttestation) -> bool:
+        """Whether a statement can count at all: with a quote, or where the policy names a platform that needs none."""
+        return bool(item.evidence) or self._some_need_no_evidence
+
+    @cached_property
+    def _some_need_no_evidence(self) -> bool:
+        return any(self.qualifier.needs_no_evidence(witness) for witness in self.policy.witnesses)
+
     def schema_miss(self, sheet: Datasheet) -> Miss | None:
         """A datasheet whose digest is not that of the schema it shows says nothing about either."""
-        if not sheet.attestation.evidence:
+        if not self.is_worth_hashing(sheet.attestation):
             return None  # refused for that already; an unquoted schema of any size is not worth hashing
         if self.configuration_digest(sheet.sheet.schema) == sheet.sheet.schema_digest.sha256:
             return None

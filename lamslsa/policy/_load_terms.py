@@ -71,9 +71,14 @@ class TermsReader:
 
     def witness(self, keys: WitnessKeys) -> Witness:
         """``signedBy`` and ``platform``, both of which stand on every rule, and ``maxAge``."""
-        return Witness(
-            signed_by=self.signer(keys), platform=keys.at("platform").choice(self.platforms), max_age=keys.max_age
-        )
+        platform = keys.at("platform").choice(self.platforms)
+        if keys.max_age is not None and self.platforms[platform].unsafe_no_evidence:
+            keys.at("max_age").refuse(
+                f"expected no maxAge on {platform}, which asks for no quote whose age could count, got one",
+                reason="policy-platform",
+                hint="leave it out, or name a platform with tee",
+            )
+        return Witness(signed_by=self.signer(keys), platform=platform, max_age=keys.max_age)
 
     def signature(self, keys: SignatureKeys | None) -> str | None:
         """Who must have signed the files as a whole."""

@@ -89,7 +89,7 @@ def _measured(
         )
     after = [
         *_reference_misses(context, rule, evaluation, trained=trained),
-        *_harness_misses(context, rule, item, quoted=bool(item.attestation.evidence)),
+        *_harness_misses(context, rule, item, hashed=context.is_worth_hashing(item.attestation)),
         # that another model, which ours is compared with, was evaluated by a plan is not asked
         *(plan_misses(context, rule, item) if item.model == context.model else ()),
     ]
@@ -166,7 +166,7 @@ def _other_dataset(context: Context, rule: MetricRule, item: Measurement) -> Mis
     return Miss(reason="dataset-other", message=f"expected an evaluation on {rule.dataset}, got {got}", mend=mend)
 
 
-def _harness_misses(context: Context, rule: MetricRule, item: Measurement, *, quoted: bool) -> Iterator[Miss]:
+def _harness_misses(context: Context, rule: MetricRule, item: Measurement, *, hashed: bool) -> Iterator[Miss]:
     """Measured by what, under which configuration, and from which seed; an unquoted one is not worth hashing."""
     evaluation = item.evaluation
     if str(evaluation.measurer) != rule.measurer:
@@ -179,7 +179,7 @@ def _harness_misses(context: Context, rule: MetricRule, item: Measurement, *, qu
     if claimed != rule.configuration:
         yield _other_configuration(rule, f"sha256:{claimed}")
         return
-    if quoted and context.configuration_digest(evaluation.configuration) != claimed:
+    if hashed and context.configuration_digest(evaluation.configuration) != claimed:
         yield _other_configuration(rule, "one whose digest is not its own")
     seed = derive_seed(model=item.model.sha256, dataset=evaluation.dataset.digest.sha256, configuration=claimed)
     if evaluation.seed.value.sha256 != seed:

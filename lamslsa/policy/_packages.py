@@ -29,6 +29,7 @@ __all__ = ["code_misses", "package_misses", "unlisted", "unlisted_code", "unlist
 
 _SHOWN: Final = 20
 _SHORT: Final = 5
+_MAX_VERSION: Final = 256
 _SCHEME: Final = "pkg:"
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
@@ -162,6 +163,8 @@ def _within(versions: str, version: str) -> bool:
 
 
 def _version(text: str) -> Version | None:
+    if len(text) > _MAX_VERSION:  # digits without end are an error of another kind
+        return None
     try:
         return Version(text)
     except InvalidVersion:

@@ -20,7 +20,7 @@ from lamslsa.evidence.interface import SECURITY_VERSIONS, TEES
 from lamslsa.evidence.roots import is_any_vendor_root, load_root
 from lamslsa.policy._files import Files
 from lamslsa.policy._keys import Keys
-from lamslsa.policy.document_trust import AdvisoriesKeys, DeniedKeys, GpuKeys, PlatformKeys
+from lamslsa.policy.document_trust import AdvisoriesKeys, DeniedKeys, GpuKeys, NoEvidenceKeys, PlatformKeys
 from lamslsa.policy.reference_values import CodeReader
 
 __all__ = ["PlatformReader"]
@@ -40,12 +40,14 @@ class PlatformReader:
     code: CodeReader
     manifests: dict[bytes, None] = field(default_factory=dict)
 
-    def read(self, name: str, keys: PlatformKeys) -> PlatformTerms:
+    def read(self, name: str, keys: PlatformKeys | NoEvidenceKeys) -> PlatformTerms:
         """One platform. Hardware must say what is patched well enough; simulation must pin its roots.
 
         Raises:
             FormatError: with line and column.
         """
+        if isinstance(keys, NoEvidenceKeys):
+            return _no_evidence(name)
         tees = frozenset(keys.tee)
         least = self._least(keys, tees)
         for key in ("min_tcb_evaluation_data_number", "advisories", "tcb"):
@@ -139,6 +141,14 @@ class PlatformReader:
         return self.files.load(
             node, lambda data: rim.parse(data).raw, what="a manifest of a GPU", limit=rim.MAX_MANIFEST_BYTES
         )
+
+
+def _no_evidence(name: str) -> PlatformTerms:
+    """Terms that no quote meets: what counts without one is for the policy to say, never for a quote to gain by."""
+    nothing: frozenset[str] = frozenset()
+    return PlatformTerms(
+        name=name, tee=nothing, simulated=False, roots=nothing, tcb=nothing, code=(), unsafe_no_evidence=True
+    )
 
 
 def _only_with(keys: Keys, field: str, tees: frozenset[str], kinds: frozenset[str]) -> None:

@@ -44,6 +44,7 @@ class RuleResult:
         tee: the TEE, in words, simulation in plain sight: ``sgx, SIMULATED``; None when there is none. GPUs are ``not
             judged`` where the platform has no terms for them.
         simulated: whether anything that was judged is simulated, the TEE or a GPU; None when there is none.
+        without_tee: whether this is somebody's signature alone, with no TEE behind it, or a verdict that rests on one.
         reason: stable kebab-case word; None when satisfied.
         message: why it was refused, in words; empty when satisfied.
         mend: what would mend it; empty when satisfied.
@@ -62,6 +63,7 @@ class RuleResult:
     platform: str | None = None
     tee: str | None = None
     simulated: bool | None = None
+    without_tee: bool = False
     reason: str | None = None
     message: str = ""
     mend: str = ""
@@ -112,6 +114,7 @@ class Appraisal:
         warnings: what deserves a look and refuses nothing, such as conflicting provenance.
         bases: of base models, under the policies that their terms name, whatever they came to.
         extended: of this very model, under the policies that this one extends.
+        by_signature_alone: digests of statements that count without a TEE, as the policy says; no quote of theirs does.
         considered: by the names of the rules that were to be explained, every attestation that they looked at, the
             nearest first.
     """
@@ -130,12 +133,18 @@ class Appraisal:
     warnings: tuple[str, ...] = ()
     bases: tuple[Appraisal, ...] = ()
     extended: tuple[Appraisal, ...] = ()
+    by_signature_alone: frozenset[str] = frozenset()
     considered: Mapping[str, tuple[Considered, ...]] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
         """True when there is a rule and every rule is satisfied."""
         return bool(self.rules) and all(rule.outcome == "satisfied" for rule in self.rules)
+
+    @property
+    def without_tee(self) -> bool:
+        """Whether the verdict rests on a signature alone anywhere, here or in the verdicts within."""
+        return bool(self.by_signature_alone) or any(rule.without_tee for rule in self.rules)
 
     @property
     def exit_code(self) -> Literal[0, 4, 5]:

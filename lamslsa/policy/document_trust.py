@@ -33,6 +33,7 @@ __all__ = [
     "AdvisoriesKeys",
     "DeniedKeys",
     "GpuKeys",
+    "NoEvidenceKeys",
     "PlatformKeys",
     "ReferenceValuesKeys",
     "SpelledOutKeys",
@@ -224,6 +225,18 @@ class PlatformKeys(Keys, frozen=True, kw_only=True):
     ] = False
 
 
+class NoEvidenceKeys(Keys, frozen=True, kw_only=True):
+    """No TEE: the signature alone counts, and the verdict says so."""
+
+    MARK: ClassVar = "unsafeNoEvidence"
+
+    unsafe_no_evidence: Annotated[
+        bool,
+        yes(reason="policy-platform", hint="name a platform with tee instead"),
+        Meta(description="No quote is asked for, none is looked at, and the verdict warns."),
+    ]
+
+
 class TimestampAuthorityKeys(Keys, frozen=True, kw_only=True):
     """A timestamp authority (RFC 3161) whose timestamps are beacons."""
 
@@ -248,7 +261,8 @@ class TrustKeys(Keys, frozen=True, kw_only=True):
         Meta(description="Who may sign, by the names that the rest of the policy uses."),
     ]
     platforms: Annotated[
-        dict[Label, PlatformKeys], Meta(description="Which platforms count, by the names that the policy uses.")
+        dict[Label, PlatformKeys | NoEvidenceKeys],
+        Meta(description="Which platforms count, by the names that the policy uses."),
     ]
     trusted_root: Annotated[_File | None, Meta(description="The trusted root of a Sigstore instance.")] = None
     beacons: Annotated[

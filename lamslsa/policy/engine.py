@@ -130,6 +130,7 @@ def _decide(opened: Opened, verdicts: Verdicts, *, explain: frozenset[str]) -> A
         ),
         bases=tuple(item.appraisal for _, item in sorted(verdicts.bases.items()) if isinstance(item, Accepted)),
         extended=tuple(item.appraisal for item in verdicts.extended if isinstance(item, Accepted)),
+        by_signature_alone=context.qualifier.by_signature_alone(qualifying.values()),
         considered={
             finding.result.name: considered(context, finding, best)
             for finding in findings
@@ -303,6 +304,11 @@ def _unsafe(policy: Policy) -> tuple[str, ...]:
     """What platforms that rules name give up."""
     platforms = [policy.platforms[name] for name in sorted({witness.platform for witness in policy.witnesses})]
     return (
+        *(
+            f"platform {terms.name} is no TEE: what was made there is the word of whoever signed it, and no more"
+            for terms in platforms
+            if terms.unsafe_no_evidence
+        ),
         *(
             f"platform {terms.name} accepts any measurement: nothing says which code measured"
             for terms in platforms

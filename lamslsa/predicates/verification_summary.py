@@ -17,6 +17,7 @@ __all__ = [
     "FAILED",
     "INGREDIENTS",
     "INGREDIENTS_SIMULATED",
+    "INGREDIENTS_WITHOUT_TEE",
     "MAX_INPUTS",
     "PREDICATE_TYPE",
     "InputAttestation",
@@ -30,10 +31,13 @@ PREDICATE_TYPE: Final = "https://slsa.dev/verification_summary/v1"
 
 INGREDIENTS: Final = "LAMSLSA_INGREDIENTS"
 INGREDIENTS_SIMULATED: Final = "LAMSLSA_INGREDIENTS_SIMULATED"
+INGREDIENTS_WITHOUT_TEE: Final = "LAMSLSA_INGREDIENTS_WITHOUT_TEE"
 FAILED: Final = "FAILED"
 MAX_INPUTS: Final = 4096
 
-VerifiedLevel = Literal["LAMSLSA_INGREDIENTS", "LAMSLSA_INGREDIENTS_SIMULATED", "FAILED"]
+VerifiedLevel = Literal[
+    "LAMSLSA_INGREDIENTS", "LAMSLSA_INGREDIENTS_SIMULATED", "LAMSLSA_INGREDIENTS_WITHOUT_TEE", "FAILED"
+]
 Uri = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z][A-Za-z0-9+.-]*:[!-~]+\Z", max_length=2048)]
 _Time = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z\Z")]
 
@@ -104,6 +108,11 @@ class VerificationSummary(WireModel, frozen=True, kw_only=True):
     def simulated(self) -> bool:
         """Whether something that the verdict rests on was measured in a simulated TEE."""
         return self.verified_levels == (INGREDIENTS_SIMULATED,)
+
+    @property
+    def without_tee(self) -> bool:
+        """Whether the verdict rests on a signature alone somewhere, and maybe on simulated TEEs beside."""
+        return self.verified_levels == (INGREDIENTS_WITHOUT_TEE,)
 
     @property
     def verified_at(self) -> dt.datetime:

@@ -50,7 +50,9 @@ def _vector(appraisal: Appraisal) -> dict[str, int]:
         return {"sourced-data": _CONTRAINDICATED}
     vector = {"sourced-data": _AFFIRMING}
     judged = [rule.simulated for rule in appraisal.rules if rule.simulated is not None]
-    if judged:
+    if appraisal.without_tee:
+        vector["hardware"] = _WARNING
+    elif judged:
         vector["hardware"] = _WARNING if any(judged) else _AFFIRMING
     return vector
 

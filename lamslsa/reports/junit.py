@@ -74,6 +74,7 @@ def _properties(appraisal: Appraisal, about: About) -> ET.Element:
         "policy": f"sha256:{appraisal.policy_closure}",
         "policyFile": f"sha256:{appraisal.policy_sha256}",
         "simulated": str(any(rule.simulated for rule in appraisal.rules)).lower(),
+        "withoutTee": str(appraisal.without_tee).lower(),
         "version": about.version,
     }
     properties = ET.Element("properties")

@@ -13,7 +13,7 @@ from lamslsa.cards._inline import Inline, code, own, own_headers, quoted, table,
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.reports._nested import nested, words
 from lamslsa.reports.interface import About
-from lamslsa.reports.text import SHOWN, SIMULATED, refusals, verdict
+from lamslsa.reports.text import SHOWN, SIMULATED, WITHOUT_TEE, refusals, verdict
 
 __all__ = ["render"]
 
@@ -38,6 +38,8 @@ def _blocks(appraisal: Appraisal, about: About) -> Iterator[str]:
     )
     if any(rule.simulated for rule in appraisal.rules):
         yield f"> **⚠ {SIMULATED}**"
+    if appraisal.without_tee:
+        yield f"> **⚠ {WITHOUT_TEE}**"
     yield from _refused(appraisal)
     ordered = [rule for outcome in _MARKS for rule in appraisal.rules if rule.outcome == outcome]
     if ordered:

@@ -61,6 +61,7 @@ def render(appraisal: Appraisal, about: About) -> bytes:
             "model": f"sha256:{appraisal.model}",
             "policy": f"sha256:{appraisal.policy_closure}",
             "simulated": any(rule.simulated for rule in appraisal.rules),
+            "withoutTee": appraisal.without_tee,
         },
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}

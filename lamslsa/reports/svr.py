@@ -17,11 +17,12 @@ from lamslsa.reports._names import named
 from lamslsa.reports._statements import label, second, subject
 from lamslsa.reports.interface import About
 
-__all__ = ["ACCEPTED", "ACCEPTED_SIMULATED", "PREDICATE_TYPE", "RULE", "render"]
+__all__ = ["ACCEPTED", "ACCEPTED_SIMULATED", "ACCEPTED_WITHOUT_TEE", "PREDICATE_TYPE", "RULE", "render"]
 
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/svr/v0.2"
 ACCEPTED: Final = "LAMSLSA_POLICY_ACCEPTED"
 ACCEPTED_SIMULATED: Final = "LAMSLSA_POLICY_ACCEPTED_SIMULATED"
+ACCEPTED_WITHOUT_TEE: Final = "LAMSLSA_POLICY_ACCEPTED_WITHOUT_TEE"
 RULE: Final = "LAMSLSA_RULE:"
 
 
@@ -37,7 +38,6 @@ def render(appraisal: Appraisal, about: About) -> bytes:
             reason="svr-refused",
             hint="a verification summary (vsa) says that a model failed",
         )
-    simulated = any(rule.simulated for rule in appraisal.rules)
     policy = {
         "uri": named(about.policy, appraisal.policy_closure),
         "name": label(appraisal.policy_name),
@@ -47,8 +47,14 @@ def render(appraisal: Appraisal, about: About) -> bytes:
         "verifier": {"id": about.verifier, "policies": [policy]},
         "timeCreated": second(appraisal.now),
         "properties": [
-            ACCEPTED_SIMULATED if simulated else ACCEPTED,
+            _accepted(appraisal),
             *(f"{RULE}{label(rule.name)}" for rule in appraisal.rules),
         ],
     }
     return statement.make([subject(appraisal)], PREDICATE_TYPE, predicate)
+
+
+def _accepted(appraisal: Appraisal) -> str:
+    if appraisal.without_tee:
+        return ACCEPTED_WITHOUT_TEE
+    return ACCEPTED_SIMULATED if any(rule.simulated for rule in appraisal.rules) else ACCEPTED

@@ -10,13 +10,14 @@ from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.reports._nested import nested, words
 from lamslsa.reports.interface import About
 
-__all__ = ["COLUMNS", "MARKS", "SHOWN", "SIMULATED", "refusals", "render", "rows", "verdict"]
+__all__ = ["COLUMNS", "MARKS", "SHOWN", "SIMULATED", "WITHOUT_TEE", "refusals", "render", "rows", "verdict"]
 
 COLUMNS: Final = ("", "rule", "observed", "threshold", "signed by", "TEE")
 MARKS: Final = {"satisfied": "ok", "refused": "REFUSED", "not-evaluated": "-"}
 SHOWN: Final = 20
 """How many bundles that were set aside are shown to people."""
 SIMULATED: Final = "SIMULATED TEE: no hardware vouches for these values"
+WITHOUT_TEE: Final = "NO TEE: where it reads none, the signer's word alone counts"
 _RED, _GREEN, _YELLOW = 31, 32, 33
 _COLOURS: Final = {"ok": _GREEN, "REFUSED": _RED}
 
@@ -73,6 +74,8 @@ def render(appraisal: Appraisal, about: About) -> bytes:
     lines += [f"warning: {plain(warning)}" for warning in appraisal.warnings]
     if any(rule.simulated for rule in appraisal.rules):
         lines.append(_styled(SIMULATED, _YELLOW, about))
+    if appraisal.without_tee:
+        lines.append(_styled(WITHOUT_TEE, _YELLOW, about))
     lines.append(_styled(plain(verdict(appraisal)), _GREEN if appraisal.accepted else _RED, about))
     return ("\n".join(lines) + "\n").encode(errors="backslashreplace")
 

@@ -13,6 +13,7 @@ from lamslsa.predicates.verification_summary import (
     FAILED,
     INGREDIENTS,
     INGREDIENTS_SIMULATED,
+    INGREDIENTS_WITHOUT_TEE,
     MAX_INPUTS,
     PREDICATE_TYPE,
     InputAttestation,
@@ -49,6 +50,8 @@ def render(appraisal: Appraisal, about: About) -> bytes:
 def _level(appraisal: Appraisal) -> VerifiedLevel:
     if not appraisal.accepted:
         return FAILED
+    if appraisal.without_tee:
+        return INGREDIENTS_WITHOUT_TEE
     return INGREDIENTS_SIMULATED if any(rule.simulated for rule in appraisal.rules) else INGREDIENTS
 
 

@@ -156,6 +156,8 @@ class PlatformTerms:
         snp_keys: accepted values of `Claims.signing_key` of SEV-SNP; None accepts all.
         platform_ids: accepted platforms; None accepts all. The instance of a Nitro enclave stands for all its enclaves.
         unsafe_as_of_only: how the platform stands now is not asked.
+        unsafe_no_evidence: no evidence is asked for, and none is looked at: the signature alone counts. Nothing else is
+            set then, so that no quote could be accepted under these terms.
     """
 
     name: str
@@ -174,6 +176,7 @@ class PlatformTerms:
     platform_ids: frozenset[str] | None = None
     denied: Denied = Denied()
     unsafe_as_of_only: bool = False
+    unsafe_no_evidence: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

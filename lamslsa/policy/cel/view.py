@@ -90,11 +90,11 @@ def _about(context: Context, chosen: Descent) -> Iterator[tuple[VerifiedAttestat
                 terms = listed.get(evaluation.dataset.digest.sha256)
                 if subject == context.model.sha256 and terms is not None and terms.sha256 not in chosen.seen:
                     schema = context.sheets(terms).schemas.get(evaluation.dataset.schema_digest.sha256)
-                    if schema is not None and item.evidence and _is_itself(context, evaluation):
+                    if schema is not None and context.is_worth_hashing(item) and _is_itself(context, evaluation):
                         yield item, (schema,)
             case Inference() | Model() as predicate:
                 claimed = predicate.configuration_digest.sha256
-                about_it = subject == context.model.sha256 and bool(item.evidence)
+                about_it = subject == context.model.sha256 and context.is_worth_hashing(item)
                 if about_it and context.configuration_digest(predicate.configuration) == claimed:
                     yield item, ()
             case _:

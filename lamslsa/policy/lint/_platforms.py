@@ -31,6 +31,13 @@ def platforms(linted: Linted) -> Iterator[Finding]:
                 f"expected hardware under the rules, got {name}, which is simulated: anybody with its key makes quotes",
                 "name a platform of hardware in the rules, and keep this one for rehearsals",
             )
+        if terms.unsafe_no_evidence:
+            yield linted.find(
+                "unsafe-no-evidence",
+                linted.at("trust", "platforms", name, "unsafeNoEvidence"),
+                f"expected a TEE under the rules, got {name}, which is none: whoever signs may say what he likes",
+                "name a platform with tee in the rules, or keep it to what anybody can check by other means",
+            )
         if terms.unsafe_any_measurement:
             yield linted.find(
                 "unsafe-any-measurement",

@@ -39,6 +39,7 @@ RULES: Final[Mapping[str, Severity]] = MappingProxyType(
         "platform-unused": "warning",
         "unsafe-any-measurement": "warning",
         "unsafe-as-of-only": "warning",
+        "unsafe-no-evidence": "warning",
         "unsafe-not-compared": "warning",
         "age-unbounded": "warning",
         "rule-shadowed": "warning",

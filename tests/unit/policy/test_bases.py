@@ -455,6 +455,14 @@ class TestBySummary:
         found = summary(verifiedLevels=["LAMSLSA_INGREDIENTS_SIMULATED"])
         assert rule_of(run(asked, started.values(), more=(found,)), "base model: base").simulated is True
 
+    def test_of_somebody_s_word_says_so(
+        self, run: Judge, asked: Policy, started: dict[str, Entry], summary: Callable[..., VerifiedAttestation]
+    ) -> None:
+        found = summary(verifiedLevels=["LAMSLSA_INGREDIENTS_WITHOUT_TEE"])
+        appraisal = run(asked, started.values(), more=(found,))
+        assert rule_of(appraisal, "base model: base").without_tee is True
+        assert (appraisal.accepted, appraisal.without_tee) == (True, True)
+
     def test_missing(self, run: Judge, asked: Policy, started: dict[str, Entry]) -> None:
         appraisal = run(asked, started.values())
         assert (rule_of(appraisal, "base model: base").reason, appraisal.exit_code) == ("summary-missing", 4)

@@ -61,6 +61,7 @@ GPU = (
         "gpu: {architectures: [hopper], goldenValues: unsafeNotCompared}"
     ),
 )
+OFFICE = ("    rehearsal: {tee", "    office: {unsafeNoEvidence: true}\n    rehearsal: {tee")
 ON_PRODUCTION = (
     "samples: {min: 10000}\n    signedBy: auditor\n    platform: rehearsal",
     "samples: {min: 10000}\n    signedBy: auditor\n    platform: production",
@@ -122,6 +123,14 @@ CASES: dict[str, tuple[Edits, str, Edits]] = {
         [],
     ),
     "unsafe-as-of-only": ([("simulated: true", "simulated: true, unsafeAsOfOnly: true")], "rehearsal: {tee", []),
+    "unsafe-no-evidence": (
+        [
+            ("training: {signedBy: trainer, platform: rehearsal", "training: {signedBy: trainer, platform: office"),
+            OFFICE,
+        ],
+        "office: {unsafe",
+        [OFFICE],
+    ),
     "unsafe-not-compared": ([GPU, ON_PRODUCTION], "production: {tee", [ON_PRODUCTION]),
     "age-unbounded": (
         [],
