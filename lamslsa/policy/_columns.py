@@ -50,7 +50,7 @@ def features(schema: Mapping[str, Any]) -> frozenset[str]:
     columns, label = schema.get("columns"), schema.get("label")
     if other is not None or not isinstance(columns, list):
         return other or frozenset()
-    names = {column.get("name") for column in columns if isinstance(column, Mapping)}
+    names = [column.get("name") for column in columns if isinstance(column, Mapping)]
     target = label.get("column") if isinstance(label, Mapping) else None
     return frozenset(name for name in names if isinstance(name, str) and name != target)
 

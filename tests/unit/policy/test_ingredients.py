@@ -271,6 +271,9 @@ class TestPackages:
             ("pkg:pypi/torch@2.5.1", PackageTerms(purl="pkg:pypi/torch", versions=">=2.6,<3")),
             ("pkg:pypi/torch@2.7rc1", PackageTerms(purl="pkg:pypi/torch", versions=">=2.6")),
             ("pkg:pypi/torch@new", PackageTerms(purl="pkg:pypi/torch", versions=">=2.6")),
+            pytest.param(  # more digits than Python makes a number of
+                f"pkg:pypi/torch@{'9' * 5000}", PackageTerms(purl="pkg:pypi/torch", versions=">=2.6"), id="digits"
+            ),
             ("pkg:pypi/torch@2.6.0", PackageTerms(purl="pkg:pypi/torch", versions="newest")),
             ("pkg:pypi/torch@2.6.0", PackageTerms(purl="pkg:pypi/torch", sha256=frozenset({"e" * 64}))),
             ("pkg:pypi/torch@2.6.0?repository_url=host", PackageTerms(purl="pkg:pypi/torch")),

@@ -193,6 +193,7 @@ def test_code_that_is_not_ours_counts_as_having_read_everything(entries: dict[st
         ({}, set()),
         ({"format": ["images"], "columns": {"name": "a"}}, set()),
         ({"columns": [None, "a", {"name": 3}, {"name": "b"}], "label": "b"}, {"b"}),
+        ({"columns": [{"name": ["x"]}, {"name": {}}, {"name": "age"}], "label": {"column": ["x"]}}, {"age"}),
     ],
 )
 def test_features_of_a_schema(schema: dict[str, Any], expected: set[str]) -> None:
