@@ -137,7 +137,10 @@ class _Loader:
 
     def _remember(self, path: Path, limit: int, /) -> bytes:
         content = self.file.read(self.file.directory / path, limit)
-        self._seen[path.as_posix()] = _codec.sha256_hex(content)
+        sha256 = _codec.sha256_hex(content)
+        if self._seen.setdefault(path.as_posix(), sha256) != sha256:
+            # the closure has one digest for each name: other bytes a second time would be in no digest
+            raise FormatError("expected the same bytes wherever it is named, got others", reason="policy-file")
         return content
 
     def _identities(self, trust: TrustKeys, files: Files) -> Mapping[str, Identity]:
@@ -175,7 +178,8 @@ class _Loader:
                 file.check(policy)
         except FormatError as err:
             node.refuse(f"expected a policy, got {name[:200]!r}: {err}", reason=err.reason, hint=err.hint)
-        self._policies[name] = policy.closure
+        if self._policies.setdefault(name, policy.closure) != policy.closure:
+            node.refuse(f"expected the same policy wherever {name[:200]!r} stands, got another", reason="policy-file")
         return policy
 
 

@@ -120,6 +120,50 @@ def test_another_policy_than_the_pinned_one_is_refused(files: dict[str, bytes], 
     assert caught.value.reason == "policy-source-digest"
 
 
+class Turncoat(Elsewhere):
+    """Serves one file otherwise the first time that it is asked for."""
+
+    def __init__(self, files: dict[str, bytes], name: str, first: bytes) -> None:
+        super().__init__(files)
+        self.name, self.first = name, [first]
+
+    def __call__(self, source: Pinned, path: PurePosixPath, limit: int, /) -> bytes:
+        data = super().__call__(source, path, limit)
+        return self.first.pop() if path.as_posix() == self.name and self.first else data
+
+
+def test_a_file_that_is_named_twice_has_the_same_bytes_twice(
+    files: dict[str, bytes], folder: Path, policy_text: str
+) -> None:
+    """The closure would have the second ones, and the policy the first."""
+    name = next(name for name in files if name.endswith(".pub"))
+    (folder / "policy.yaml").write_text(policy_text.replace("\ntrust:", f"\ndeny: {{keys: [{name}]}}\n\ntrust:", 1))
+    files["policy.yaml"] = (folder / "policy.yaml").read_bytes()
+    text = f"https://p.example/policy.yaml@sha256:{open_policy(str(folder / 'policy.yaml')).policy.closure}"
+    assert open_policy(text, fetch=Elsewhere(files)).policy.deny.keys
+    with pytest.raises(FormatError) as caught:
+        open_policy(text, fetch=Turncoat(files, name, other_key()))
+    assert caught.value.reason == "policy-file"
+    assert "policy.yaml@sha256" in str(caught.value)
+
+
+def test_a_policy_that_is_named_twice_is_the_same_twice(
+    files: dict[str, bytes], folder: Path, policy_text: str
+) -> None:
+    base = f'  models: [{{name: base, digest: "sha256:{"5a" * 32}", policy: inner.yaml}}]\n\ntraining:'
+    (folder / "inner.yaml").write_text(policy_text)
+    outer = extending(policy_text, "inner.yaml").replace(b"\ntraining:", base.encode(), 1)
+    (folder / "policy.yaml").write_bytes(outer)
+    files |= {"policy.yaml": outer, "inner.yaml": policy_text.encode()}
+    text = f"https://p.example/policy.yaml@sha256:{open_policy(str(folder / 'policy.yaml')).policy.closure}"
+    assert len(open_policy(text, fetch=Elsewhere(files)).policy.within) == 1
+    weak = policy_text.replace("min: 0.84", "min: 0.1", 1).encode()
+    assert weak != files["inner.yaml"]
+    with pytest.raises(FormatError) as caught:
+        open_policy(text, fetch=Turncoat(files, "inner.yaml", weak))
+    assert caught.value.reason == "policy-file"
+
+
 def test_within_a_policy_by_https_and_by_oci(files: dict[str, bytes], folder: Path, policy_text: str) -> None:
     closure = open_policy(str(folder / "policy.yaml")).policy.closure
     manifest = Manifest.of(
