@@ -5,15 +5,15 @@ Rules:
 - A denied statement is as if it were not there, and so is evidence in a denied one; a warning says so.
 - Denied measurements are denied on every platform of the policy (`Qualifier`), denied keys for every identity
   (`Policy.refusals_of`); evidence that nobody else signed is set aside in verification.
-- What a policy denies, every policy within it denies as well: a base model that a policy of its own accepts is no way
-  around the list. A verifier's summary says nothing of what it was made of.
+- What a policy denies, every policy within it denies as well (`Policy.within`): a base model that a policy of its own
+  accepts is no way around the list. A verifier's summary says nothing of what it was made of.
 - Denied artifacts are looked for in everything that qualifying provenance says of the model's making, in whatever way,
   and in what the policy's own rules evaluate or compare.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -25,24 +25,9 @@ from lamslsa.policy.appraisal import RuleResult
 from lamslsa.policy.model import Deny, MetricRule, OverlapRule, Policy
 from lamslsa.verify import Verification, VerifiedAttestation
 
-__all__ = ["denied_by", "deny_rule", "without_denied"]
+__all__ = ["deny_rule", "without_denied"]
 
 _MEND: Final = "make the model without it, or take it off the list after review"
-
-
-def denied_by(policy: Policy) -> Mapping[str, Deny]:
-    """By closure: what a policy and each one within it denies, with all that those around it deny."""
-    found: dict[str, Deny] = {}
-    waiting: list[tuple[Policy, Deny]] = [(policy, Deny())]
-    while waiting:
-        item, around = waiting.pop()
-        known = found.get(item.closure)
-        deny = item.deny | around if known is None else known | item.deny | around
-        if deny != known:
-            found[item.closure] = deny
-            waiting += [(below, deny) for below in item.extends]
-            waiting += [(terms.policy, deny) for terms in item.ingredients.models if terms.policy is not None]
-    return found
 
 
 def without_denied(deny: Deny, verification: Verification) -> tuple[Verification, tuple[str, ...]]:

@@ -5,14 +5,14 @@ Rules:
   under that policy's own trust material. Without such a verification, or out of force, it is refused.
 - A policy that extends others rests on their appraisals of the same model in the same way.
 - Policies nest finitely; one that stands within itself all the same is refused.
-- What a policy denies, every policy within it denies as well.
+- What a policy denies, every policy within it denies as well, as `Policy.within` has it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice, product
 from typing import Final
 
@@ -21,9 +21,9 @@ from lamslsa.errors import PolicyError
 from lamslsa.evidence.appraise import Refusal
 from lamslsa.policy._bases import Accepted, Verdict, bases_of, seen_by
 from lamslsa.policy._context import Context
-from lamslsa.policy._deny import denied_by, without_denied
+from lamslsa.policy._deny import without_denied
 from lamslsa.policy._descent import Descent, descents
-from lamslsa.policy.model import Deny, Policy
+from lamslsa.policy.model import Policy
 from lamslsa.verify import Verification
 
 __all__ = ["Opened", "Verdicts", "appraise_within", "with_bases"]
@@ -90,7 +90,6 @@ def appraise_within(
         PolicyError: the policy itself is not in force, or was not verified as of these times.
     """
     first: dict[str, Policy] = {item.closure: item for item in reversed((policy, *policy.within))}
-    denied = denied_by(policy)
     verified = {**within, policy.closure: verification}
     root = _Task(policy=policy, model=model, name=model_name)
     done: dict[_Key, Verdict] = {}
@@ -103,8 +102,7 @@ def appraise_within(
             stack.pop()
             continue
         if task.key not in opened:
-            deny = denied[task.policy.closure]
-            found = _open(task, verified, verification.trust.at, verification.trust.now, deny)
+            found = _open(task, verified, verification.trust.at, verification.trust.now)
             if isinstance(found, Refusal):
                 done[task.key] = found
                 continue
@@ -134,9 +132,7 @@ def with_bases(opened: Opened, verdicts: Verdicts) -> Iterator[Descent]:
             yield way.inheriting(frozenset().union(*combination))
 
 
-def _open(
-    task: _Task, verified: Mapping[str, Verification], at: dt.datetime, now: dt.datetime, deny: Deny
-) -> Opened | Refusal:
+def _open(task: _Task, verified: Mapping[str, Verification], at: dt.datetime, now: dt.datetime) -> Opened | Refusal:
     policy, verification = task.policy, verified.get(task.policy.closure)
     if (
         verification is None
@@ -153,8 +149,7 @@ def _open(
         policy.refuse_out_of_force(at, now)
     except PolicyError as err:
         return Refusal(reason=err.reason, message=f"{err}, policy {policy.name}", mend=err.hint or "")
-    policy = replace(policy, deny=deny)
-    verification, denied = without_denied(deny, verification)
+    verification, denied = without_denied(policy.deny, verification)
     context = Context.of(policy, task.model, verification)
     return Opened(context=context, name=task.name, ways=descents(context), denied=denied)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lamslsa.errors import FormatError, PolicyError
@@ -442,17 +442,26 @@ class Policy:
 
     @property
     def within(self) -> tuple[Policy, ...]:
-        """Every policy within this one, to any depth, once by closure: those it extends, and those of base models."""
+        """Every policy within this one, to any depth, once by closure: those it extends, and those of base models.
+
+        Each denies what those around it deny as well, in verification too: keys that sign its evidence and its
+        reference values.
+        """
         found: dict[str, Policy] = {}
-        waiting: list[Policy] = [self]
+        waiting = [(inner, self.deny) for inner in self.named]
         while waiting:
-            policy = waiting.pop()
-            bases = [terms.policy for terms in policy.ingredients.models if terms.policy is not None]
-            for inner in (*policy.extends, *bases):
-                if inner.closure not in found:
-                    found[inner.closure] = inner
-                    waiting.append(inner)
+            policy, around = waiting.pop()
+            known = found.get(policy.closure)
+            deny = policy.deny | around if known is None else known.deny | around
+            if known is None or deny != known.deny:
+                found[policy.closure] = replace(policy, deny=deny)
+                waiting += [(inner, deny) for inner in policy.named]
         return tuple(found.values())
+
+    @property
+    def named(self) -> tuple[Policy, ...]:
+        """The policies that this one names, as they were read: those it extends, and those of base models."""
+        return (*self.extends, *(terms.policy for terms in self.ingredients.models if terms.policy is not None))
 
     @property
     def witnesses(self) -> frozenset[Witness]:

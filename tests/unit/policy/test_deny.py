@@ -16,7 +16,6 @@ from lamslsa import verify
 from lamslsa._codec import sha256_hex
 from lamslsa.errors import PolicyError
 from lamslsa.policy import Policy, appraise
-from lamslsa.policy._deny import denied_by
 from lamslsa.policy.model import Comparison, Deny
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
@@ -309,7 +308,7 @@ def test_policies_within_deny_the_same(
                 policy.closure: Verification(
                     trust=policy.trust_material(at=AT, now=AT), attestations=attestations, set_aside=()
                 )
-                for policy in (inner, innermost)
+                for policy in outer.within
             },
         )
         assert appraisal.accepted == (expected is None)
@@ -321,8 +320,56 @@ def test_policies_within_deny_the_same(
 def test_a_policy_within_denies_nothing_for_those_around_it(base: Policy) -> None:
     inner = dataclasses.replace(denying(base, keys=["a" * 64]), closure="1" * 64)
     outer = dataclasses.replace(denying(base, keys=["b" * 64]), closure="2" * 64, extends=(inner,))
-    found = {closure: deny.keys for closure, deny in denied_by(outer).items()}
-    assert found == {"1" * 64: {"a" * 64, "b" * 64}, "2" * 64: {"b" * 64}}
+    assert {item.closure: item.deny.keys for item in outer.within} == {"1" * 64: {"a" * 64, "b" * 64}}
+    assert outer.deny.keys == {"b" * 64}
+    assert inner.deny.keys == {"a" * 64}
+
+
+def test_a_policy_within_denies_what_those_around_it_do_on_every_way_to_it(base: Policy) -> None:
+    inner = dataclasses.replace(base, closure="1" * 64)
+    between = [
+        dataclasses.replace(denying(base, keys=[name * 64]), closure=number * 64, extends=(inner,))
+        for name, number in (("a", "2"), ("b", "3"))
+    ]
+    outer = dataclasses.replace(base, closure="4" * 64, extends=(*between, inner))
+    (found,) = [item for item in outer.within if item.closure == inner.closure]
+    assert found.deny.keys == {"a" * 64, "b" * 64}
+    assert {item.closure for item in outer.within} == {"1" * 64, "2" * 64, "3" * 64}
+
+
+def test_keys_are_denied_to_policies_within_in_verification_too(
+    base: Policy, entries: dict[str, Entry], sealed: Sealed, signed: Callable[..., VerifiedSignature]
+) -> None:
+    """What signs the evidence and the reference values of a policy within: denied outside is denied there."""
+    inner = dataclasses.replace(
+        base, closure="1" * 64, reference_signatures=(("auditor", signed("auditor").signature),)
+    )
+    outer = dataclasses.replace(denying(base, keys=[key_of("auditor")]), extends=(inner,))
+    (within,) = outer.within
+    with pytest.raises(PolicyError) as caught:
+        within.trust_material(at=AT, now=AT)
+    assert caught.value.reason == "signer-denied"
+
+    plain = dataclasses.replace(inner, reference_signatures=())
+    outer = dataclasses.replace(denying(base, keys=["d" * 64]), extends=(plain,))
+    attestations = sealed(entries.values())
+    for policy, reason in ((outer.within[0], None), (plain, "policy-unverified")):
+        appraisal = appraise(
+            outer,
+            model=chain.model(),
+            model_name="m",
+            verification=Verification(
+                trust=outer.trust_material(at=AT, now=AT), attestations=attestations, set_aside=()
+            ),
+            at=AT,
+            within={
+                policy.closure: Verification(
+                    trust=policy.trust_material(at=AT, now=AT), attestations=attestations, set_aside=()
+                )
+            },
+        )
+        assert appraisal.accepted == (reason is None)
+        assert rule(appraisal, f"extends: {plain.name}").reason == reason
 
 
 @pytest.fixture(scope="module")
