@@ -61,7 +61,7 @@ def measure(asked: Asked, options: Options, output: ui.Output) -> int:
     if third is not None:
         third.refuse_others(item.plan for item in planned)
     refuse_other_kinds(planned, asked.inputs)
-    digest = _planned(asked, planned, options)
+    digest = _planned(asked, planned)
     if options.dry_run:
         return describe(planned, options, output)
     if bool(asked.outputs) != (asked.stage in _MAKING):
@@ -83,7 +83,8 @@ def _measured(
         writes: dict[str, Write] = {name: item.write for name, item in made.outputs.items()}
         yield Results(run=run, outputs=writes, private=made.private)
         return
-    with in_enclave(setup, options, output, kind=asked.stage, name=asked.name, inputs=asked.inputs.paths) as results:
+    request = {"kind": asked.stage, "name": asked.name, "inputs": asked.inputs.paths, "plan": digest}
+    with in_enclave(setup, options, output, **request) as results:
         yield results
 
 
@@ -125,12 +126,10 @@ def write_results(
     return write_all(results, outputs, out=options.required_out, private=options.private, facts=facts, output=output)
 
 
-def _planned(asked: Asked, planned: list[Planned], options: Options) -> str | None:
+def _planned(asked: Asked, planned: list[Planned]) -> str | None:
     """The digest of the plan that the evaluation carries out; None without one."""
     if asked.plan is None:
         return None
-    if options.enclave is not None:
-        raise click.UsageError("expected --plan without --enclave: an enclave build takes none")
     if len(planned) != 1:
         raise click.UsageError("expected one evaluation with --plan: choose it with --evaluation NAME")
     found = payloads(asked.plan.name, read_capped(asked.plan, what="plan"))

@@ -152,6 +152,7 @@ def _attested(
         memory_limit=job.memory_limit,
         spool=_spool(root, job),
         checkpoints=_checkpoints(root, job, beside),
+        plan=job.plan,
     )
     planned = place(plans, {word: root / where for word, where in job.places().items()})
     return attest(planned, attester=attester, nonce=nonce, context=context)

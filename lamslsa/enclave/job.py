@@ -2,7 +2,7 @@
 
     {"kind": "evaluation", "tee": "sgx", "name": null, "inputs": {"model": "model", "dataset": "adult.test"},
      "nonce": null, "beacon": false, "gpu": false, "device": "cpu", "checkpoints": false, "memoryLimit": 8589934592,
-     "spool": false, "arguments": []}
+     "spool": false, "arguments": [], "plan": null}
 
 Rules:
 - The enclave reads from and writes to fixed places; the job names no path. What it names is the base name that an input
@@ -11,16 +11,19 @@ Rules:
 - The kind of TEE is asked for by name; simulation is never what remains when there is no other.
 - A job can choose what is measured. It cannot choose how: that is in the configuration, which stands in the statement;
   so do the arguments of a user's own training, which no other job has.
+- The plan that an evaluation carries out is a digest and nothing else: it ends up in the statement and nowhere else.
+  Whether there is such a plan, of this evaluation and from before it, is for the verifier.
 
 >>> job = Job.parse(b'{"kind":"training","tee":"sgx","name":null,"inputs":{"train":"adult.data"},"nonce":null,'
 ...                 b'"beacon":false,"gpu":false,"device":"cpu","checkpoints":false,"memoryLimit":8589934592,'
-...                 b'"spool":false,"arguments":[]}')
+...                 b'"spool":false,"arguments":[],"plan":null}')
 >>> job.places()["train"].as_posix()
 'data/inputs/0/adult.data'
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +82,7 @@ _NAMED: Final = ("dataset", "transform")
 _INPUTS: Final = PurePosixPath("data/inputs")
 _KEYS: Final = frozenset(
     {"kind", "tee", "name", "inputs", "nonce", "beacon", "gpu", "device", "checkpoints", "memoryLimit", "spool"}
-    | {"arguments"}
+    | {"arguments", "plan"}
 )
 _MAX_INPUTS: Final = 128
 _MAX_WORD: Final = 256
@@ -88,6 +91,7 @@ _MAX_ARGUMENT: Final = 4096
 _MAX_NAME_BYTES: Final = 255
 _MAX_JOB_BYTES: Final = 64 * 1024
 _MAX_MEMORY: Final = 1024**5
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +109,7 @@ class Job:
         memory_limit: the most bytes that an input may have in memory.
         spool: keep what is larger, encrypted, in ``out/spool``, or in ``out`` itself where that is a guest's own disk.
         arguments: what a user's own training is started with.
+        plan: SHA-256 of the statement of the plan that an evaluation carries out, hexadecimal; None for none.
     """
 
     kind: Kind
@@ -119,6 +124,7 @@ class Job:
     memory_limit: int = DEFAULT_MAX_BYTES
     spool: bool = False
     arguments: tuple[str, ...] = ()
+    plan: str | None = None
 
     def __post_init__(self) -> None:
         if (self.name is None) == (self.kind in _NAMED) and self.kind != "evaluation":
@@ -134,6 +140,8 @@ class Job:
             _refuse("arguments with a training only", f"{len(self.arguments)}")
         if len(self.arguments) > _MAX_ARGUMENTS or any(len(item) > _MAX_ARGUMENT for item in self.arguments):
             _refuse(f"at most {_MAX_ARGUMENTS} arguments of {_MAX_ARGUMENT} characters", "more")
+        if self.plan is not None and (self.kind != "evaluation" or not _SHA256.fullmatch(self.plan)):
+            _refuse("a SHA-256 as the plan of an evaluation", f"{self.plan!a:.80}")
         if self.challenge is not None:
             if self.with_beacon:
                 _refuse("a challenge or a beacon", "both")
@@ -157,15 +165,16 @@ class Job:
                 _refuse(f"true or false as {key}", f"{document[key]!a:.80}")
         if type(document["memoryLimit"]) is not int:
             _refuse("a number of bytes as memoryLimit", f"{document['memoryLimit']!a:.80}")
-        name, arguments = document["name"], document["arguments"]
-        if not (name is None or isinstance(name, str)):
-            _refuse("a string or null as name", f"{name!a:.80}")
+        for key in ("name", "plan"):
+            if not (document[key] is None or isinstance(document[key], str)):
+                _refuse(f"a string or null as {key}", f"{document[key]!a:.80}")
+        arguments = document["arguments"]
         if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
             _refuse("a list of strings as arguments", f"{arguments!a:.80}")
         return cls(
             kind=document["kind"],
             tee=document["tee"],
-            name=name,
+            name=document["name"],
             inputs=_strings(document["inputs"], "inputs"),
             challenge=_challenge(document["nonce"]),
             with_beacon=document["beacon"],
@@ -175,6 +184,7 @@ class Job:
             memory_limit=document["memoryLimit"],
             spool=document["spool"],
             arguments=tuple(arguments),
+            plan=document["plan"],
         )
 
     def dumps(self) -> bytes:
@@ -193,6 +203,7 @@ class Job:
                 "memoryLimit": self.memory_limit,
                 "spool": self.spool,
                 "arguments": list(self.arguments),
+                "plan": self.plan,
             }
         )
 

@@ -79,6 +79,7 @@ class Request:
         memory_limit: the most bytes that an input may have in the memory of the enclave.
         spool: folder on the host for an encrypted copy of what is larger.
         arguments: what a user's own training is started with.
+        plan: SHA-256 of the statement of the plan that the evaluation carries out, hexadecimal.
     """
 
     kind: Kind
@@ -92,6 +93,7 @@ class Request:
     memory_limit: int = DEFAULT_MAX_BYTES
     spool: Path | None = None
     arguments: tuple[str, ...] = ()
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +185,7 @@ def _job(request: Request, runner: Runner) -> Job:
         memory_limit=request.memory_limit,
         spool=request.spool is not None,
         arguments=request.arguments,
+        plan=request.plan,
     )
 
 

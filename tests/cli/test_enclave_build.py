@@ -14,6 +14,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from lamslsa.testing.table import JOB, ROWS
+from tests.cli.conftest import Cli
+
 Run = Any
 DOUBLES = Path(__file__).resolve().parents[1] / "unit" / "enclave"
 FAKE = DOUBLES / "fake_gramine.py"
@@ -129,6 +132,28 @@ def test_memory_and_spool_reach_the_enclave(
     (tmp_path / "disk").mkdir()
     document = failed(lamslsa(*words, **gramine | {"FAKE_GRAMINE_RUN": script}), 3, "echo")
     assert document["error"]["message"] == f"{512 * 2**20} True {tmp_path / 'disk'}"
+
+
+def test_the_plan_of_an_evaluation_reaches_the_enclave(
+    cli: Cli, gramine: dict[str, str], tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import json, sys; error = {'class': 'FormatError', 'reason': 'echo', 'hint': None}\n"
+        "error['message'] = json.load(open('job/job.json'))['plan']\n"
+        "json.dump(error, open('out/error.json', 'w')); sys.exit(3)"
+    )
+    (tmp_path / "people.csv").write_text(ROWS)
+    (tmp_path / "people.yaml").write_text(JOB)
+    (tmp_path / "model").mkdir()
+    for name, value in (gramine | {"FAKE_GRAMINE_RUN": script, "HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
+    common = ["--config", tmp_path / "people.yaml", "--quiet"]
+    code, planned, said = cli("plan", tmp_path / "people.csv", *common, "--out", tmp_path / "plan.json")
+    assert code == 0, said
+    words = ["attest", "evaluation", tmp_path / "model", "--dataset", f"train={tmp_path / 'people.csv'}", *common]
+    words += ["--plan", tmp_path / "plan.json", "--enclave", folder, "--tee", "gramine-direct"]
+    code, document, _ = cli(*words, "--out", tmp_path / "out")
+    assert (code, document["error"]["reason"], document["error"]["message"]) == (3, "echo", planned["plan"])
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,6 @@ def test_one_of_several_evaluations_is_planned(place: Path, cli: Cli) -> None:
     [
         ("plain", ("--evaluation", "strict"), 3, "plan-job"),
         ("strict", (), 2, "one evaluation with --plan"),
-        ("strict", ("--evaluation", "strict", "--enclave", "build"), 2, "--plan without --enclave"),
     ],
 )
 def test_a_plan_that_is_not_of_this_evaluation(

@@ -25,6 +25,7 @@ from lamslsa.errors import FormatError
 from lamslsa.evidence.run import read_run
 from lamslsa.evidence.sgx.parse import parse as parse_quote
 from lamslsa.evidence.simulated.platform import SimulatedPlatform
+from lamslsa.measure import Context
 from lamslsa.measure.plugins import find_only
 from lamslsa.publish import evidence_statement
 from lamslsa.testing.table import JOB, ROWS
@@ -43,6 +44,7 @@ DATASET: dict[str, Any] = {
     "memoryLimit": 2**33,
     "spool": False,
     "arguments": [],
+    "plan": None,
 }
 OWN = """
 apiVersion: lamslsa.dev/own-training/v1
@@ -154,11 +156,22 @@ def test_a_training_and_its_evaluation(root: Path) -> None:
     (root / "out" / "outputs" / "0").rename(root / "data" / "inputs" / "1" / "people-mlp")
     (root / "out").rename(root / "training")
     (root / "out").mkdir()
-    put(root, kind="evaluation", name=None, inputs={"dataset": "people.csv", "model": "people-mlp"})
+    put(root, kind="evaluation", name=None, inputs={"dataset": "people.csv", "model": "people-mlp"}, plan="e" * 64)
     (root / "run" / "lamslsa" / "run").rename(root / "run" / "before")
     assert inside.main(root) == 0
     evaluated = statement.parse(read_run(root / "out" / "run").statements[0].payload)
     assert evaluated.subjects == (subject.__class__(name="people-mlp", sha256=subject.sha256),)
+    assert evaluated.predicate["plan"] == {"digest": {"sha256": "e" * 64}}
+
+
+@pytest.mark.parametrize("plan", [None, "e" * 64])
+def test_the_plan_that_an_evaluation_carries_out(root: Path, monkeypatch: pytest.MonkeyPatch, plan: str | None) -> None:
+    def attest(planned: Any, *, context: Context, **_: Any) -> Any:
+        raise FormatError(f"plan {context.plan}", reason="enough")
+
+    monkeypatch.setattr(inside, "attest", attest)
+    put(root, kind="evaluation", name=None, inputs={"dataset": "people.csv", "model": "people-mlp"}, plan=plan)
+    assert failed(root, 3)["message"] == f"plan {plan}"
 
 
 @pytest.mark.parametrize("tee", ["sgx", "tdx", "snp"])

@@ -22,6 +22,7 @@ DATASET: dict[str, Any] = {
     "memoryLimit": 2**33,
     "spool": False,
     "arguments": [],
+    "plan": None,
 }
 TRAINING = DATASET | {"kind": "training", "name": None, "inputs": {"train": "adult.data"}}
 EVALUATION = TRAINING | {"kind": "evaluation", "inputs": {"model": "m", "dataset": "d"}}
@@ -35,6 +36,7 @@ EVALUATION = TRAINING | {"kind": "evaluation", "inputs": {"model": "m", "dataset
         TRAINING | {"checkpoints": True, "arguments": ["--epochs", "3", "ä"]},
         EVALUATION,
         EVALUATION | {"name": "fairness"},
+        EVALUATION | {"plan": "0123456789abcdef" * 4},
         EVALUATION | {"kind": "inference"},
         EVALUATION | {"kind": "transform", "name": "int8", "tee": "tdx", "device": "cuda"},
         TRAINING | {"kind": "model", "inputs": {"model": "m"}},
@@ -98,6 +100,11 @@ def test_no_name_of_the_host_is_a_place() -> None:
         pytest.param(TRAINING, {"arguments": [1]}, id="argument-type"),
         pytest.param(TRAINING, {"arguments": ["x"] * 257}, id="arguments-many"),
         pytest.param(TRAINING, {"arguments": ["x" * 4097]}, id="argument-long"),
+        pytest.param(DATASET, {"plan": "f" * 64}, id="plan-superfluous"),
+        pytest.param(EVALUATION, {"plan": 1}, id="plan-type"),
+        pytest.param(EVALUATION, {"plan": ""}, id="plan-empty"),
+        pytest.param(EVALUATION, {"plan": "F" * 64}, id="plan-spelling"),
+        pytest.param(EVALUATION, {"plan": "f" * 64 + "\n"}, id="plan-line"),
         pytest.param(DATASET, {"nonce": 1}, id="nonce-type"),
         pytest.param(DATASET, {"beacon": 0}, id="beacon-type"),
         pytest.param(DATASET, {"beacon": True}, id="nonce-and-beacon"),

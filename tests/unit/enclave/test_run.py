@@ -143,7 +143,7 @@ def test_what_the_enclave_gets(go: Go, vendor: SimulatedVendor, tmp_path: Path, 
         "job = json.load(open('job/job.json'))\n"
         "assert job == {'kind': 'dataset', 'tee': 'simulated', 'name': 'people', 'inputs': {'dataset': 'people.csv',\n"
         "  'x/y': 'people.csv'}, 'nonce': None, 'beacon': True, 'gpu': False, 'device': 'cpu', 'checkpoints': True,\n"
-        "  'memoryLimit': 700, 'spool': True, 'arguments': []}, job\n"
+        "  'memoryLimit': 700, 'spool': True, 'arguments': [], 'plan': None}, job\n"
         "assert open('job/config.yaml').read() == 'config'\n"
         "assert open('job/beacon', 'rb').read() == b'log\\n1\\n'\n"
         "assert open('data/inputs/0/people.csv').read() == open('data/inputs/1/people.csv').read() == '1,2\\n'\n"
@@ -303,6 +303,17 @@ def test_links_are_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> N
     away = f"import shutil, os\nshutil.move('out', {elsewhere!r})\nos.symlink({elsewhere!r}, 'out')"
     honest = copy((make_run(vendor, tmp_path / "again"), "out/run"))
     refused(go, f"{honest}\n{away}", VerificationError, "enclave-output-link")
+
+
+def test_the_plan_of_an_evaluation_reaches_the_enclave(go: Go, request_: Request) -> None:
+    asked = replace(request_, kind="evaluation", name=None, plan="e" * 64)
+    script = (
+        "import json; error = {'class': 'FormatError', 'reason': 'echo', 'hint': None}\n"
+        "error['message'] = json.load(open('job/job.json'))['plan']\n"
+        "open('out/error.json', 'w').write(json.dumps(error)); raise SystemExit(3)"
+    )
+    assert str(refused(go, script, FormatError, "echo", asked=asked)) == "e" * 64
+    refused(go, script, FormatError, "enclave-job", asked=replace(asked, plan="plan.json"))
 
 
 def test_another_statement_is_refused(go: Go, vendor: SimulatedVendor, tmp_path: Path) -> None:
