@@ -10,7 +10,8 @@ from lamslsa import _codec
 from lamslsa._cli import signing, ui
 from lamslsa._cli.inputs import read_capped
 from lamslsa._files import refuse_existing, write_file
-from lamslsa.artifact import hash_artifact
+from lamslsa.artifact import Kind, hash_artifact
+from lamslsa.statement import Subject
 
 __all__ = ["command"]
 
@@ -21,6 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("dataset", type=_PATH)
 @click.option("--config", required=True, type=_PATH, help="The job file.")
 @click.option("--evaluation", "name", metavar="NAME", help="Which of the job's evaluations, where it has several.")
+@click.option("--model", type=_PATH, help="The only model that the plan is about; any model without it.")
 @click.option("--hypothesis", metavar="TEXT", help="What is expected, for people.")
 @click.option("--thresholds", metavar="TEXT", help="What will be good enough, for people.")
 @click.option("--out", required=True, type=_PATH, help="New file: a bundle, or the bare statement without a signer.")
@@ -30,6 +32,7 @@ def command(
     dataset: Path,
     config: Path,
     name: str | None,
+    model: Path | None,
     hypothesis: str | None,
     thresholds: str | None,
     out: Path,
@@ -39,7 +42,7 @@ def command(
     """Say which evaluation is going to be made on DATASET, before it is.
 
     Sign it with a timestamp: a policy that asks for a plan asks since when it is known. `lamslsa attest evaluation
-    --plan` names it in the evaluation.
+    --plan` names it in the evaluation. `lamslsa attach` keeps it beside the model, where `lamslsa verify` looks for it.
 
     \b
     Example:
@@ -57,17 +60,29 @@ def command(
         raise click.UsageError(f"expected --evaluation NAME, one of {', '.join(sorted(plans))}, got none")
     (plan,) = plans.values()
     line = output.progress()
-    found = hash_artifact(dataset, "dataset", progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B"))
-    payload = plan_payload(plan, dataset_sha256=found.sha256, hypothesis=hypothesis, thresholds=thresholds)
+
+    def digest_of(path: Path, kind: Kind) -> str:
+        return hash_artifact(path, kind, progress=lambda at: line("hashing", at.bytes_done, at.bytes_total, "B")).sha256
+
+    sha256 = digest_of(dataset, "dataset")
+    only = None if model is None else Subject(name=model.resolve().name, sha256=digest_of(model, "model"))
+    payload = plan_payload(plan, dataset_sha256=sha256, model=only, hypothesis=hypothesis, thresholds=thresholds)
     described, signed, data = {}, "unsigned", payload
     if make_signer is not None:
         with make_signer(output, [payload]) as signer:
             data, described, identity = signer.sign(payload), signing.described(signer), signer.identity
         signed = f"signed by {ui.plain(identity)}"
     write_file(out, data)
-    sha256 = _codec.sha256_hex(payload)
+    planned, on = _codec.sha256_hex(payload), f"sha256:{sha256}" + (f" of model sha256:{only.sha256}" if only else "")
     output.result(
-        f"{out}\nplan sha256:{sha256} of {plan.measurer} on sha256:{found.sha256}, {signed}",
-        {"file": str(out), "plan": sha256, "measurer": str(plan.measurer), "dataset": found.sha256, **described},
+        f"{out}\nplan sha256:{planned} of {plan.measurer} on {on}, {signed}",
+        {
+            "file": str(out),
+            "plan": planned,
+            "measurer": str(plan.measurer),
+            "dataset": sha256,
+            "model": only and only.sha256,
+            **described,
+        },
     )
     return 0

@@ -11,6 +11,7 @@ import pytest
 
 from lamslsa import predicates, statement
 from lamslsa._codec import sha256_hex
+from lamslsa.artifact import hash_artifact
 from lamslsa.evidence.run import read_run
 from lamslsa.predicates import Evaluation, EvaluationPlan
 from lamslsa.sign import KeySigner, generate, parse_bundle
@@ -78,6 +79,24 @@ def test_without_a_signer_it_is_the_bare_statement(place: Path, cli: Cli) -> Non
     assert "signer" not in document
     assert json.loads(data)["predicate"]["configuration"]["threshold"] == 0.9
     assert plan(cli)[0] == 3, "it is not written over"
+
+
+def test_a_plan_of_one_model(place: Path, cli: Cli) -> None:
+    Path("weights").mkdir()
+    Path("weights/model.json").write_text("{}")
+    code, document, said = plan(cli, "--model", "weights")
+    assert code == 0, said
+    sha256 = hash_artifact(Path("weights"), "model").sha256
+    stated = predicates.parse(statement.parse(Path("plan.json").read_bytes()))
+    assert isinstance(stated, EvaluationPlan)
+    assert stated.model is not None
+    assert (stated.model.name, stated.model.digest.sha256) == ("weights", sha256)
+    assert document["model"] == sha256
+    code, document, _ = plan(cli, out="any.json")
+    assert (code, document["model"]) == (0, None)
+    assert "model" not in json.loads(Path("any.json").read_bytes())["predicate"]
+    code, document, _ = plan(cli, "--model", "nothing", out="none.json")
+    assert (code, document["error"]["reason"], Path("none.json").exists()) == (3, "artifact-missing", False)
 
 
 def test_one_of_several_evaluations_is_planned(place: Path, cli: Cli) -> None:

@@ -9,7 +9,7 @@ from lamslsa.errors import FormatError
 from lamslsa.measure.declarations import DatasetJob
 from lamslsa.measure.interface import MeasurerName, Plan
 from lamslsa.predicates import EvaluationPlan
-from lamslsa.predicates._common import DatasetReference, Digest
+from lamslsa.predicates._common import ArtifactReference, DatasetReference, Digest
 from lamslsa.predicates.evaluation_plan import PREDICATE_TYPE
 
 __all__ = ["plan_digest", "plan_payload"]
@@ -29,13 +29,19 @@ class _Foreseen(Protocol):
 
 
 def plan_payload(
-    plan: Plan, *, dataset_sha256: str, hypothesis: str | None = None, thresholds: str | None = None
+    plan: Plan,
+    *,
+    dataset_sha256: str,
+    model: statement.Subject | None = None,
+    hypothesis: str | None = None,
+    thresholds: str | None = None,
 ) -> bytes:
     """The unsigned statement that says what is going to be evaluated.
 
     Args:
         plan: of the evaluation, as the job file declares it.
         dataset_sha256: manifest digest of the data, hexadecimal.
+        model: the only model that the plan is about; None for any.
         hypothesis: what is expected, for people.
         thresholds: what will be good enough, for people.
 
@@ -54,6 +60,7 @@ def plan_payload(
         measurer=found.measurer,
         configuration=configuration,
         configuration_digest=Digest(sha256=predicates.configuration_digest(configuration)),
+        model=None if model is None else ArtifactReference(name=model.name, digest=Digest(sha256=model.sha256)),
         hypothesis=hypothesis,
         thresholds=thresholds,
     )
