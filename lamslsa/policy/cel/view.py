@@ -6,7 +6,8 @@ Rules:
   taken for this one.
 - An evaluation is there only if a metric rule could count it: on a dataset of the policy that no step of the descent
   read, nor a base model as far as that is known, under the schema of a qualifying datasheet, with a configuration and a
-  seed that are what they say.
+  seed that are what they say. So are the datasets that it read beside that one: of the ingredients, and as ``train``
+  only what training read.
 - A predicate is as its statement has it: a field that was left out is not there.
 """
 
@@ -22,12 +23,13 @@ from lamslsa.lineage import Artifact, Build, Ingredient
 from lamslsa.policy import _overlaps
 from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent
+from lamslsa.policy._measured import TRAIN
 from lamslsa.policy.cel.types import KINDS, ArtifactView, AttestationView, LineageView, StepView
 from lamslsa.policy.cel.worker import View
 from lamslsa.policy.model import CelRule, DatasetTerms, OverlapRule
 from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance
 from lamslsa.predicates._common import Digest
-from lamslsa.predicates.evaluation import derive_seed
+from lamslsa.predicates.evaluation import Reference, derive_seed
 from lamslsa.verify import VerifiedAttestation
 
 __all__ = ["Seen", "look"]
@@ -90,7 +92,9 @@ def _about(context: Context, chosen: Descent) -> Iterator[tuple[VerifiedAttestat
                 terms = listed.get(evaluation.dataset.digest.sha256)
                 if subject == context.model.sha256 and terms is not None and terms.sha256 not in chosen.seen:
                     schema = context.sheets(terms).schemas.get(evaluation.dataset.schema_digest.sha256)
-                    if schema is not None and context.is_worth_hashing(item) and _is_itself(context, evaluation):
+                    if schema is None or not context.is_worth_hashing(item):
+                        continue
+                    if _is_itself(context, evaluation) and _reads_what_may_be_named(context, chosen, evaluation):
                         yield item, (schema,)
             case Inference() | Model() as predicate:
                 claimed = predicate.configuration_digest.sha256
@@ -108,6 +112,23 @@ def _is_itself(context: Context, evaluation: Evaluation) -> bool:
         return False
     seed = derive_seed(model=context.model.sha256, dataset=evaluation.dataset.digest.sha256, configuration=claimed)
     return evaluation.seed.value.sha256 == seed
+
+
+def _reads_what_may_be_named(context: Context, chosen: Descent, evaluation: Evaluation) -> bool:
+    """Whether the references are such as a metric rule could name: whoever measured would choose them otherwise."""
+    roles = [item.role for item in evaluation.references]
+    return len(set(roles)) == len(roles) and all(_may_be_named(context, chosen, item) for item in evaluation.references)
+
+
+def _may_be_named(context: Context, chosen: Descent, item: Reference) -> bool:
+    if item.kind == "model":
+        return item.role != TRAIN
+    listed = {terms.sha256: terms for terms in context.policy.ingredients.datasets}
+    terms, schema = listed.get(item.digest.sha256), item.schema_digest and item.schema_digest.sha256
+    if terms is None or schema not in context.sheets(terms).schemas:
+        return False
+    used = chosen.trained_on.get(terms.sha256, ())
+    return item.role != TRAIN or schema in {reading.schema for reading in used}
 
 
 def _attestation(names: Mapping[str, str], rule: CelRule, item: VerifiedAttestation) -> dict[str, Any]:

@@ -132,6 +132,58 @@ def _other_digest(entries: dict[str, Entry]) -> Entry:
     return _edited(entry, "predicate", "seed", "value", "sha256", value=seed)
 
 
+def _read_beside(entries: dict[str, Entry], *references: tuple[str, str, str, str | None]) -> Entry:
+    """An evaluation that read further artifacts: role, kind, digest and schema digest of each."""
+    stated = [
+        {"role": role, "kind": kind, "name": role, "digest": {"sha256": sha256}}
+        | ({} if schema is None else {"schemaDigest": {"sha256": schema}})
+        for role, kind, sha256, schema in references
+    ]
+    return _edited(_good(entries), "predicate", "references", value=stated)
+
+
+TRAINED_ON = ("train", "dataset", chain.TRAIN, chain.schema_digest())
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        [("train", "dataset", "d" * 64, chain.schema_digest())],
+        [("train", "dataset", chain.TRAIN, chain.schema_digest(OTHER_SCHEMA))],
+        [("train", "dataset", chain.TRAIN, None)],
+        [("train", "dataset", chain.TEST, chain.schema_digest())],
+        [("train", "model", "d" * 64, None)],
+        [("other", "dataset", "d" * 64, chain.schema_digest())],
+        [TRAINED_ON, TRAINED_ON],
+    ],
+    ids=["unlisted", "schema", "no schema", "no ingredient", "a model", "another role", "twice"],
+)
+def test_what_was_read_beside_is_such_as_a_metric_rule_could_name(
+    asked: Any, entries: dict[str, Entry], references: Any
+) -> None:
+    """An attack with any other data as those that the model was trained on finds nothing."""
+    text = ACCURATE.replace("0.84", "0.99")
+    baseline = ("baseline", "model", "d" * 64, None)
+    for counted in ([TRAINED_ON], [baseline], [TRAINED_ON, baseline]):
+        assert asked([*entries.values(), _read_beside(entries, *counted)], text).outcome == "satisfied"
+    found = asked([*entries.values(), _read_beside(entries, *references)], text)
+    assert (found.outcome, found.reason) == ("refused", "cel-false")
+
+
+def test_listed_data_that_training_did_not_read_are_no_training_data(
+    judge: Judge, load: Load, policy_text: str, entries: dict[str, Entry]
+) -> None:
+    base = load(policy_text)
+    listed = dataclasses.replace(base.ingredients.datasets[0], name="spare", sha256="d" * 64)
+    ingredients = dataclasses.replace(base.ingredients, datasets=(*base.ingredients.datasets, listed))
+    rules = (*base.require, _rule(ACCURATE.replace("0.84", "0.99")))
+    policy = dataclasses.replace(base, ingredients=ingredients, require=rules)
+    sheet = _again(entries["train"], chain.datasheet("spare", "d" * 64, rows=9))
+    for role, accepted in (("train", False), ("other", True)):
+        item = _read_beside(entries, (role, "dataset", "d" * 64, chain.schema_digest()))
+        assert judge([*entries.values(), sheet, item], policy=policy).accepted == accepted
+
+
 @pytest.mark.parametrize(
     "make",
     [
