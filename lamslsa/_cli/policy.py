@@ -6,7 +6,7 @@ import json
 
 import click
 
-from lamslsa._cli import policy_explain, policy_init, policy_lint, policy_sign, policy_test, ui
+from lamslsa._cli import policy_diff, policy_explain, policy_init, policy_lint, policy_sign, policy_test, ui
 
 __all__ = ["command"]
 
@@ -21,6 +21,7 @@ def command() -> None:
       lamslsa policy init ./model --identity trainer=trainer.pub … --out policy.yaml
       lamslsa policy lint policy.yaml
       lamslsa policy explain policy.yaml
+      lamslsa policy diff policy.yaml stricter.yaml ./model
       lamslsa policy test policy.yaml
       lamslsa policy sign policy.yaml --key keys/platform-team.key
     """
@@ -28,6 +29,7 @@ def command() -> None:
 
 command.add_command(policy_lint.command)
 command.add_command(policy_explain.command)
+command.add_command(policy_diff.command)
 command.add_command(policy_test.command)
 command.add_command(policy_init.command)
 command.add_command(policy_sign.command)

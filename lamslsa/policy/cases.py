@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from lamslsa import _yaml
@@ -43,7 +44,7 @@ class _CaseKeys(Keys, frozen=True, kw_only=True):
     """One case."""
 
     expect: Annotated[Literal["accepted"] | _RefusedKeys, Meta(description="What the policy must say.")]
-    at: Annotated[Time, Meta(description="The time of the verdict.")]
+    as_of: Annotated[Time, Meta(description="The time of the verdict.")] = msgspec.field(name="at")
     now: Annotated[Time | None, Meta(description="As of when revocation and age are judged, where not at.")] = None
     why: Annotated[str | None, Meta(description="What the case shows.")] = None
     model: Annotated[str, Meta(description="A folder, or a manifest.")] = "model"
@@ -145,8 +146,8 @@ def parse_case(data: bytes, *, name: str, source: str) -> Case:
         name=name,
         why=keys.why or "",
         refused=None if isinstance(expect, str) else Refused(reason=expect.reason, rule=expect.rule),
-        at=keys.at,
-        now=keys.now or keys.at,
+        at=keys.as_of,
+        now=keys.now or keys.as_of,
         model=keys.model,
         attestations=keys.attestations,
         collateral=keys.collateral,

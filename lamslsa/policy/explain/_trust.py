@@ -64,15 +64,23 @@ def _signer(credential: Credential) -> str:
     return f"certificates of Sigstore with {listed(said)}, for which {terms.issuer} vouched"
 
 
-def _exact(identity: Identity) -> object:
+def _known_by(credential: Credential) -> object:
+    """The key or the terms; roots of trust are files, which are compared as such."""
     from lamslsa.sign.keyless import KeylessVerifier
 
+    verifier = credential.verifier
+    if isinstance(verifier, KeylessVerifier):
+        return verifier.terms
+    return verifier.key_id if isinstance(verifier, KeyVerifier) else verifier
+
+
+def _exact(identity: Identity) -> object:
     return (
         identity.require_timestamp,
         identity.require_log,
         tuple(
             (
-                item.verifier.terms if isinstance(item.verifier, KeylessVerifier) else item.verifier,
+                _known_by(item),
                 (item.valid_from, item.valid_until, item.revoked_at),
             )
             for item in identity.credentials
@@ -90,12 +98,31 @@ def platforms(policy: Policy) -> Iterator[Item]:
 
 
 def _platform(terms: PlatformTerms) -> Iterator[str]:
+    if terms.unsafe_no_evidence:
+        yield "UNSAFE: no TEE. No quote is asked for, and none is looked at: the signature alone counts."
+        return
     kinds = either(_TEES.get(tee, tee) for tee in sorted(terms.tee))
     if terms.simulated:
         yield f"a SIMULATION of {kinds} under {_roots(len(terms.roots))}, which proves nothing about hardware."
     else:
         yield f"{kinds} hardware."
     yield _code(terms)
+    yield from _patched(terms)
+    if terms.snp_keys is not None:
+        yield f"Its reports are signed by {either(sorted(terms.snp_keys))} keys."
+    if terms.platform_ids is not None:
+        yield f"Only the platforms {either(sorted(terms.platform_ids))} count."
+    denied = (*terms.denied.platform_ids, *terms.denied.measurements, *terms.denied.device_ids)
+    if denied:
+        yield f"Never {either(sorted(denied))}."
+    if terms.gpu is not None:
+        yield _gpu(terms.gpu)
+    if terms.unsafe_as_of_only:
+        yield "UNSAFE: nobody asks how it stands now, so that one that has been revoked still counts."
+
+
+def _patched(terms: PlatformTerms) -> Iterator[str]:
+    """How well it has to be patched."""
     if terms.tcb and terms.tee & {"sgx", "tdx"}:
         yield f"Intel rates it {either(sorted(terms.tcb))}."
     if terms.advisories.deny:
@@ -108,17 +135,6 @@ def _platform(terms: PlatformTerms) -> Iterator[str]:
     for what, least in (*sorted(terms.minimum_svns.items()), *sorted(terms.snp_minimum_svns.items())):
         versions = listed(f"{key} {value}" for key, value in sorted(least.items()))
         yield f"Security versions of {what}: at least {versions}."
-    if terms.snp_keys is not None:
-        yield f"Its reports are signed by {either(sorted(terms.snp_keys))} keys."
-    if terms.platform_ids is not None:
-        yield f"Only the platforms {either(sorted(terms.platform_ids))} count."
-    denied = (*terms.denied.platform_ids, *terms.denied.measurements, *terms.denied.device_ids)
-    if denied:
-        yield f"Never {either(sorted(denied))}."
-    if terms.gpu is not None:
-        yield _gpu(terms.gpu)
-    if terms.unsafe_as_of_only:
-        yield "UNSAFE: nobody asks how it stands now, so that one that has been revoked still counts."
 
 
 def _code(terms: PlatformTerms) -> str:

@@ -57,7 +57,7 @@ def _refuses(policy: Policy) -> Iterator[Item]:
     """What refuses under this policy, shortly; each line only where it can."""
     lines = {
         "ingredients": "A dataset or a base model that is not listed above, in any step that made the model.",
-        "word": "A statement without the signature and the quote that its rule names: it counts for nothing.",
+        "word": "A statement without the signature, or the platform, that its rule names: it counts for nothing.",
         "absence": "Evidence that is missing: nothing is assumed, and an undefined value is none.",
     }
     if policy.ingredients.code is not None or policy.ingredients.packages is not None:
@@ -67,7 +67,7 @@ def _refuses(policy: Policy) -> Iterator[Item]:
     if any(witness.max_age is not None for witness in policy.witnesses):
         told = "a beacon or a challenge" if policy.beacons else "a challenge, there being no beacons,"
         lines["age"] = f"Evidence that is too old, or whose age {told} does not tell, where an age is named above."
-    if any(not terms.simulated and not terms.unsafe_as_of_only for terms in _used(policy)):
+    if any(not (terms.simulated or terms.unsafe_as_of_only or terms.unsafe_no_evidence) for terms in _used(policy)):
         lines["standing"] = (
             "A platform that is revoked, patched too little, or of which nothing says how it stands now."
         )

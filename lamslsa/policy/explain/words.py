@@ -83,9 +83,9 @@ def digest(sha256: str) -> str:
 
 
 def witness(terms: Witness) -> str:
-    """``signed by trainer and quoted on production``, with how old the quote may be."""
+    """``signed by trainer on platform production``, with how old the quote may be."""
     aged = "" if terms.max_age is None else f", by a quote at most {age(terms.max_age)} old"
-    return f"signed by {terms.signed_by} and quoted on {terms.platform}{aged}"
+    return f"signed by {terms.signed_by} on platform {terms.platform}{aged}"
 
 
 def sheet(terms: DatasetTerms) -> str:
