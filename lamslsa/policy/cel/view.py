@@ -86,7 +86,9 @@ def _about(context: Context, chosen: Descent) -> Iterator[tuple[VerifiedAttestat
                 if item.statement.sha256 in steps:
                     yield item, ()
             case Dataset() as sheet:
-                if subject in listed and sheet.schema_digest.sha256 in context.sheets(listed[subject]).schemas:
+                claimed = sheet.schema_digest.sha256
+                known = subject in listed and claimed in context.sheets(listed[subject]).schemas
+                if known and context.is_worth_hashing(item) and context.configuration_digest(sheet.schema) == claimed:
                     yield item, ()
             case Evaluation() as evaluation:
                 terms = listed.get(evaluation.dataset.digest.sha256)

@@ -206,6 +206,13 @@ def test_what_a_metric_rule_would_not_count_is_not_seen(asked: Any, entries: dic
     assert found.observed == "false, over 1 attestation"
 
 
+def test_a_datasheet_under_the_digest_of_another_schema_is_not_seen(asked: Any, entries: dict[str, Entry]) -> None:
+    text = "attestations.exists(a, a.dataset.schema.skipLines == 9)"
+    other = _edited(entries["test"], "predicate", "schema", "skipLines", value=9)
+    found = asked([*entries.values(), other], text, "data-owner")
+    assert (found.reason, found.observed) == ("cel-false", "false, over 2 attestations")
+
+
 def test_datasets_go_by_the_names_of_the_policy(asked: Any, entries: dict[str, Entry]) -> None:
     """A label within the evaluation decides nothing."""
     entries["evaluation"] = _edited(entries["evaluation"], "predicate", "dataset", "name", value="gold")
