@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lamslsa import _codec, api
+from lamslsa import _codec, api, decision
 from lamslsa.api import load_verified, verify
 from lamslsa.artifact import hash_artifact
 from lamslsa.errors import FormatError, LamslsaError
@@ -89,7 +89,7 @@ def test_a_refused_model_is_not_loaded(world: World) -> None:
 
 def test_a_file_swapped_after_it_was_read_makes_no_difference(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(world)
-    decide = api.decide
+    decide = decision.decide
 
     def swapped(*args: object, **kwargs: object) -> object:
         save_file({"0.weight": torch.ones(1)}, world.model / "model.safetensors")
