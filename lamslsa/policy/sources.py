@@ -11,6 +11,8 @@ Rules:
 - The files of a pinned policy have names of their own, below ``pinned-<digest>``, the manifest ``manifest.json`` among
   them. One that lies there already, in a folder beside the policy or in an audit archive, is not asked for again: so a
   verifier stays offline. It is compared all the same.
+- A policy is read before it is known to be the one that is pinned, and so may be anybody's: what it names lies beside
+  or below it or is pinned itself, and is nothing that this machine alone answers for.
 - Nothing is asked of anybody by loading this module: who fetches is handed in.
 
 >>> parse_source("oci://registry.example/policies@sha256:" + "ab" * 32).sha256[:4]
@@ -128,19 +130,28 @@ class PinnedFiles:
 
         Raises:
             OSError: there is none.
-            FormatError: longer than the limit, no file of the pinned artifact, or elsewhere while nobody may be asked.
+            FormatError: longer than the limit, no file of the pinned artifact or not below its policy, or elsewhere
+                while nobody may be asked.
             VerificationError: not the bytes of the pinned artifact.
             UnavailableError: whoever has it does not answer.
         """
-        folder, *rest = path.parts or ("",)
-        found = _FOLDER.fullmatch(folder)
-        source = self._known.get(found[1]) if found is not None else None
-        if source is None or ".." in rest:
+        source, rest = self.holder(path), path.parts[1:]
+        if source is None:
             return self.read(path, limit)
+        if ".." in rest:
+            raise FormatError(
+                f"expected a file beside or below {source.text}, got {PurePosixPath(*rest).as_posix()[:200]!r}",
+                reason="policy-file",
+            )
         data = self._of(source, PurePosixPath(*rest), limit)
         if source.scheme == "oci":
             self._refuse_other(source, PurePosixPath(*rest).as_posix(), data)
         return data
+
+    def holder(self, path: Path) -> Pinned | None:
+        """The pinned policy that a path is a file of, or the folder of; None of what is at hand."""
+        found = _FOLDER.fullmatch(path.parts[0]) if path.parts else None
+        return self._known.get(found[1]) if found is not None else None
 
     def _of(self, source: Pinned, path: PurePosixPath, limit: int) -> bytes:
         try:
@@ -198,7 +209,7 @@ class FileSource:
 
         Raises:
             OSError: no such file.
-            FormatError: neither a path nor a pinned place.
+            FormatError: neither a path nor a pinned place, or on this machine while the policy that names it is not.
         """
         pinned = parse_source(text)
         if pinned is None:
@@ -206,6 +217,13 @@ class FileSource:
                 raise FormatError(f"expected a path relative to the policy, got {text!r}", reason="policy-file")
             path = near / text
             return cls(data=files(path, MAX_POLICY_BYTES), path=path, name=path.as_posix(), pinned=None)
+        outer = files.holder(near)
+        if pinned.url.startswith("http:") and outer is not None and not outer.url.startswith("http:"):
+            raise FormatError(
+                f"expected a place on the network in {outer.text}, got one on this machine: {text[:200]!r}",
+                reason="policy-source",
+                hint="its publisher cannot know what answers here: name the policy by https or oci",
+            )
         files.add(pinned)
         path = pinned.folder / POLICY_FILE
         return cls(data=files(path, MAX_POLICY_BYTES), path=path, name=pinned.text, pinned=pinned)

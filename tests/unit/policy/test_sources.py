@@ -156,6 +156,44 @@ def test_only_files_of_policies_that_were_named_are_asked_for() -> None:
         with pytest.raises(FileNotFoundError):
             files(path, 100)
     FileSource.of(f"https://policies.example/p.yaml@sha256:{HEX}", near=Path(), files=files)
-    with pytest.raises(FileNotFoundError):
-        files(Path(f"pinned-{HEX}") / ".." / "other.yaml", 100)
     assert elsewhere.asked == ["https://policies.example/p.yaml policy.yaml"]
+
+
+@pytest.mark.parametrize("scheme", ["https", "oci"])
+def test_a_pinned_policy_names_no_file_outside_it(scheme: str) -> None:
+    """It may be anybody's until it was compared, and what is at hand would be compared with no manifest."""
+    text, elsewhere = registry()
+    source = f"https://policies.example/p.yaml@sha256:{HEX}" if scheme == "https" else text
+    here: list[Path] = []
+
+    def read(path: Path, _: int, /) -> bytes:
+        here.append(path)
+        if ".." in path.parts:
+            return b"secret"
+        raise FileNotFoundError(path)
+
+    files = PinnedFiles(read, elsewhere)
+    folder = FileSource.of(source, near=Path(), files=files).path.parent
+    for name in ("../secret.yaml", "keys/../../../etc/secret", "keys/../a.pub"):
+        with pytest.raises(FormatError) as caught:
+            files(folder / name, 100)
+        assert caught.value.reason == "policy-file"
+        with pytest.raises(FormatError):
+            FileSource.of(name, near=folder, files=files)
+    assert not [path for path in here if ".." in path.parts]
+
+
+@pytest.mark.parametrize("outer", ["https", "oci"])
+def test_a_pinned_policy_asks_nothing_of_this_machine(outer: str) -> None:
+    text, elsewhere = registry()
+    source = f"https://policies.example/p.yaml@sha256:{HEX}" if outer == "https" else text
+    local = f"http://127.0.0.1:8080/shutdown@sha256:{'6b' * 32}"
+    files = PinnedFiles(nothing, elsewhere)
+    folder = FileSource.of(source, near=Path(), files=files).path.parent
+    with pytest.raises(FormatError) as caught:
+        FileSource.of(local, near=folder, files=files)
+    assert caught.value.reason == "policy-source"
+    assert not [line for line in elsewhere.asked if "127.0.0.1" in line]
+    inner = FileSource.of(local, near=Path(), files=files).path.parent
+    FileSource.of(local.replace("6b", "7c"), near=inner, files=files)
+    assert len([line for line in elsewhere.asked if "127.0.0.1" in line]) == 2
