@@ -19,7 +19,8 @@ from lamslsa.verify import SetAside
 
 MODEL = chain.model().sha256
 TRAIN, TEST = Artifact(kind="dataset", sha256=chain.TRAIN), Artifact(kind="dataset", sha256=chain.TEST)
-_SUBJECT = ["subject", 0, "digest", "sha256"]
+_SUBJECT: list[str | int] = ["subject", 0, "digest", "sha256"]
+_NAME: list[str | int] = ["subject", 0, "name"]
 
 
 def _steps(graph: Graph) -> list[Step]:
@@ -207,11 +208,9 @@ def test_what_is_not_authentic_makes_no_circle_out_of_what_is(made: Any) -> None
 
 
 def test_names_of_better_attestations_come_first(made: Any) -> None:
-    named = [
-        chain.edited(chain.trained(chain.model()), ["subject", 0, "name"], f"forged {index}") for index in range(3)
-    ]
+    named = [chain.edited(chain.trained(chain.model()), _NAME, f"forged {index}") for index in range(3)]
     hostile = [chain.edited(item, _SUBJECT, A) for item in named]
-    base, own = chain.edited(_derived(A), ["subject", 0, "name"], "base"), _derived(MODEL, A)
+    base, own = chain.edited(_derived(A), _NAME, "base"), _derived(MODEL, A)
     judged = made.appraisal([made.verified(base), made.verified(own)])
     graph = of_appraisal(judged, map(made.bundle, (base, own, *hostile)))
     node = next(node for node in graph.nodes if node.artifact.sha256 == A)

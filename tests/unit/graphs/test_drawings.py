@@ -113,8 +113,9 @@ def test_what_a_reader_has_to_know_stands_in_the_picture(made: Any, form: Form) 
     steps = [made.step(number, zero, standing="qualifying", quotes=(Quote(tee="tdx", simulated=True),))
              for number in range(30)]  # fmt: skip
     assert "NOT VERIFIED" in render(made.graph(*steps), form=form)
-    for accepted, code, words in ((True, 0, "a policy that accepts"), (False, 5, "a policy that REFUSES")):
-        verdict = Verdict(policy="p", policy_sha256="1" * 64, accepted=accepted, exit_code=code)
+    accepting = Verdict(policy="p", policy_sha256="1" * 64, accepted=True, exit_code=0)
+    refusing = Verdict(policy="p", policy_sha256="1" * 64, accepted=False, exit_code=5)
+    for verdict, words in ((accepting, "a policy that accepts"), (refusing, "a policy that REFUSES")):
         drawn = render(made.graph(*steps, verdict=verdict, beside={"quotes": 2}), form=form)
         assert words in drawn
         assert "SIMULATED TEE" in drawn
