@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from lamslsa._cli.main import main
+from lamslsa.sign import KeySigner, generate
 from tests.cli.conftest import Cli
 
 ROOT = Path(__file__).parents[2]
@@ -81,16 +83,21 @@ def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.endswith("  9 warnings, 6 notes\n")
 
 
-def test_the_policies_of_this_repository(cli: Cli, tmp_path: Path) -> None:
-    """Every policy that is complete, and the templates with something filled in: no errors."""
-    found = sorted({*ROOT.glob("policies/*/policy.yaml*"), *ROOT.glob("examples/**/policy.yaml")})
-    assert found
-    for path in found:
-        place = path
-        if path.suffix == ".in":
-            place = _filled_in(path, tmp_path)
-        code, document, err = cli("policy", "lint", place)
-        assert code == 0, (path, json.dumps(document), err)
+def test_the_policy_of_the_demo(cli: Cli, tmp_path: Path) -> None:
+    """With something filled in: no errors."""
+    place = _filled_in(ROOT / "policies" / "census-income" / "policy.yaml.in", tmp_path)
+    code, document, err = cli("policy", "lint", place)
+    assert (code, err) == (0, ""), json.dumps(document)
+
+
+def test_a_policy_that_says_everything(cli: Cli, tmp_path: Path) -> None:
+    for file in BASE.parent.iterdir():
+        (tmp_path / file.name.replace("policy.yaml", "base.yaml")).write_bytes(file.read_bytes())
+    (tmp_path / "policy.yaml").write_bytes((ROOT / "tests" / "cli" / "policies" / "rich.yaml").read_bytes())
+    code, document, _ = cli("policy", "lint", tmp_path / "policy.yaml")
+    assert code == 0
+    denied = [item["where"] for item in document["policies"][0]["findings"] if item["rule"] == "deny-contradicts"]
+    assert denied == ["ingredients.models[0]", "ingredients.code[0]"]
 
 
 def _filled_in(template: Path, folder: Path) -> Path:
@@ -104,8 +111,12 @@ def _filled_in(template: Path, folder: Path) -> Path:
     text = template.read_text()
     for name, value in values.items():
         text = text.replace(name, value)
+    text = re.sub(r"@[A-Z]+@", f"sha256:{'3' * 64}", text)
     for file in BASE.parent.glob("*.p*"):
         (folder / file.name).write_bytes(file.read_bytes())
+    for name in re.findall(r"key: ([a-z-]+\.pub)", text):
+        if not (folder / name).exists():
+            (folder / name).write_bytes(KeySigner.load(generate(None), None).public_pem)
     place = folder / "policy.yaml"
     place.write_text(text)
     return place
