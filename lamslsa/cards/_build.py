@@ -169,7 +169,8 @@ def build(appraisal: Appraisal) -> Card:
         source = origins.source(one)
         match one.predicate:
             case predicates.Evaluation() as evaluation:
-                evaluations.append(evaluation_section(evaluation, source, seen))
+                planned = appraisal.planned.get(one.statement.sha256)
+                evaluations.append(evaluation_section(evaluation, source, seen, planned))
             case predicates.Inference() as inference:
                 inferences.append(inference_section(inference, source))
             case predicates.Model() as model:

@@ -7,6 +7,7 @@ severity), one of them goes across.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lamslsa.cards import _text
 from lamslsa.cards._source import MAX_ITEMS, code_notices, code_words, facts, listing
 from lamslsa.cards.parts import Fact, GroupRow, GroupTable, Measure, Reference, Source
 from lamslsa.cards.view import Evaluation
+from lamslsa.policy.appraisal import Planned
 from lamslsa.predicates import evaluation as evaluations
 
 __all__ = ["evaluation_section"]
@@ -234,13 +236,27 @@ def _reference(reference: evaluations.Reference, seen: Mapping[str, str]) -> Fac
     return Fact(name=f"{reference.role}: {reference.kind} {reference.name}{known}", value=f"sha256:{digest}")
 
 
-def evaluation_section(predicate: predicates.Evaluation, source: Source, seen: Mapping[str, str]) -> Evaluation:
+def _plan(predicate: predicates.Evaluation, planned: Planned | None) -> tuple[Fact, ...]:
+    """Since when the evaluation was planned, where a rule asked for that; else only what the evaluation says."""
+    if planned is not None:
+        when = f"{planned.at.astimezone(dt.UTC):%Y-%m-%d}"
+        return (Fact(name="plan", value=f"as planned on {when}, plan sha256:{planned.plan.statement.sha256}"),)
+    if predicate.plan is not None:
+        named = f"sha256:{predicate.plan.digest.sha256}, named by the evaluation; no satisfied rule asks for it"
+        return (Fact(name="plan", value=named),)
+    return ()
+
+
+def evaluation_section(
+    predicate: predicates.Evaluation, source: Source, seen: Mapping[str, str], planned: Planned | None = None
+) -> Evaluation:
     """Metrics over all rows, differences between groups, and tables, apart.
 
     Args:
         predicate: the evaluation.
         source: where it comes from.
         seen: what the model was made with, by digest of the dataset.
+        planned: the plan that counted for it; None where none did.
     """
     parted = [metric for metric in predicate.metrics if metric.slice or metric.parameters]
     whole = [metric for metric in predicate.metrics if not metric.slice and not metric.parameters]
@@ -251,6 +267,7 @@ def evaluation_section(predicate: predicates.Evaluation, source: Source, seen: M
         dataset=Reference(name=predicate.dataset.name, digest=predicate.dataset.digest.sha256),
         notices=code_notices(predicate.measurer),
         facts=(
+            *_plan(predicate, planned),
             Fact(name="measurer", value=code_words(predicate.measurer)),
             Fact(name="architecture", value=predicate.model.architecture),
             Fact(name="configuration digest", value=predicate.configuration_digest.sha256),

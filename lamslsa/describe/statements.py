@@ -23,7 +23,7 @@ from lamslsa.evidence.nonce import Nonce
 from lamslsa.evidence.run import Run
 from lamslsa.evidence.verify import EvidenceTrust, VerifiedEvidence, verify_evidence
 from lamslsa.measure.training.chain import CHAIN, verify_chain
-from lamslsa.predicates import Predicate, Provenance, TeeEvidence
+from lamslsa.predicates import Evaluation, Predicate, Provenance, TeeEvidence
 from lamslsa.statement import Statement
 
 __all__ = ["describe_run", "describe_statement"]
@@ -58,10 +58,19 @@ def describe_statement(payload: bytes, around: Surroundings) -> Description:
         verified=holds,
         unverified=(
             "what it says: evidence that covers these bytes, and a policy, decide whether it counts",
+            *_plan_words(predicate),
             *broken,
             *foreign_code(predicate),
         ),
     )
+
+
+def _plan_words(predicate: Predicate) -> tuple[str, ...]:
+    """That an evaluation names a plan, which shows nothing until the plan is there too."""
+    if not isinstance(predicate, Evaluation) or predicate.plan is None:
+        return ()
+    named = f"plan sha256:{predicate.plan.digest.sha256}"
+    return (f"that it carries out {named}: who signed that, when, and about what, is for a policy",)
 
 
 def _chain_words(predicate: Predicate) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -14,18 +14,19 @@ Source: predicates/evaluation-plan/v1/README.md, "How it is verified".
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lamslsa.evidence.appraise import Refusal
 from lamslsa.lineage import Measurement
 from lamslsa.policy import _words
-from lamslsa.policy._candidates import Miss
+from lamslsa.policy._candidates import Finding, Miss
 from lamslsa.policy._context import Context
 from lamslsa.policy._signers import dated, refusals_of_signature
+from lamslsa.policy.appraisal import Planned
 from lamslsa.policy.model import MetricRule
 from lamslsa.verify import VerifiedPlan
 
-__all__ = ["plan_misses"]
+__all__ = ["carried_out", "plan_misses"]
 
 
 def plan_misses(context: Context, rule: MetricRule, item: Measurement) -> Iterator[Miss]:
@@ -62,6 +63,26 @@ def plan_misses(context: Context, rule: MetricRule, item: Measurement) -> Iterat
         yield Miss(reason=refusal.reason, message=f"{refusal.message}, on the plan", mend=refusal.mend)
     if not refusals:
         yield from _time_misses(context, rule, plan, item, name)
+
+
+def carried_out(context: Context, findings: Iterable[Finding]) -> dict[str, Planned]:
+    """The plans that counted for satisfied rules, by the digest of the evaluation's statement."""
+    found: dict[str, Planned] = {}
+    rules = {rule.name: rule for rule in context.policy.require if isinstance(rule, MetricRule)}
+    for finding in findings:
+        rule = rules.get(finding.result.name) if finding.result.kind == "metric" else None
+        if rule is None or rule.plan_signed_by is None or finding.result.outcome != "satisfied":
+            continue
+        relied = {item.statement.sha256 for item in finding.relied}
+        for item in context.lineage.measurements_of(context.model):
+            own = item.attestation.statement.sha256
+            if own not in relied or item.evaluation.plan is None or any(plan_misses(context, rule, item)):
+                continue
+            plan = _plans(context)[item.evaluation.plan.digest.sha256]
+            at = dated(context.policy, plan.signatures, rule.plan_signed_by)
+            if at is not None and (own not in found or at < found[own].at):
+                found[own] = Planned(plan=plan, at=at)
+    return found
 
 
 def _plans(context: Context) -> Mapping[str, VerifiedPlan]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
-from lamslsa.verify import SetAside, VerifiedAttestation
+from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedPlan
 
-__all__ = ["Appraisal", "Considered", "Lack", "Outcome", "RuleKind", "RuleResult"]
+__all__ = ["Appraisal", "Considered", "Lack", "Outcome", "Planned", "RuleKind", "RuleResult"]
 
 Outcome = Literal["satisfied", "refused", "not-evaluated"]
 RuleKind = Literal[
@@ -100,6 +100,18 @@ class Considered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan that an evaluation carries out, as some satisfied rule asks.
+
+    Attributes:
+        at: the earliest trusted time of the plan's signature, by which the plan existed.
+    """
+
+    plan: VerifiedPlan
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Appraisal:
     """The verdict of one policy over one model, and how it came about.
 
@@ -117,6 +129,8 @@ class Appraisal:
         by_signature_alone: digests of statements that count without a TEE, as the policy says; no quote of theirs does.
         considered: by the names of the rules that were to be explained, every attestation that they looked at, the
             nearest first.
+        plans: all that are authentic, whether or not some evaluation carries them out.
+        planned: by the digest of an evaluation's statement, the plan that counted for it.
     """
 
     model_name: str
@@ -135,6 +149,8 @@ class Appraisal:
     extended: tuple[Appraisal, ...] = ()
     by_signature_alone: frozenset[str] = frozenset()
     considered: Mapping[str, tuple[Considered, ...]] = field(default_factory=dict)
+    plans: tuple[VerifiedPlan, ...] = ()
+    planned: Mapping[str, Planned] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:

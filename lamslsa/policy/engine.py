@@ -34,6 +34,7 @@ from lamslsa.policy._explained import considered
 from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
 from lamslsa.policy._measured import TRAIN
 from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
+from lamslsa.policy._plans import carried_out
 from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.policy.cel.findings import Expressions
@@ -136,6 +137,8 @@ def _decide(opened: Opened, verdicts: Verdicts, *, explain: frozenset[str]) -> A
             for finding in findings
             if finding.result.name in explain
         },
+        plans=tuple(sorted(verification.plans, key=lambda item: item.statement.sha256)),
+        planned=carried_out(context, findings),
     )
     return Accepted(appraisal=appraisal, seen=_seen(options) if appraisal.accepted else ())
 

@@ -67,6 +67,9 @@ def _inputs(appraisal: Appraisal) -> tuple[InputAttestation, ...]:
     items = [item for part in parts for item in (part.qualifying if appraisal.accepted else part.attestations)]
     digests = {item.statement.sha256 for item in items}
     digests |= {evidence.statement for item in items for evidence in item.evidence}
+    plans = [item.plan for part in parts for item in part.planned.values()]
+    plans += [] if appraisal.accepted else [item for part in parts for item in part.plans]
+    digests |= {item.statement.sha256 for item in plans}
     if len(digests) > MAX_INPUTS:
         return ()
     return tuple(InputAttestation(digest=Digest(sha256=digest)) for digest in sorted(digests))

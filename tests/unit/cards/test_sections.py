@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import re
 from typing import Any
 
 import pytest
 
+from lamslsa import predicates, statement, verify
 from lamslsa.cards import render
 from lamslsa.cards._build import build
 from lamslsa.cards._evaluations import _label
 from lamslsa.cards.view import Card
-from lamslsa.predicates import dataset, evaluation, model, provenance
+from lamslsa.policy.appraisal import Planned
+from lamslsa.predicates import dataset, evaluation, evaluation_plan, model, provenance
+from lamslsa.verify import VerifiedPlan
 from tests.unit.cards import wires
 
 
@@ -124,6 +128,42 @@ def test_only_plain_names_become_words(name: str, label: str) -> None:
 def test_counts_read_as_counts(sample: Any) -> None:
     shown = evaluated(sample, {"name": "members", "samples": 9, "value": 32561.0})
     assert shown.overall.shown[0].text == "32,561"
+
+
+def test_an_evaluation_by_a_plan_says_since_when(sample: Any) -> None:
+    def shown(appraisal: Any) -> list[str]:
+        facts = build(appraisal).evaluations.shown[0].facts
+        return [fact.value for fact in facts if fact.name == "plan"]
+
+    made = _plan()
+    named = sample.evaluated(sample.evaluation_wire() | {"plan": {"digest": {"sha256": made.statement.sha256}}})
+    base = dataclasses.replace(sample.appraise(), attestations=(named,), qualifying=(named,), rules=())
+    text = f"sha256:{made.statement.sha256}"
+    assert shown(base) == [f"{text}, named by the evaluation; no satisfied rule asks for it"]
+    at = dt.datetime(2026, 11, 13, 1, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    planned = dataclasses.replace(base, planned={named.statement.sha256: Planned(plan=made, at=at)})
+    assert shown(planned) == [f"as planned on 2026-11-12, plan {text}"]
+    assert f"as planned on 2026-11-12, plan {text}" in render(planned, format="html")
+    other = dataclasses.replace(base, planned={"f" * 64: Planned(plan=made, at=at)})
+    assert shown(other) == shown(base), "a plan of another evaluation"
+    assert shown(sample.appraise()) == []
+
+
+def _plan() -> VerifiedPlan:
+    settings = dict(evaluation.DEFAULT_CONFIGURATIONS["tabular-evaluation/1"])
+    digest = {"sha256": "a" * 64}
+    wire = {
+        "kind": "dataset",
+        "dataset": {"name": "x", "digest": digest, "schemaDigest": digest},
+        "measurer": {"name": "tabular-evaluation", "version": "1"},
+        "configuration": settings,
+        "configurationDigest": {"sha256": predicates.configuration_digest(settings)},
+    }
+    subject = statement.Subject(name="x", sha256="a" * 64)
+    parsed = statement.parse(statement.make([subject], evaluation_plan.PREDICATE_TYPE, wire))
+    predicate = predicates.parse(parsed)
+    assert isinstance(predicate, predicates.EvaluationPlan)
+    return VerifiedPlan(statement=parsed, predicate=predicate, signatures=(), seal=verify._SEAL)
 
 
 def test_references_say_whether_the_model_was_made_with_them(sample: Any) -> None:

@@ -55,6 +55,15 @@ def test_code_that_is_not_ours_is_named_among_what_is_not_verified() -> None:
     assert len(described(dataset.PREDICATE_TYPE, wires.pictures()).unverified) == 1
 
 
+def test_an_evaluation_names_its_plan_among_what_is_not_verified() -> None:
+    wire = wires.robustness("x", DATA, DATA)
+    without = described(evaluation.PREDICATE_TYPE, wire).unverified
+    found = described(evaluation.PREDICATE_TYPE, wire | {"plan": {"digest": {"sha256": "e" * 64}}}).unverified
+    assert tuple(words for words in found if words not in without) == (
+        f"that it carries out plan sha256:{'e' * 64}: who signed that, when, and about what, is for a policy",
+    )
+
+
 def test_the_checkpoints_of_a_training_are_held_against_each_other() -> None:
     example = Path(__file__).parents[3] / "predicates" / "training" / "v1" / "examples" / "training.json"
     wire = json.loads(example.read_bytes())["predicate"]

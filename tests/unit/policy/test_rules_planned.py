@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamslsa import predicates, statement, verify
-from lamslsa._codec import dumps, loads
+from lamslsa._codec import dumps, loads, sha256_hex
 from lamslsa.policy import Policy
 from lamslsa.policy.model import Comparison, Deny
 from lamslsa.predicates import EvaluationPlan, configuration_digest
@@ -96,6 +96,26 @@ def test_planned(entries: dict[str, Entry], sealed: Sealed, policy: Policy, plan
     assert rule(appraisal).threshold.endswith(", planned by data-owner")
     own = payload(model={"name": "m", "digest": {"sha256": chain.model().sha256}})
     assert appraised(policy, entries, sealed, plan(text=own)).accepted
+
+
+def test_an_appraisal_says_which_plan_counted(
+    entries: dict[str, Entry], sealed: Sealed, policy: Policy, plan: Callable[..., VerifiedPlan]
+) -> None:
+    made, other = plan(), plan(by="trainer", text=payload(hypothesis="of somebody else"))
+    named = by_plan(entries["evaluation"], made)
+    foreign = by_plan(entries["evaluation"], other)
+    rest = [entry for name, entry in entries.items() if name != "evaluation"]
+    items = sealed([*rest, named, foreign])
+    appraisal = decide(policy, items, plans=[made, other])
+    (planned,) = appraisal.planned.values()
+    assert appraisal.accepted
+    assert [*appraisal.planned] == [sha256_hex(named.payload)]
+    assert (planned.plan, planned.at) == (made, AT - 10 * DAY)
+    assert {item.statement.sha256 for item in appraisal.plans} == {made.statement.sha256, other.statement.sha256}
+    unasked = decide(ruled(policy, plan_signed_by=None), items, plans=[made])
+    assert (unasked.accepted, unasked.planned, unasked.plans) == (True, {}, (made,))
+    refused = decide(ruled(policy, minimum=0.99), sealed([*rest, named]), plans=[made])
+    assert (refused.accepted, refused.planned) == (False, {})
 
 
 def test_without_a_plan(

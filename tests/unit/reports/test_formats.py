@@ -13,14 +13,16 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from lamslsa import statement
+from lamslsa import statement, verify
 from lamslsa.errors import PolicyError
 from lamslsa.policy import Appraisal
+from lamslsa.policy.appraisal import Planned
 from lamslsa.predicates import VerificationSummary
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.reports import FORMATS, STATEMENTS, SUMMARIES, About, Format, FromArchive, render
 from lamslsa.reports import json as documents
 from lamslsa.reports.document import AppraisalDocument
+from lamslsa.verify import VerifiedPlan
 
 REFERENCE = "oci://registry.example/census@sha256:" + "1" * 64
 _XML = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
@@ -301,6 +303,24 @@ def test_a_summary_of_a_refusal(refused: Appraisal, empty: Appraisal) -> None:
 def test_inputs_are_all_listed_or_none(accepted: Appraisal) -> None:
     signed = dataclasses.replace(accepted.rules[0], kind="signature")
     assert summary(dataclasses.replace(accepted, rules=(signed,))).input_attestations == ()
+
+
+def test_inputs_hold_the_plans_that_counted(accepted: Appraisal, refused: Appraisal) -> None:
+    def inputs(appraisal: Appraisal) -> set[str]:
+        return {item.digest.sha256 for item in summary(appraisal).input_attestations}
+
+    def planned(number: int) -> VerifiedPlan:
+        about = dataclasses.replace(evaluation.statement, sha256=f"{number}" * 64)
+        return VerifiedPlan(statement=about, predicate=cast("Any", None), signatures=(), seal=verify._SEAL)
+
+    (evaluation,) = accepted.qualifying
+    one, other = planned(7), planned(8)
+    known = {evaluation.statement.sha256: Planned(plan=one, at=accepted.at)}
+    before = inputs(accepted)
+    assert inputs(dataclasses.replace(accepted, plans=(one, other))) == before
+    assert inputs(dataclasses.replace(accepted, plans=(one, other), planned=known)) == before | {"7" * 64}
+    whole = dataclasses.replace(refused, plans=(one, other))
+    assert inputs(whole) == inputs(refused) | {"7" * 64, "8" * 64}, "a refusal rests on all that was there"
 
 
 def test_too_many_inputs_are_not_listed(accepted: Appraisal, monkeypatch: pytest.MonkeyPatch) -> None:
