@@ -362,6 +362,21 @@ def test_denied_and_accepted(deny: str, found: Callable[..., tuple[Finding, ...]
     assert "deny-contradicts" in {finding.rule for finding in found(edits)}
 
 
+@pytest.mark.parametrize(
+    ("text", "judges"),
+    [
+        ("attestations.exists(a, has(a.provenance))", False),
+        ("attestations.exists(a, has(a.evaluation))", True),
+        ("lineage.overlap('census-train', 'census-test') <= 26", True),
+    ],
+)
+def test_expressions_of_the_trainer(text: str, judges: bool, found: Callable[..., tuple[Finding, ...]]) -> None:
+    """Only the trainer can say how the model was trained."""
+    old, new = expression(text)
+    rules = {finding.rule for finding in found([(old, new.replace("signedBy: auditor", "signedBy: trainer"))])}
+    assert ("trainer-judges" in rules) is judges
+
+
 def test_an_overlap_in_an_expression_is_one(found: Callable[..., tuple[Finding, ...]], policy_text: str) -> None:
     overlap = policy_text[policy_text.index("  - name: no leakage\n") :]
     assert "overlap-missing" in {finding.rule for finding in found([(overlap, "")])}
