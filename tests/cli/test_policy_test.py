@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lamslsa._cli.challenge import ChallengeFile
 from lamslsa._cli.main import main
 from lamslsa._codec import sha256_hex
 from lamslsa.artifact.manifest import FileEntry, Manifest
@@ -178,3 +179,22 @@ expect: {rule: "ingredient: census-train", reason: ingredient-not-listed}
     assert (case.now - case.at).days == 1
     assert (case.model, case.attestations, case.collateral) == ("manifest.json", ("a", "b.sigstore.json"), ("c",))
     assert str(case.refused) == "ingredient: census-train: ingredient-not-listed"
+
+
+def test_a_challenge(cli: Cli, tmp_path: Path) -> None:
+    """Age counts from the challenge, which is not used up: the case comes out alike however often it is run."""
+    challenge = ChallengeFile.new(tmp_path / "challenge.json", now=NOW)
+    (tmp_path / "world").mkdir()
+    world = World.of(tmp_path / "world")
+    world.publish(Nonce.of_challenge(challenge.challenge.nonce))
+    policy = world.policy(max_age="1d")
+    names = "model: ../../census-mlp\nattestations: [../../census-mlp/.attestations]\n"
+    for name, expect in {"with": "accepted", "without": "{rule: accurate, reason: age-unknown}"}.items():
+        folder = world.folder / "cases" / name
+        folder.mkdir(parents=True)
+        shutil.copy(tmp_path / "challenge.json", folder / "challenge.json")
+        asked = "challenge: challenge.json\n" if name == "with" else ""
+        (folder / "case.yaml").write_text(f"at: {AT}\nexpect: {expect}\n{names}{asked}")
+    for _ in range(2):
+        code, document, _ = cli("policy", "test", policy)
+        assert code == 0, document
