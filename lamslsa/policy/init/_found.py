@@ -125,12 +125,7 @@ class Found:
         signed: dict[str, Counter[str]] = {name: Counter() for name in names}
         for item in self.attestations():
             signed[self.signer(item)][_kind(item)] += 1
-        return {
-            name: "signed here: " + ", ".join(f"{kind} ({count})" for kind, count in sorted(counts.items()))
-            if counts
-            else "signed nothing here that counts"
-            for name, counts in signed.items()
-        }
+        return {name: _in_words(counts) for name, counts in signed.items()}
 
     def attestations(self) -> tuple[VerifiedAttestation, ...]:
         """Every attestation that somebody's word stands behind."""
@@ -139,6 +134,14 @@ class Found:
             *(item.attestation for item in self.lineage.measurements),
             *(item.attestation for item in self.lineage.datasheets),
         )
+
+
+def _in_words(counts: Counter[str]) -> str:
+    if not counts:
+        return "signed nothing here that counts"
+    both = "evaluation" in counts and any(kind.startswith("provenance") for kind in counts)
+    signed = ", ".join(f"{kind} ({count})" for kind, count in sorted(counts.items()))
+    return f"signed here: {signed}{'; judges what it made: ask for another evaluator' if both else ''}"
 
 
 def _kind(item: VerifiedAttestation) -> str:

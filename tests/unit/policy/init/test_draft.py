@@ -12,7 +12,11 @@ import pytest
 
 from lamslsa import model_signature
 from lamslsa.errors import FormatError, PolicyError, VerificationError
+from lamslsa.evidence.interface import Measurement
+from lamslsa.evidence.reference import make_statement
 from lamslsa.policy.init import IdentityWanted, PlatformWanted, TrustWanted
+from lamslsa.predicates.reference_values import MEASURE_BUILD, MEASURE_VOUCHES, EnclaveBuild
+from lamslsa.sign.keyless import KeylessVerifier
 from lamslsa.store import open_store
 from lamslsa.testing import chain
 from tests.unit.policy.init.drafting import NOW, PLATFORM, ROLES, draft, judged, loaded, publish, world
@@ -305,6 +309,37 @@ def test_a_hostile_evaluation_of_a_stranger_changes_nothing(published: Any) -> N
         identities={role: IdentityWanted(key=f"{role}.pub") for role in set(ROLES.values())}, platform=PLATFORM
     )
     assert draft(published, trust=wanted).write().text == before
+
+
+def test_whoever_judges_what_he_made_is_pointed_at(made: Any) -> None:
+    publish(made, chain.census(), ROLES | {"evaluation": "trainer"})
+    drafted = draft(made).write()
+    assert drafted.text.count("judges what it made") == 1
+    assert "# signed nothing here that counts\n    auditor:" in drafted.text
+
+
+def test_who_signs_reference_values_signs_nothing_else(published: Any) -> None:
+    values = make_statement(
+        Measurement(tee="sgx", parts=chain.claims(root="0" * 64).measurement),
+        release="0.1.0",
+        build=EnclaveBuild(name=MEASURE_BUILD),
+        vouches_for=MEASURE_VOUCHES,
+        minimum_svns={},
+    )
+    (published.folder / "values.sigstore.json").write_bytes(published.signers["auditor"].sign(values))
+    platform = dataclasses.replace(PLATFORM, measurements=(), reference_values=[("values.sigstore.json", "auditor")])
+    with pytest.raises(VerificationError, match="got none") as caught:
+        draft(published, trust=dataclasses.replace(draft(published).trust, platform=platform)).write()
+    assert caught.value.reason == "policy-init-nothing"
+
+
+def test_certificates_are_written_as_they_are_named(published: Any) -> None:
+    issuer, identity = "https://issuer.example/a?b=c#d", 'o\'brien "x"@example.com'
+    identities = dict(draft(published).trust.identities) | {"bot": IdentityWanted(issuer=issuer, identity=identity)}
+    drafted = draft(published, trust=TrustWanted(identities=identities, platform=PLATFORM)).write()
+    (credential,) = drafted.policy.identities["bot"].credentials
+    assert isinstance(credential.verifier, KeylessVerifier)
+    assert (credential.verifier.terms.issuer, credential.verifier.terms.identity) == (issuer, identity)
 
 
 def test_platforms_of_hardware_are_written_as_asked_for() -> None:
