@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import _confined, predicates, statement, verify
 from lamslsa._codec import sha256_hex
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.evidence.roots import load_root
@@ -26,6 +26,12 @@ VECTORS = Path(__file__).parents[2] / "vectors"
 BASE = VECTORS / "policy" / "base"
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 UNSEEN = Witnessed()
+
+
+@pytest.fixture(autouse=True)
+def _forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expressions are evaluated in forked processes, whatever harmless threads the runner of the tests has."""
+    monkeypatch.setattr(_confined, "_may_fork", lambda: True)
 
 
 @pytest.fixture(scope="session")

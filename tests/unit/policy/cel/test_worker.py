@@ -38,16 +38,13 @@ def _one(text: str, **parameters: Any) -> Outcome:
     return outcome
 
 
+MAY_FORK = _confined._may_fork
+
+
 @pytest.fixture(params=["forked", "started"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(_confined, "_may_fork", lambda: request.param == "forked")
     return str(request.param)
-
-
-@pytest.fixture
-def forking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forked whatever threads the tests before have left: what is tested is the worker."""
-    monkeypatch.setattr(_confined, "_may_fork", lambda: True)
 
 
 def _doubled(seed: str, depth: int) -> str:
@@ -89,14 +86,14 @@ def _slow() -> str:
     ],
     ids=["text", "list", "time", "steps", "steps beside"],
 )
-def test_bombs_are_refused(forking: None, text: str, verdict: str) -> None:
+def test_bombs_are_refused(text: str, verdict: str) -> None:
     assert len(text) <= 8192
     outcome = _one(text)
     assert outcome.verdict == verdict
     assert outcome.message
 
 
-def test_after_a_bomb_the_others_are_refused_too(forking: None) -> None:
+def test_after_a_bomb_the_others_are_refused_too() -> None:
     first, second, third = _run("true", _slow(), "true")
     assert first == Outcome(verdict="true")
     assert second.verdict == third.verdict == "limits"
@@ -127,11 +124,11 @@ def test_after_a_bomb_the_others_are_refused_too(forking: None) -> None:
         "(",
     ],
 )
-def test_errors_and_other_values_are_no_success(forking: None, text: str) -> None:
+def test_errors_and_other_values_are_no_success(text: str) -> None:
     assert _one(text).verdict == "error"
 
 
-def test_an_error_of_the_library_is_truthy_which_is_why_its_type_is_asked_for(forking: None) -> None:
+def test_an_error_of_the_library_is_truthy_which_is_why_its_type_is_asked_for() -> None:
     from lamslsa.policy.cel import types
 
     result = types.evaluator(dict, {}).compile("1 / 0 == 1").eval(data={})
@@ -157,7 +154,7 @@ def test_an_error_of_the_library_is_truthy_which_is_why_its_type_is_asked_for(fo
         ("now - timestamp('2026-11-01T00:00:00Z') < duration('240h')", "false"),
     ],
 )
-def test_what_expressions_come_to(forking: None, text: str, verdict: str) -> None:
+def test_what_expressions_come_to(text: str, verdict: str) -> None:
     assert _one(text, who="é").verdict == verdict
 
 
@@ -171,13 +168,13 @@ def test_no_fork_beside_threads() -> None:
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        assert not _confined._may_fork()
+        assert not MAY_FORK()
     finally:
         done.set()
         thread.join()
 
 
-def test_the_same_outcomes_each_time(forking: None) -> None:
+def test_the_same_outcomes_each_time() -> None:
     texts = ("attestations.exists(a, a.signer == 'é')", "attestations[0].nope == 1", "model.digest.sha256 == ''")
     assert _run(*texts) == _run(*texts)
 
@@ -217,7 +214,7 @@ def _failing(_data: bytes) -> Iterator[bytes]:
     ],
 )
 def test_a_worker_that_dies_or_says_too_much_leaves_refusals(
-    forking: None, monkeypatch: pytest.MonkeyPatch, work: Any, known: int, words: str
+    monkeypatch: pytest.MonkeyPatch, work: Any, known: int, words: str
 ) -> None:
     monkeypatch.setattr(worker, "work", work)
     limits = Limits(memory_bytes=256 << 20, cpu_seconds=1, wall_seconds=0.2 if work is _idle else 10, answer_bytes=8192)
@@ -249,7 +246,7 @@ def test_no_process_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_more_to_see_than_can_be_shown_is_a_refusal(forking: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_to_see_than_can_be_shown_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_MAX_REQUEST_BYTES", 100)
     assert [item.verdict for item in _run("true", "true")] == ["limits", "limits"]
 
@@ -261,7 +258,7 @@ def test_limits_grow_with_what_is_asked() -> None:
     assert many.answer_bytes > 250 * 4000
 
 
-def test_large_views_fit(forking: None) -> None:
+def test_large_views_fit() -> None:
     rows = [{"name": f"m{index}", "value": 0.5, "samples": index} for index in range(9000)]
     view = View(model={}, lineage={}, attestations=({"evaluation": {"metrics": rows}},), overlaps=())
     (outcome,) = _run("attestations[0].evaluation.metrics.all(m, m.value == 0.5)", view=view)
