@@ -19,6 +19,7 @@ from lamslsa.policy._candidates import Candidate, Finding, Head, Miss, conclude,
 from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent
 from lamslsa.policy._licenses import license_misses
+from lamslsa.policy._preparations import is_whole
 from lamslsa.policy._steps import preparation_misses
 from lamslsa.policy.model import DatasetTerms, Policy, PreparationTerms
 from lamslsa.predicates.provenance import Dependency
@@ -187,11 +188,12 @@ def _preparation_rule(context: Context, terms: DatasetTerms, preparation: Prepar
     )
     product = Artifact(kind="dataset", sha256=terms.sha256)
     followed = [build for build in chosen.preparations if build.product == product]
+    whole = bool(followed) and is_whole(context, terms.sha256)
     candidates = [
         Candidate(
             attestation=build.attestation,
-            # one that lacks nothing and was not followed lies deeper than is looked at
-            misses=preparation_misses(context, preparation, build) or (() if followed else (missing,)),
+            # one that lacks nothing and leads nowhere is deeper than is looked at, goes round, or lacks a step
+            misses=preparation_misses(context, preparation, build) or (() if whole else (missing,)),
             observed=_made(build),
         )
         for build in followed or context.lineage.builds_of(product)

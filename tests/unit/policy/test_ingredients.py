@@ -159,6 +159,38 @@ class TestPreparation:
         appraisal = judge(chained.values(), policy=listing(base, [RAW], prepared=(chain.TRAIN, RAW)))
         assert rule_of(appraisal, "preparation: census-train").reason == "lineage-cycle"
 
+    @pytest.mark.parametrize("cycle", [(chain.TRAIN, chain.TRAIN), (chain.TRAIN, RAW, chain.TRAIN)])
+    @pytest.mark.parametrize("bare", [chain.TRAIN, RAW])
+    def test_a_cycle_that_a_bare_provenance_opens(
+        self,
+        judge: Callable[..., Appraisal],
+        base: Policy,
+        chained: dict[str, Entry],
+        by: Callable[[str, bytes], Entry],
+        cycle: tuple[str, ...],
+        bare: str,
+    ) -> None:
+        """Data made of themselves come from nowhere, whatever a statement that nothing quotes says beside it."""
+        del chained["split"]
+        steps = [by("data-owner", made(new, [old])) for new, old in pairwise(cycle)]
+        opening = [replace(by("trainer", made(item, [OTHER])), claims=()) for item in (bare, cycle[0])]
+        policy = listing(base, [RAW], prepared=(chain.TRAIN, RAW))
+        appraisal = judge([*chained.values(), *steps, *opening], policy=policy)
+        assert rule_of(appraisal, "preparation: census-train").reason == "preparation-missing"
+        assert not appraisal.accepted
+
+    def test_a_way_round_beside_one_that_leads_to_listed_data(
+        self,
+        judge: Callable[..., Appraisal],
+        base: Policy,
+        chained: dict[str, Entry],
+        by: Callable[[str, bytes], Entry],
+    ) -> None:
+        """It is neither followed instead nor in the way: where the data come from is what the other one says."""
+        chained["round"] = by("data-owner", made(chain.TRAIN, [chain.TRAIN]))
+        assert judge(chained.values(), policy=listing(base, [RAW])).accepted
+        assert rule_of(judge(chained.values(), policy=listing(base, [])), "lineage").reason == "ingredient-not-listed"
+
     def test_evaluated_on_what_training_data_were_made_of(
         self,
         judge: Callable[..., Appraisal],
