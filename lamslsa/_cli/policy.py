@@ -18,7 +18,7 @@ def command() -> None:
     \b
     Example:
       lamslsa policy schema > policy.schema.json
-      lamslsa policy init ./model --identity trainer=trainer.pub … --out policy.yaml
+      lamslsa policy init ./model --identity trainer=trainer.pub --platform sgx --tcb UpToDate --out policy.yaml
       lamslsa policy lint policy.yaml
       lamslsa policy explain policy.yaml
       lamslsa policy diff policy.yaml stricter.yaml ./model

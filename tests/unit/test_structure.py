@@ -32,6 +32,9 @@ MODULES = sorted(
 
 VERIFYING = [
     "verify",
+    "decision",
+    "graphs",
+    "reports",
     "model_signature",
     "archive",
     "receipts",
