@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
@@ -205,7 +206,13 @@ class Claims:
     @property
     def measurement_digest(self) -> str:
         """What a policy names under ``measurements``: `Measurement.digest`."""
-        return Measurement(tee=self.tee, parts=self.measurement).digest
+        return _measurement_digest(self.tee, tuple(self.measurement.items()))
+
+
+@lru_cache(maxsize=1024)
+def _measurement_digest(tee: Tee, parts: tuple[tuple[str, str], ...]) -> str:
+    """Asked for once by every rule about every statement, and most quotes are of few measurements."""
+    return Measurement(tee=tee, parts=dict(parts)).digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

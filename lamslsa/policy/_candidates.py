@@ -24,7 +24,18 @@ from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["Candidate", "Finding", "Head", "Miss", "Qualifier", "Seen", "conclude", "not_evaluated", "numbered"]
+__all__ = [
+    "Candidate",
+    "Finding",
+    "Head",
+    "Miss",
+    "Qualifier",
+    "Seen",
+    "conclude",
+    "not_evaluated",
+    "numbered",
+    "weight_of",
+]
 
 _WEIGHTS: Final = {
     "threshold-missed": 1,
@@ -111,6 +122,11 @@ _WEIGHTS: Final = {
 _WEIGHT_OF_OTHERS: Final = 20
 
 
+def weight_of(reason: str) -> int:
+    """How far from acceptance what lacks this is."""
+    return _WEIGHTS.get(reason, _WEIGHT_OF_OTHERS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
     """One thing that a candidate lacks.
@@ -127,7 +143,7 @@ class Miss:
     @property
     def weight(self) -> int:
         """How far from acceptance this is; what is not authentic outweighs everything else."""
-        return _WEIGHTS.get(self.reason, _WEIGHT_OF_OTHERS) if self.authentic else 1000
+        return weight_of(self.reason) if self.authentic else 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from lamslsa.policy._measured import Measured
 from lamslsa.policy.model import Comparison, MetricRule
 from lamslsa.verify import VerifiedAttestation
 
-__all__ = ["Yardstick", "differences", "gap", "misses", "yardstick"]
+__all__ = ["Yardstick", "differences", "gap", "is_no_worse", "limits", "misses", "yardstick"]
 
 
 _SHOWN: Final = 5
@@ -76,9 +76,8 @@ def misses(rule: MetricRule, held: Yardstick | None, value: float | None) -> Ite
     terms = rule.no_worse_than
     if terms is None or held is None or held.value is None or value is None:
         return
-    # a comparison with anything that is no number is false, so the limit is asked for and not its opposite
-    limit = _limit(terms, held.value)
-    if not (value >= limit if terms.higher_is_better else value <= limit):
+    if not is_no_worse(rule, held, value):
+        limit = _limit(terms, held.value)
         name = _words.metric_name(rule.metric, rule.groups, rule.slice, rule.parameters)
         yield Miss(
             reason="worse-than",
@@ -86,6 +85,22 @@ def misses(rule: MetricRule, held: Yardstick | None, value: float | None) -> Ite
             f"{_words.short(terms.sha256)} by more than {terms.margin:g}, got {_words.number(value, limit)}",
             mend="a better model, or another margin in the policy",
         )
+
+
+def is_no_worse(rule: MetricRule, held: Yardstick | None, value: float | None) -> bool:
+    """Whether a value is no worse than the other model's; so it is where one of the two is not there."""
+    low, high = limits(rule, held)
+    # a comparison with anything that is no number is false, so the limits are asked for and not their opposite
+    return value is None or ((low is None or value >= low) and (high is None or value <= high))
+
+
+def limits(rule: MetricRule, held: Yardstick | None) -> tuple[float | None, float | None]:
+    """Between what a value is no worse than the other model's; None where there is no such limit."""
+    terms = rule.no_worse_than
+    if terms is None or held is None or held.value is None:
+        return None, None
+    limit = _limit(terms, held.value)
+    return (limit, None) if terms.higher_is_better else (None, limit)
 
 
 def gap(rule: MetricRule, held: Yardstick | None, value: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -80,7 +81,7 @@ class Context:
     lineage: Lineage
     qualifier: Qualifier
     _sheets: dict[DatasetTerms, Sheets] = field(default_factory=dict)
-    _digests: dict[int, str | None] = field(default_factory=dict)
+    _digests: dict[str, str | None] = field(default_factory=dict)
     memo: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
@@ -124,8 +125,8 @@ class Context:
         return self._nearest_model if self.lineage.measurements or not ours else None
 
     def configuration_digest(self, value: Mapping[str, Any]) -> str | None:
-        """The digest of a configuration or schema, recomputed; None where it has no canonical form."""
-        key = id(value)
+        """The digest of a configuration or schema, recomputed once for each; None where it has no canonical form."""
+        key = json.dumps(value)
         if key not in self._digests:
             try:
                 self._digests[key] = configuration_digest(value)

@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,27 +21,36 @@ from lamslsa.policy._plans import plan_misses
 from lamslsa.policy.model import MetricRule, ReferenceTerms
 from lamslsa.predicates.evaluation import Evaluation, Metric, Reference, derive_seed
 
-__all__ = ["TRAIN", "Measured", "finite", "measured"]
+__all__ = ["TRAIN", "Measured", "Row", "entry_key", "entry_rows", "finite", "measured", "rows"]
 
 TRAIN: Final = "train"
 """The role of the data that a model was trained on, in an evaluation that attacks their privacy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """An evaluation, and what it lacks whatever its value is.
+class Row:
+    """An evaluation, and what it lacks whatever its values are.
 
     Attributes:
         same_dataset: whether it is on the rule's dataset.
         misses: of witness, dataset, reading, references, measurer and plan; empty where it qualifies.
         qualifies: whether it qualifies under some reading that a qualifying datasheet allows, this one or another.
-        entries: every value of the rule's metric, with its groups, slice and parameters.
     """
 
     item: Measurement
     same_dataset: bool
     misses: tuple[Miss, ...]
     qualifies: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured(Row):
+    """The same of one metric.
+
+    Attributes:
+        entries: every value of the rule's metric, with its groups, slice and parameters.
+    """
+
     entries: tuple[Metric, ...]
 
 
@@ -53,9 +62,58 @@ def measured(
     ``schema`` is the one under which the rule's dataset is read; None when no datasheet qualifies. ``trained`` are the
     schemas under which the chosen descent read what the rule names as the training data; None when nobody knows.
     """
+    entries = entry_rows(context, model).get(entry_key(rule.metric, rule.groups, rule.slice, rule.parameters), {})
     return tuple(
-        _measured(context, rule, schema, item, trained=trained) for item in context.lineage.measurements_of(model)
+        Measured(
+            item=row.item,
+            same_dataset=row.same_dataset,
+            misses=row.misses,
+            qualifies=row.qualifies,
+            entries=entries.get(number, ()),
+        )
+        for number, row in enumerate(rows(context, rule, schema, model, trained=trained))
     )
+
+
+def rows(
+    context: Context, rule: MetricRule, schema: str | None, model: Artifact, *, trained: frozenset[str] | None
+) -> tuple[Row, ...]:
+    """The same without the metric, once for all rules that ask for the same in everything else."""
+    references = tuple(sorted(rule.references.items(), key=lambda entry: entry[0]))
+    asked = (rule.witness, rule.dataset, rule.measurer, rule.configuration, references, rule.plan_signed_by)
+    key = ("rows", asked, schema, model, trained)
+    if key not in context.memo:
+        context.memo[key] = tuple(
+            _row(context, rule, schema, item, trained=trained) for item in context.lineage.measurements_of(model)
+        )
+    found: tuple[Row, ...] = context.memo[key]
+    return found
+
+
+def entry_key(
+    metric: str, groups: tuple[str, ...], rows: Mapping[str, str] | None, parameters: Mapping[str, Any] | None
+) -> Hashable:
+    """What tells metrics apart; of parameters ``true`` and 1 differ."""
+    return (
+        metric,
+        groups,
+        None if rows is None else frozenset(rows.items()),
+        frozenset((name, isinstance(value, bool), value) for name, value in parameters.items()) if parameters else None,
+    )
+
+
+def entry_rows(context: Context, model: Artifact) -> Mapping[Hashable, Mapping[int, tuple[Metric, ...]]]:
+    """Every value of a model: by what tells metrics apart, and by the place of the evaluation in its `rows`."""
+    key = ("entries", model)
+    if key not in context.memo:
+        found: dict[Hashable, dict[int, tuple[Metric, ...]]] = {}
+        for number, item in enumerate(context.lineage.measurements_of(model)):
+            for metric in item.evaluation.metrics:
+                by_row = found.setdefault(entry_key(metric.name, metric.groups, metric.slice, metric.parameters), {})
+                by_row[number] = (*by_row.get(number, ()), metric)
+        context.memo[key] = found
+    result: Mapping[Hashable, Mapping[int, tuple[Metric, ...]]] = context.memo[key]
+    return result
 
 
 def finite(metric: Metric) -> float | None:
@@ -65,9 +123,9 @@ def finite(metric: Metric) -> float | None:
     return metric.value
 
 
-def _measured(
+def _row(
     context: Context, rule: MetricRule, schema: str | None, item: Measurement, *, trained: frozenset[str] | None
-) -> Measured:
+) -> Row:
     evaluation = item.evaluation
     before = list(context.qualifier.misses(item.attestation, rule.witness))
     sheets = context.sheets(rule.dataset)
@@ -93,23 +151,12 @@ def _measured(
         # that another model, which ours is compared with, was evaluated by a plan is not asked
         *(plan_misses(context, rule, item) if item.model == context.model else ()),
     ]
-    return Measured(
+    return Row(
         item=item,
         same_dataset=same_dataset,
         misses=(*before, *reading, *after),
         qualifies=not before and not after and own in sheets.schemas,
-        entries=tuple(
-            metric
-            for metric in evaluation.metrics
-            if (metric.name, metric.groups, metric.slice, _same(metric.parameters))
-            == (rule.metric, rule.groups, rule.slice, _same(rule.parameters))
-        ),
     )
-
-
-def _same(parameters: Mapping[str, Any] | None) -> Mapping[str, tuple[bool, Any]]:
-    """Parameters to be compared: ``true`` and 1 differ."""
-    return {name: (isinstance(value, bool), value) for name, value in (parameters or {}).items()}
 
 
 def _reference_misses(

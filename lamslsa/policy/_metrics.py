@@ -19,7 +19,7 @@ from lamslsa.policy._measured import Measured
 from lamslsa.policy.model import MetricRule
 from lamslsa.predicates.evaluation import Evaluation, Metric
 
-__all__ = ["metric_candidates", "metric_head"]
+__all__ = ["compared", "gap", "is_contradictory", "metric_candidate", "metric_candidates", "metric_head", "shortfalls"]
 
 
 def metric_head(rule: MetricRule) -> Head:
@@ -42,15 +42,16 @@ def metric_candidates(
     """
     yardstick = _comparison.yardstick(context, rule, schema)
     rows = [
-        (item, _metric_candidate(context, rule, schema, item, yardstick))
+        (item, metric_candidate(context, rule, schema, item, yardstick))
         for item in _measured.measured(context, rule, schema, context.model, trained=trained)
     ]
     return _selection.selected(context, rule, rows)
 
 
-def _metric_candidate(
+def metric_candidate(
     context: Context, rule: MetricRule, schema: str | None, found: Measured, yardstick: Yardstick | None
 ) -> Candidate:
+    """One evaluation with what it lacks, in words."""
     evaluation, attestation = found.item.evaluation, found.item.attestation
     misses = list(found.misses)
     if yardstick is not None and yardstick.miss is not None:
@@ -59,7 +60,7 @@ def _metric_candidate(
         misses.append(_no_entry(rule, evaluation, len(found.entries)))
         return Candidate(attestation=attestation, misses=tuple(misses))
     (metric,) = found.entries
-    value = _compared(rule, metric)
+    value = compared(rule, metric)
     if found.same_dataset:
         misses += _value_misses(rule, evaluation, metric, value)
         misses += _comparison.misses(rule, yardstick, value)
@@ -70,7 +71,7 @@ def _metric_candidate(
         misses=tuple(misses),
         observed=_words.observed_metric(metric, rule.minimum, rule.maximum),
         value=value,
-        gap=max(_gap(rule, value), _comparison.gap(rule, yardstick, value)),
+        gap=max(gap(rule, value), _comparison.gap(rule, yardstick, value)),
         relied=tuple(relied),
     )
 
@@ -98,7 +99,7 @@ def _no_entry(rule: MetricRule, evaluation: Evaluation, count: int) -> Miss:
     )
 
 
-def _compared(rule: MetricRule, metric: Metric) -> float | None:
+def compared(rule: MetricRule, metric: Metric) -> float | None:
     """The number that the rule compares; None where there is none."""
     value = _measured.finite(metric)
     if value is None or rule.use == "value":
@@ -109,7 +110,8 @@ def _compared(rule: MetricRule, metric: Metric) -> float | None:
     return interval.lower if rule.use == "lowerBound" else interval.upper
 
 
-def _gap(rule: MetricRule, value: float | None) -> float:
+def gap(rule: MetricRule, value: float | None) -> float:
+    """How far a value is from the rule's own limits."""
     if value is None:
         return math.inf
     low = 0.0 if rule.minimum is None else rule.minimum - value
@@ -117,32 +119,55 @@ def _gap(rule: MetricRule, value: float | None) -> float:
     return max(low, high, 0.0)
 
 
+def is_contradictory(rule: MetricRule, evaluation: Evaluation, metric: Metric) -> bool:
+    """Whether the interval that is compared has another level than the evaluation was configured with."""
+    if rule.use == "value" or metric.interval is None:
+        return False
+    return evaluation.configuration.get("confidenceLevel") not in (None, metric.interval.level)
+
+
+def shortfalls(rule: MetricRule, evaluation: Evaluation, metric: Metric, value: float | None) -> tuple[str, ...]:
+    """The reasons for which a value, and what `compared` picks of it, does not meet the rule's own limits."""
+    found = ["samples-too-few"] if metric.samples < rule.samples else []
+    found += ["interval-level"] if is_contradictory(rule, evaluation, metric) else []
+    if value is None:
+        undefined = metric.value is None or metric.undefined is not None or not math.isfinite(metric.value)
+        found.append("metric-undefined" if undefined else "interval-missing")
+    # a comparison with anything that is no number is false, so the limits are asked for and not their opposite
+    elif not ((rule.minimum is None or value >= rule.minimum) and (rule.maximum is None or value <= rule.maximum)):
+        found.append("threshold-missed")
+    return tuple(found)
+
+
 def _value_misses(rule: MetricRule, evaluation: Evaluation, metric: Metric, value: float | None) -> Iterator[Miss]:
     name = _words.metric_name(rule.metric, rule.groups, rule.slice, rule.parameters)
-    if metric.samples < rule.samples:
+    reasons = shortfalls(rule, evaluation, metric, value)
+    if "samples-too-few" in reasons:
         yield Miss(
             reason="samples-too-few",
             message=f"expected {name} over at least {rule.samples} rows, got {metric.samples}",
             mend="evaluate on more rows of this kind",
         )
-    level = evaluation.configuration.get("confidenceLevel")
-    if rule.use != "value" and metric.interval is not None and level not in (None, metric.interval.level):
+    if "interval-level" in reasons and metric.interval is not None:
+        level = evaluation.configuration.get("confidenceLevel")
         yield Miss(
             reason="interval-level",
             message=f"expected the {level!r:.20} interval that was configured, got {metric.interval.level:g}",
             mend="evaluate again: the evaluation contradicts itself",
         )
-    if value is None:
-        undefined = metric.value is None or metric.undefined is not None or not math.isfinite(metric.value)
+    if "metric-undefined" in reasons:
         yield Miss(
-            reason="metric-undefined" if undefined else "interval-missing",
-            message=f"expected a value of {name}, got none: {_words.quoted(metric.undefined or 'not given')}"
-            if undefined
-            else f"expected a confidence interval of {name}, got none",
-            mend="evaluate on data that defines it" if undefined else "use: value compares the value itself",
+            reason="metric-undefined",
+            message=f"expected a value of {name}, got none: {_words.quoted(metric.undefined or 'not given')}",
+            mend="evaluate on data that defines it",
         )
-    # a comparison with anything that is no number is false, so the limits are asked for and not their opposite
-    elif not ((rule.minimum is None or value >= rule.minimum) and (rule.maximum is None or value <= rule.maximum)):
+    if "interval-missing" in reasons:
+        yield Miss(
+            reason="interval-missing",
+            message=f"expected a confidence interval of {name}, got none",
+            mend="use: value compares the value itself",
+        )
+    if "threshold-missed" in reasons and value is not None:
         yield Miss(
             reason="threshold-missed",
             message=f"expected {name} {_words.limits(rule)}, got {_words.number(value, rule.minimum, rule.maximum)}",

@@ -13,17 +13,16 @@ Rules:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
 
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.lineage import Ingredient
 from lamslsa.policy import _metrics, _overlaps, _training, _words
 from lamslsa.policy._bases import Accepted, base_rules, bases_of, extended_rules, unknown_bases
-from lamslsa.policy._candidates import Candidate, Finding, Miss, conclude
+from lamslsa.policy._candidates import Finding, Miss, conclude
 from lamslsa.policy._columns import View
 from lamslsa.policy._comparison import differences
 from lamslsa.policy._conflicts import conflict_finding, provenance_conflicts
@@ -33,6 +32,7 @@ from lamslsa.policy._descent import Descent
 from lamslsa.policy._explained import considered
 from lamslsa.policy._ingredients import ingredient_rules, unknown_ingredients
 from lamslsa.policy._measured import TRAIN
+from lamslsa.policy._nearest import Nearest, nearest
 from lamslsa.policy._nesting import Opened, Verdicts, appraise_within, with_bases
 from lamslsa.policy._plans import carried_out
 from lamslsa.policy._signatures import signature_rules
@@ -42,11 +42,6 @@ from lamslsa.policy.model import CelRule, DatasetTerms, MetricRule, OverlapRule,
 from lamslsa.verify import Verification
 
 __all__ = ["appraise"]
-
-_VALUE_ONLY: Final = frozenset(
-    {"threshold-missed", "worse-than", "samples-too-few", "metric-undefined", "interval-missing"}
-)
-
 
 _Key = tuple[str, str | None, Hashable, bool]
 """Rule, schema of its dataset, how the training data were read, and whether its dataset is training data."""
@@ -103,7 +98,7 @@ def _decide(opened: Opened, verdicts: Verdicts, *, explain: frozenset[str]) -> A
     """One policy over one model, once everything that it rests on has been appraised."""
     context, policy, verification = opened.context, opened.context.policy, opened.context.verification
     ways = tuple(with_bases(opened, verdicts))
-    require = _Require(context=context, expressions=Expressions(context, ways, model_name=opened.name))
+    require = _Require(context=context, expressions=Expressions(context, ways, model_name=opened.name), explain=explain)
     options = [(chosen, _findings(context, require, chosen, verdicts)) for chosen in (ways or (None,))]  # (3)
     best, findings = min(options, key=lambda option: _unsatisfied(option[1]))  # (4)
     provenances, values = provenance_conflicts(context), require.conflicts(findings)
@@ -179,7 +174,8 @@ class _Require:
 
     context: Context
     expressions: Expressions
-    _metrics: dict[tuple[str, str | None, frozenset[str] | None], tuple[Candidate, ...]] = field(default_factory=dict)
+    explain: frozenset[str]
+    _metrics: dict[tuple[str, str | None, frozenset[str] | None], Nearest] = field(default_factory=dict)
     _found: dict[_Key, Finding] = field(default_factory=dict)
 
     def findings(self, chosen: Descent | None) -> tuple[Finding, ...]:
@@ -202,11 +198,7 @@ class _Require:
         """Satisfied metric rules that another qualifying evaluation misses, or whose other model has several values."""
         satisfied = {finding.result.name for finding in findings if finding.result.outcome == "satisfied"}
         missed = {
-            f"{name}: satisfied, and missed by another qualifying evaluation, "
-            f"sha256:{item.attestation.statement.sha256}: {item.observed or 'no value'}"
-            for (name, *_), candidates in self._metrics.items()
-            for item in candidates
-            if name in satisfied and item.misses and {miss.reason for miss in item.misses} <= _VALUE_ONLY
+            words for (name, *_), found in self._metrics.items() if name in satisfied for words in _missed(name, found)
         }
         rules = [
             rule for rule in self.context.policy.require if isinstance(rule, MetricRule) and rule.name in satisfied
@@ -235,8 +227,8 @@ class _Require:
     def _metric(
         self, rule: MetricRule, schema: str | None, *, read_as: frozenset[str] | None, trained: bool
     ) -> Finding:
-        candidates = _metrics.metric_candidates(self.context, rule, schema, read_as)
-        self._metrics[rule.name, schema, read_as] = candidates
+        found = nearest(self.context, rule, schema, read_as, every=rule.name in self.explain)
+        self._metrics[rule.name, schema, read_as], candidates = found, found.candidates
         if trained:
             miss = Miss(
                 reason="evaluated-on-training-data",
@@ -277,6 +269,19 @@ class _Require:
             near=None,
             qualifier=self.context.qualifier,
         )
+
+
+def _missed(name: str, found: Nearest) -> Iterator[str]:
+    """That other qualifying evaluations miss a rule: the first of them, and how many more there are."""
+    for item in found.contradicting:
+        digest = item.attestation.statement.sha256
+        yield (
+            f"{name}: satisfied, and missed by another qualifying evaluation, sha256:{digest}: "
+            f"{item.observed or 'no value'}"
+        )
+    more = found.contradictions - len(found.contradicting)
+    if more:
+        yield f"{name}: satisfied, and missed by {more} further qualifying evaluations"
 
 
 def _read_as(rule: MetricRule, used: Mapping[str, tuple[Ingredient, ...]]) -> frozenset[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from lamslsa.errors import FormatError, PolicyError
@@ -343,7 +344,7 @@ class Deny:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """An ingredients list with its rules.
 
@@ -440,7 +441,7 @@ class Policy:
             for refusal in self.refusals_of(signature, name=name):
                 raise PolicyError(f"{refusal.message}, on reference values", reason=refusal.reason, hint=refusal.mend)
 
-    @property
+    @cached_property
     def within(self) -> tuple[Policy, ...]:
         """Every policy within this one, to any depth, once by closure: those it extends, and those of base models.
 
@@ -463,7 +464,7 @@ class Policy:
         """The policies that this one names, as they were read: those it extends, and those of base models."""
         return (*self.extends, *(terms.policy for terms in self.ingredients.models if terms.policy is not None))
 
-    @property
+    @cached_property
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.datasets}
@@ -471,12 +472,12 @@ class Policy:
         steps = {self.training.witness, *(terms.witness for terms in self.transforms)}
         return frozenset({*steps, *sheets, *prepared, *(rule.witness for rule in self.require)})
 
-    @property
+    @cached_property
     def datasets(self) -> tuple[DatasetTerms, ...]:
         """Every dataset that is listed, or that a rule is about."""
         return (*self.ingredients.datasets, *(rule.dataset for rule in self.require if not isinstance(rule, CelRule)))
 
-    @property
+    @cached_property
     def signers(self) -> frozenset[str]:
         """Every identity whose signature some rule asks for."""
         whole = {terms.signed_by for terms in self.datasets} | {self.model_signed_by}
