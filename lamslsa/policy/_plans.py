@@ -47,7 +47,7 @@ def plan_misses(context: Context, rule: MetricRule, item: Measurement) -> Iterat
             reason="plan-missing",
             message=f"expected the plan {_words.short(digest)} that the evaluation names, "
             f"got none{context.set_aside_words()}",
-            mend="publish the signed plan beside the model",
+            mend="keep the signed plan beside the model: lamslsa attach",
             authentic=False,
         )
         return
