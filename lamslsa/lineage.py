@@ -223,8 +223,19 @@ class Lineage:
     _datasheets: Mapping[Artifact, tuple[Datasheet, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, attestations: Iterable[VerifiedAttestation]) -> Lineage:
-        """The graph of these attestations; hand in only those whose word should count."""
+    def of(
+        cls,
+        attestations: Iterable[VerifiedAttestation],
+        *,
+        counts: Callable[[VerifiedAttestation], bool] = lambda _: True,
+    ) -> Lineage:
+        """The graph of these attestations.
+
+        Args:
+            attestations: in any order.
+            counts: whether a provenance may say what led up to its product; one that may not closes no cycle of others,
+                and opens none.
+        """
         builds: list[Build] = []
         measurements: list[Measurement] = []
         datasheets: list[Datasheet] = []
@@ -259,7 +270,7 @@ class Lineage:
                     pass  # what a model is by itself or was accepted for leads to no other artifact
                 case _:
                     assert_never(item.predicate)
-        resolved = with_cycles_found(builds)
+        resolved = with_cycles_found(builds, [counts(build.attestation) for build in builds])
         return cls(
             builds=resolved,
             measurements=tuple(measurements),
@@ -447,25 +458,28 @@ def _role_contradiction(kind: str, items: list[Ingredient], roles: Mapping[str, 
     return None
 
 
-def with_cycles_found(builds: Sequence[_R]) -> tuple[_R, ...]:
-    """The same, with a fault where all that leads up to an ingredient goes round in a circle."""
-    grounded = _grounded(builds)
+def with_cycles_found(builds: Sequence[_R], counted: Sequence[bool] = ()) -> tuple[_R, ...]:
+    """The same, with a fault where all that leads up to an ingredient goes round in a circle.
+
+    ``counted`` says which of them lead up to their products; all of them without it.
+    """
+    grounded = _grounded(builds, counted or [True] * len(builds))
     return tuple(_with_cycle_fault(build, grounded) for build in builds)
 
 
-def _grounded(builds: Sequence[Recipe]) -> frozenset[Artifact]:
-    """The artifacts that some finite chain of provenance leads up to, or that have no provenance here.
+def _grounded(builds: Sequence[Recipe], counted: Sequence[bool]) -> frozenset[Artifact]:
+    """The artifacts that some finite chain of provenance leads up to, or that have no provenance here that counts.
 
     A least fixpoint by counting: a build is done once all that it needs is; an artifact once one build of it is.
     """
-    made = {build.product for build in builds}
+    made = {build.product for build, counts in zip(builds, counted, strict=True) if counts}
     waiting = [len(build.needs) for build in builds]
     needed_by: dict[Artifact, list[int]] = {}
     for index, build in enumerate(builds):
         for artifact in build.needs:
             needed_by.setdefault(artifact, []).append(index)
     queue = deque(artifact for artifact in needed_by if artifact not in made)
-    queue.extend(build.product for index, build in enumerate(builds) if waiting[index] == 0)
+    queue.extend(build.product for index, build in enumerate(builds) if waiting[index] == 0 and counted[index])
     done: set[Artifact] = set()
     while queue:
         artifact = queue.popleft()
@@ -474,7 +488,7 @@ def _grounded(builds: Sequence[Recipe]) -> frozenset[Artifact]:
         done.add(artifact)
         for index in needed_by.get(artifact, ()):
             waiting[index] -= 1
-            if waiting[index] == 0:
+            if waiting[index] == 0 and counted[index]:
                 queue.append(builds[index].product)
     return frozenset(done)
 

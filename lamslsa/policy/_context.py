@@ -87,15 +87,18 @@ class Context:
     @classmethod
     def of(cls, policy: Policy, model: Manifest | str, verification: Verification) -> Context:
         """The context of an appraisal of a model: the files at hand, or the digest of a base model."""
-        lineage = Lineage.of(verification.attestations)
+        qualifier, makers = Qualifier(policy=policy, now=verification.trust.now), policy.makers
         sha256 = model if isinstance(model, str) else model.sha256
         return cls(
             policy=policy,
             sha256=sha256,
             manifest=listed_files(verification.attestations, sha256) if isinstance(model, str) else model,
             verification=verification,
-            lineage=lineage,
-            qualifier=Qualifier(policy=policy, now=verification.trust.now),
+            lineage=Lineage.of(
+                verification.attestations,
+                counts=lambda item: any(not qualifier.misses(item, witness) for witness in makers),
+            ),
+            qualifier=qualifier,
         )
 
     @cached_property

@@ -468,9 +468,13 @@ class Policy:
     def witnesses(self) -> frozenset[Witness]:
         """Every witness that some rule, the training or a datasheet names."""
         sheets = {terms.datasheet for terms in self.datasets}
+        return frozenset({*self.makers, *sheets, *(rule.witness for rule in self.require)})
+
+    @property
+    def makers(self) -> frozenset[Witness]:
+        """Every witness of a step: trainings, transforms, preparations."""
         prepared = {terms.preparation.witness for terms in self.datasets if terms.preparation is not None}
-        steps = {self.training.witness, *(terms.witness for terms in self.transforms)}
-        return frozenset({*steps, *sheets, *prepared, *(rule.witness for rule in self.require)})
+        return frozenset({self.training.witness, *(terms.witness for terms in self.transforms), *prepared})
 
     @cached_property
     def datasets(self) -> tuple[DatasetTerms, ...]:

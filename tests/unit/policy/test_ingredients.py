@@ -176,8 +176,24 @@ class TestPreparation:
         opening = [replace(by("trainer", made(item, [OTHER])), claims=()) for item in (bare, cycle[0])]
         policy = listing(base, [RAW], prepared=(chain.TRAIN, RAW))
         appraisal = judge([*chained.values(), *steps, *opening], policy=policy)
-        assert rule_of(appraisal, "preparation: census-train").reason == "preparation-missing"
-        assert not appraisal.accepted
+        assert rule_of(appraisal, "preparation: census-train").reason == "lineage-cycle"
+        opened = [by("data-owner", made(item, [OTHER])) for item in (bare, cycle[0])]
+        appraisal = judge([*chained.values(), *steps, *opened], policy=policy)
+        assert rule_of(appraisal, "lineage").reason == "ingredient-not-listed"
+
+    @pytest.mark.parametrize("signer", ["data-owner", "auditor"])
+    def test_what_nobody_asked_closes_no_cycle(
+        self,
+        judge: Callable[..., Appraisal],
+        base: Policy,
+        chained: dict[str, Entry],
+        by: Callable[[str, bytes], Entry],
+        signer: str,
+    ) -> None:
+        """A statement that does not count would stop the appraisal of those that do."""
+        back = by(signer, made(RAW, [chain.TRAIN]))
+        back = replace(back, claims=back.claims if signer == "auditor" else ())
+        assert judge([*chained.values(), back], policy=listing(base, [RAW])).accepted
 
     def test_a_way_round_beside_one_that_leads_to_listed_data(
         self,
