@@ -51,7 +51,6 @@ class Csv:
             FormatError: a field has not the declared type, or DuckDB reads other records than there are lines.
         """
         create(connection, sql_name, self._schema)
-        texts = f"{sql_name}_text"
         for _ in range(self._layout.first_line - 1):
             self._stream.readline()
         before = 0
@@ -62,9 +61,7 @@ class Csv:
                     f"{self._path}: expected {self._layout.rows} rows, as many as lines, got {before}",
                     reason="csv-rows",
                 )
-            self._read_texts(connection, texts, rows)
-            self._type_texts(connection, texts, sql_name, before)
-            connection.execute(f"drop table {texts}")
+            self._read(connection, sql_name, rows=rows, before=before)
             before += rows
         return before
 
@@ -85,19 +82,30 @@ class Csv:
             size += len(block)
         return rows
 
-    def _read_texts(self, connection: Any, texts: str, rows: int) -> None:
+    def _read(self, connection: Any, sql_name: str, *, rows: int, before: int) -> None:
+        """Add the rows of the memory file, each value typed; one that has another type is looked for afterwards."""
         import duckdb
 
+        typed = f"{sql_name}_typed"
+        width = range(len(self._schema.columns))
+        values = ", ".join(f"{_typed(self._schema, index)} as v{index}" for index in width)
+        wrong = " or ".join(f"({_present(self._schema, index)} and v{index} is null)" for index in width)
         try:
-            connection.execute(f"create table {texts} as {self._select_texts()}")
+            connection.execute(
+                f"create table {typed} as select {values}, {wrong} as wrong from ({self._select_texts()})"
+            )
         except (duckdb.InvalidInputException, duckdb.ConversionException) as err:
             raise FormatError(
                 f"{self._path}: expected records of the declared format, got {first_line(err)}",
                 reason="csv-syntax",
             ) from err
-        read = connection.execute(f"select count(*) from {texts}").fetchone()[0]
+        read, mistyped = connection.execute(f"select count(*), count(*) filter (where wrong) from {typed}").fetchone()
         if read != rows:
             raise FormatError(f"{self._path}: expected {rows} rows, as many as lines, got {read}", reason="csv-rows")
+        if mistyped:
+            self._refuse_first(connection, before)
+        connection.execute(f"insert into {sql_name} select {', '.join(f'v{index}' for index in width)} from {typed}")
+        connection.execute(f"drop table {typed}")
 
     def _select_texts(self) -> str:
         """All fields as text; empty fields come back from DuckDB as NULL and are empty texts again."""
@@ -116,21 +124,18 @@ class Csv:
             f" max_line_size = {limits.MAX_LINE_BYTES}, encoding = 'utf-8', compression = 'none'{new_line})"
         )
 
-    def _type_texts(self, connection: Any, texts: str, sql_name: str, before: int) -> None:
+    def _refuse_first(self, connection: Any, before: int) -> NoReturn:
+        """Refuse the first value that has not its type: of the first row, the first column."""
         width = range(len(self._schema.columns))
-        values = [_typed(self._schema, index) for index in width]
-        present = [_present(self._schema, index) for index in width]
+        connection.execute(f"create table texts as {self._select_texts()}")
         offending = ", ".join(
-            f"min(rowid) filter (where {there} and ({value}) is null)"
-            for value, there in zip(values, present, strict=True)
+            f"min(rowid) filter (where {_present(self._schema, index)} and ({_typed(self._schema, index)}) is null)"
+            for index in width
         )
-        firsts = connection.execute(f"select {offending} from {texts}").fetchone()
-        rows = [(row, index) for index, row in enumerate(firsts) if row is not None]
-        if rows:
-            row, index = min(rows)
-            text = connection.execute(f"select c{index} from {texts} where rowid = {row}").fetchone()[0]
-            self._refuse_value(before + row, index, text)
-        connection.execute(f"insert into {sql_name} select {', '.join(values)} from {texts}")
+        firsts = connection.execute(f"select {offending} from texts").fetchone()
+        row, index = min((row, index) for index, row in enumerate(firsts) if row is not None)
+        text = connection.execute(f"select c{index} from texts where rowid = {row}").fetchone()[0]
+        self._refuse_value(before + row, index, text)
 
     def _refuse_value(self, row: int, index: int, text: str) -> NoReturn:
         column = self._schema.columns[index]
