@@ -106,7 +106,8 @@ def test_the_nearest_is_the_smallest_of_all(
     rule = dataclasses.replace(rule, **changes)
     verification = Verification(trust=base.trust_material(at=AT, now=AT), attestations=sealed(items), set_aside=())
     context = Context.of(base, chain.model(), verification)
-    for schema in sorted(context.sheets(rule.dataset).schemas) or [None]:
+    readings: list[str | None] = [*sorted(context.sheets(rule.dataset).schemas)]
+    for schema in readings or [None]:
         every = _metrics.metric_candidates(context, rule, schema, frozenset())
         found = _nearest.nearest(context, rule, schema, frozenset(), every=False)
         assert found.candidates == ((min(every, key=Candidate.distance),) if every else ())
