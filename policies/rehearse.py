@@ -43,6 +43,7 @@ AT: Final = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 EXPIRES: Final = "2027-11-22T00:00:00Z"
 RELEASE: Final = "enclave-release"
 _ENCLAVE: Final = Enclave(mr_enclave=b"\x11" * 32, mr_signer=b"\x22" * 32)
+_OTHER_CODE: Final = Enclave(mr_enclave=b"\x33" * 32, mr_signer=b"\x22" * 32)
 _NONCE: Final = Nonce.of_challenge(bytes(32))
 
 
@@ -51,7 +52,7 @@ class Stage:
 
     def __init__(self, folder: Path, *, roles: frozenset[str]) -> None:
         self.folder = folder
-        self.vendor = SimulatedVendor(AT)
+        self.vendor, self.stranger = SimulatedVendor(AT), SimulatedVendor(AT)
         self.signers = {role: KeySigner.load(generate(None), None) for role in sorted({*roles, RELEASE})}
         self._published: dict[Said, Path] = {}
         folder.mkdir(parents=True)
@@ -82,19 +83,21 @@ class Stage:
         if item not in self._published:
             place = self.folder / "bundles" / str(len(self._published))
             store, signer = open_store(str(place)), self.signers[item.role]
-            if item.quoted:
-                publish_run(self._run(item.payload), signer=signer, store=store)
+            if item.quoted == "nobody":
+                store.put(signer.sign(item.payload), name="01-statement")
             else:
-                store.put(signer.sign(item.payload), name="model-signature")
+                publish_run(self._run(item), signer=signer, store=store)
             self._published[item] = place
         return self._published[item]
 
-    def _run(self, payload: bytes) -> Run:
-        data = report_data(_NONCE.value, device_evidence=[], statements=[_codec.sha256_hex(payload)])
+    def _run(self, item: Said) -> Run:
+        data = report_data(_NONCE.value, device_evidence=[], statements=[_codec.sha256_hex(item.payload)])
+        vendor = self.stranger if item.quoted == "other platform" else self.vendor
+        enclave = _OTHER_CODE if item.quoted == "other code" else _ENCLAVE
         return Run(
-            statements=(NamedPayload(name="01-statement", payload=payload),),
+            statements=(NamedPayload(name="01-statement", payload=item.payload),),
             nonce=_NONCE,
-            evidence=self.vendor.evidence(data, enclave=_ENCLAVE),
+            evidence=vendor.evidence(data, enclave=enclave),
             quoted_at=f"{AT:%Y-%m-%dT%H:%M:%SZ}",
         )
 

@@ -17,7 +17,7 @@ from lamslsa import _yaml
 from lamslsa.policy.opening import open_policy
 
 POLICIES = Path(__file__).parents[2] / "policies"
-NAMES = ["confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
+NAMES = ["census-income", "confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
 Cli = Any
 
 
@@ -57,6 +57,12 @@ def test_the_cases_come_out_as_they_must(cli: Cli, rehearsed: Any, name: str) ->
     assert len(document["cases"]) == len(list((POLICIES / name / "cases").iterdir()))
     policy = open_policy(str(rehearsed(name) / "policy.yaml")).policy
     assert not {rule.name for rule in policy.require} & set(document["unexercised"])
+
+
+def test_every_rule_of_the_first_policy_refuses_some_case(cli: Cli, rehearsed: Any) -> None:
+    """Those of training, lineage and ingredients too."""
+    _, document, _ = cli("policy", "test", rehearsed("census-income") / "policy.yaml")
+    assert document["unexercised"] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

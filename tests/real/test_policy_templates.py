@@ -21,7 +21,7 @@ from lamslsa.policy.opening import open_policy
 from lamslsa.predicates import evaluation
 
 POLICIES = Path(__file__).parents[2] / "policies"
-NAMES = ["confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
+NAMES = ["census-income", "confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
 NITRO_AT = dt.datetime(2022, 10, 12, 13, 50, 6, 81000, tzinfo=dt.UTC)
 SGX_AT = dt.datetime(2025, 6, 25, tzinfo=dt.UTC)
 
