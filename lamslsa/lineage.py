@@ -16,7 +16,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar, assert_never
 
@@ -387,7 +387,7 @@ def recipe(statement: Statement, provenance: Provenance) -> Recipe:
         bases=tuple(bases),
         fault=_transform_contradiction(datasets, bases, external)
         if is_transform
-        else _training_contradiction(datasets, external.datasets),
+        else _training_contradiction(datasets, bases, external),
     )
 
 
@@ -401,8 +401,11 @@ def _ingredient(dependency: Dependency, kind: Literal["dataset", "model"], roles
     )
 
 
-def _training_contradiction(datasets: list[Ingredient], roles: Mapping[str, str]) -> Fault | None:
+def _training_contradiction(
+    datasets: list[Ingredient], bases: list[Ingredient], external: ExternalParameters
+) -> Fault | None:
     """What is wrong with the provenance of a training by itself."""
+    roles = external.datasets
     if not datasets:
         return Fault(
             reason="lineage-no-dataset", message="expected a dataset among the resolved dependencies, got none"
@@ -413,7 +416,7 @@ def _training_contradiction(datasets: list[Ingredient], roles: Mapping[str, str]
             reason="lineage-role",
             message="expected a role for each dataset, and one of role 'train', got no dataset of role 'train'",
         )
-    return fault
+    return fault or _idle_role("model", {item.name for item in bases}, external.models)
 
 
 def _transform_contradiction(
@@ -443,18 +446,25 @@ def _role_contradiction(kind: str, items: list[Ingredient], roles: Mapping[str, 
             message=f"expected each {kind} once among the resolved dependencies, got one twice",
             hint="give several roles to one dependency",
         )
-    for role, name in sorted(roles.items()):
-        if name not in names:
-            return Fault(
-                reason="lineage-role",
-                message=f"expected {kind} {name[:80]!r} of role {role[:80]!r} among the dependencies, got none",
-            )
+    if (fault := _idle_role(kind, names, roles)) is not None:
+        return fault
     idle = sorted(set(names) - set(roles.values()))
     if idle:
         return Fault(
             reason="lineage-role",
             message=f"expected a role for each {kind}, got {kind} {idle[0][:80]!r} without a role",
         )
+    return None
+
+
+def _idle_role(kind: str, names: Collection[str], roles: Mapping[str, str]) -> Fault | None:
+    """A role that nothing has: what had it may stand among the dependencies as something else."""
+    for role, name in sorted(roles.items()):
+        if name not in names:
+            return Fault(
+                reason="lineage-role",
+                message=f"expected {kind} {name[:80]!r} of role {role[:80]!r} among the dependencies, got none",
+            )
     return None
 
 

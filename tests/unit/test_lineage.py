@@ -142,6 +142,24 @@ def test_a_dataset_without_role_counts_and_is_a_fault() -> None:
     assert training.fault.reason == "lineage-role"
 
 
+@pytest.mark.parametrize("kind", ["code", "package", None])
+def test_a_base_model_that_stands_there_as_something_else_is_a_fault(kind: str | None) -> None:
+    """Whose role nothing has: without the role it is code of its own, which other rules are about."""
+    definition = ["predicate", "buildDefinition"]
+    payload = chain.trained(chain.model(), bases=[("hub/base", "b" * 64)])
+    payload = chain.edited(payload, [*definition, "externalParameters", "models"], {"base": "hub/base"})
+    assert _only(_of(payload), MODEL.sha256).fault is None
+    path: list[str | int] = [*definition, "resolvedDependencies", 1]
+    hidden = (
+        chain.edited(payload, path, chain.REMOVED)
+        if kind is None
+        else chain.edited(payload, [*path, "annotations", "kind"], kind)
+    )
+    fault = _only(_of(hidden), MODEL.sha256).fault
+    assert fault is not None
+    assert (fault.reason, "'hub/base'" in fault.message) == ("lineage-role", True)
+
+
 def test_a_fault_stops_nothing_else() -> None:
     lineage = _of(FAULTS["lineage-role"], *chain.census().values())
     assert sorted(item.fault is None for item in lineage.builds_of(MODEL)) == [False, True]
