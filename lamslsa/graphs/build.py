@@ -98,13 +98,17 @@ def _verified(appraisal: Appraisal) -> dict[str, tuple[VerifiedAttestation, Step
             sha256 = item.statement.sha256
             qualifies = sha256 in relied
             if sha256 not in found or (qualifies and found[sha256][1].standing != "qualifying"):
-                found[sha256] = item, _verified_step(item, "qualifying" if qualifies else "authentic", of)
+                alone = sha256 in each.by_signature_alone
+                found[sha256] = item, _verified_step(item, "qualifying" if qualifies else "authentic", of, alone=alone)
     return found
 
 
-def _verified_step(item: VerifiedAttestation, standing: Standing, of: str) -> Step:
+def _verified_step(item: VerifiedAttestation, standing: Standing, of: str, *, alone: bool) -> Step:
+    """``alone``: it counts by its signature, as the policy says, and no quote of it was looked at."""
     signed = tuple(Signed(who=f"{each.identity}{of}", times=each.signature.witnessed.times) for each in item.signatures)
     quotes = {Quote(tee=each.claims.tee, simulated=each.claims.simulated) for each in item.evidence}
+    if alone:
+        quotes = {Quote(tee="none", simulated=False)}
     return _step(item.statement, item.predicate, standing, tuple(dict.fromkeys(signed)), quotes)
 
 

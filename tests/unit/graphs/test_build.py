@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import random
 from typing import Any
@@ -194,6 +195,16 @@ def test_the_three_standings(made: Any) -> None:
     assert graph.simulated
     assert graph.verdict is not None
     assert (graph.verdict.accepted, graph.verdict.exit_code) == (False, 4)
+
+
+def test_what_counts_by_its_signature_alone_has_no_tee(made: Any) -> None:
+    payload = chain.census()["training"]
+    training = made.verified(payload, "trainer")
+    judged = dataclasses.replace(
+        made.appraisal([training], [training]), by_signature_alone=frozenset({training.statement.sha256})
+    )
+    (step,) = _steps(of_appraisal(judged, [made.bundle(payload)]))
+    assert [quote.words for quote in step.quotes] == ["none"]
 
 
 def test_what_is_not_authentic_makes_no_circle_out_of_what_is(made: Any) -> None:
