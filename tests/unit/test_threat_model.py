@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Final
@@ -32,3 +33,16 @@ def test_every_fault_of_the_published_artefact_has_a_test() -> None:
     assert len(rows) == 18
     for _, fault, _, tests, _ in rows:
         assert re.search(r"`tests/[^`]+`", tests), fault
+
+
+def test_the_decision_has_a_refused_vector_for_each_attack() -> None:
+    section = TEXT.split("Lines 6 to 8 are about the decision")[1].split("\n\nTwo of these")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert {line.strip() for _, line, *_ in rows} == {"6", "7", "8"}
+    for _, line, attack, vectors, _ in rows:
+        named = re.findall(r"`(tests/vectors/(?:policy|lineage)/[\w-]+_fail)`", vectors)
+        assert named, (line, attack)
+        for folder in named:
+            expected = json.loads((ROOT / folder / "expected.json").read_text())
+            assert expected["class"] in {"FormatError", "VerificationError", "PolicyError"}
+            assert "reason" in expected or any(reason for _, reason in expected["rules"].values()), folder

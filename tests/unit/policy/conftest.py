@@ -131,15 +131,22 @@ def judge(
         set_aside: tuple[SetAside, ...] = (),
         at: dt.datetime = AT,
         now: dt.datetime | None = None,
+        within: bool = False,
     ) -> Appraisal:
         chosen = policy or base
-        trust = chosen.trust_material(at=at, now=now or at)
+        attestations = sealed(items)
+
+        def verified(under: Policy) -> Verification:
+            trust = under.trust_material(at=at, now=now or at)
+            return Verification(trust=trust, attestations=attestations, set_aside=set_aside)
+
         return appraise(
             chosen,
             model=model or chain.model(),
             model_name="census-mlp",
-            verification=Verification(trust=trust, attestations=sealed(items), set_aside=set_aside),
+            verification=verified(chosen),
             at=at,
+            within={inner.closure: verified(inner) for inner in chosen.within} if within else None,
         )
 
     return run

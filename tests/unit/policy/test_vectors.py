@@ -22,7 +22,9 @@ from lamslsa.testing.chain import Entry
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 CASES = sorted(path.parent for area in ("policy", "lineage") for path in (VECTORS / area).glob("*/case.json"))
+_EXTERNAL: list[str | int] = ["predicate", "buildDefinition", "externalParameters"]
 _SUBJECT: list[str | int] = ["subject", 0, "digest", "sha256"]
+_DEPLOYED = {"model.safetensors": "deployed"}
 CLASSES = {0: None, 3: "FormatError", 4: "VerificationError", 5: "PolicyError"}
 
 
@@ -32,6 +34,7 @@ def _tokens(root: str) -> dict[str, str]:
         "$TEST": chain.TEST,
         "$PARENT": chain.PARENT,
         "$MODEL": chain.model().sha256,
+        "$DEPLOYED": chain.model(_DEPLOYED).sha256,
         "$SCHEMA": chain.schema_digest(),
         "$MEASUREMENT": chain.claims(root=root).measurement_digest,
         "$GPU_ROOT": root,
@@ -85,6 +88,16 @@ def _change(entries: dict[str, Entry], change: Mapping[str, Any], tokens: Mappin
                 entries["training"], payload=chain.transformed(chain.model(), **_value(options, tokens))
             )
             put("training", payload=chain.edited(entries["training"].payload, _SUBJECT, chain.PARENT))
+        case {"retrain": options}:
+            put("training", payload=chain.trained(chain.model(), **_value(options, tokens)))
+        case {"prepare": name, "from": sources, "by": code}:
+            payload = chain.transformed(chain.model(), parents=(), datasets=_value(sources, tokens), by=code)
+            payload = chain.edited(payload, [*_EXTERNAL, "produces"], "dataset")
+            payload = chain.edited(payload, _SUBJECT, _value(name, tokens))
+            entries["preparation"] = dataclasses.replace(entries["train"], payload=payload)
+        case {"evaluate": files, "metrics": metrics, "as": name}:
+            payload = chain.evaluated(chain.model(files or None), metrics=[chain.metric(**item) for item in metrics])
+            entries[name] = dataclasses.replace(entries["evaluation"], payload=payload + b"\n")
         case {"repeat": name, "path": [*parent, index]}:
             items: Any = _codec.loads(entries[name].payload)
             for step in parent:
@@ -137,6 +150,7 @@ def test_vector(
     def run() -> Appraisal:
         options: dict[str, Any] = {"at": dt.datetime.fromisoformat(case["at"])} if "at" in case else {}
         options |= {"model": chain.model(case["model"])} if "model" in case else {}
+        options |= {"within": case.get("within", True)}
         return judge(entries.values(), policy=_policy(folder, case, policy_text, tokens), **options)
 
     if "rules" not in expected:
@@ -166,29 +180,35 @@ def test_vector(
         assert (rule.outcome == "satisfied") == (rule.reason is None) == (not rule.message) == (not rule.mend)
 
 
+_AT_LOAD = {"_files", "_identities", "_keys", "_kinds", "_load_rules", "_load_terms", "_platforms", "_schema"}
+_NAMED = re.compile(r'reason="([a-z]+(?:-[a-z]+)+)"|reason="[^"]+" if [^"]* else "([a-z]+(?:-[a-z]+)+)"')
+_HANDED_ON = re.compile(
+    r'(?:return |\(|if (?:near is None|undefined|authentic|provenances) else )"([a-z]+(?:-[a-z]+)+)"'
+)
+_ELSEWHERE = (
+    "test_rules_*.py",
+    "test_bases.py",
+    "test_deny.py",
+    "test_measurer.py",
+    "test_signatures.py",
+    "cel/test_rules.py",
+)
+
+
 def test_every_refusal_of_the_engine_has_a_vector() -> None:
     """A reason without a refusing case could be deleted without a test that notices."""
     package = VECTORS.parents[1] / "lamslsa"
-    platforms = (package / "evidence" / "appraise").glob("*.py")
-    rules = (package / "policy").glob("_[cmortw]*.py")
-    sources = (*rules, package / "policy" / "_selection.py", *platforms)
-    engine, lineage = package / "policy" / "engine.py", package / "lineage.py"
-    raised = {
-        reason
-        for path in (*sources, engine, lineage)
-        for reason in re.findall(
-            r'(?:reason=|return |\(|if (?:near is None|undefined|authentic) else )"([a-z]+(?:-[a-z]+)+)"',
-            path.read_text(),
-        )
-    }
-    shown = {
-        reason
-        for folder in CASES
-        for _, reason in json.loads((folder / "expected.json").read_text()).get("rules", {}).values()
-    }
-    files = (*Path(__file__).parent.glob("test_rules_*.py"), Path(__file__).parent / "test_deny.py")
+    rules = [path for path in (package / "policy").glob("_[a-z]*.py") if path.stem not in _AT_LOAD]
+    sources = [*rules, *(package / "evidence" / "appraise").glob("*.py"), package / "policy" / "engine.py"]
+    named = [*sources, package / "lineage.py", package / "policy" / "cel" / "findings.py"]
+    raised = {reason for path in named for found in _NAMED.findall(path.read_text()) for reason in found if reason}
+    raised |= {reason for path in sources for reason in _HANDED_ON.findall(path.read_text())}
+    expected = [json.loads((folder / "expected.json").read_text()) for folder in CASES]
+    shown = {reason for item in expected for _, reason in item.get("rules", {}).values()}
+    files = [path for name in _ELSEWHERE for path in Path(__file__).parent.glob(name)]
     provoked = {reason for path in files for reason in re.findall(r'"([a-z]+(?:-[a-z]+)+)"', path.read_text())}
     assert raised - shown - provoked == {"artifact-kind", "ingredient-missing"}
+    assert {"preparation-missing", "policy-refused", "cel-error", "lineage-cycle", "conflicting-provenance"} <= raised
 
 
 def test_every_reason_is_documented() -> None:
