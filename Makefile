@@ -12,11 +12,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STATE := $(VENV)/.state
 SOURCES := $(shell find lamslsa -type f -not -path '*/__pycache__/*') pyproject.toml
 ADULT := build/demo/data
+POLICIES := $(patsubst policies/%/policy.yaml.in,%,$(wildcard policies/*/policy.yaml.in))
 EXAMPLE_DATA := $(foreach name,german-credit movie-snippets digits,build/examples/$(name)/data)
 PEERS := tests/interop/node_modules/.package-lock.json
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help demo demo-keyless examples examples-data test peers lint format bench fuzz mutation dev docs clean
+.PHONY: help demo demo-keyless examples examples-data policies test peers lint format bench fuzz mutation dev docs clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -79,6 +80,14 @@ examples: $(STATE)/wheel $(ADULT)/adult.test $(EXAMPLE_DATA)  ## German credit, 
 	$(BIN)/python examples/three-organisations/three_organisations.py build/examples/three-organisations build/examples/german-credit/data
 	mkdir -p build/examples/census-int8 && ln -sfn ../../demo/data build/examples/census-int8/data
 	$(BIN)/python examples/census-int8/census_int8.py build/examples/census-int8
+
+policies: $(STATE)/wheel  ## rehearse the policies to start from, and run their cases
+	$(PIP) install --quiet $(PIP_FLAGS) --constraint constraints.txt '.[cel]'
+	rm -rf build/policies && mkdir -p build/policies
+	set -e; for name in $(POLICIES); do \
+		$(BIN)/python policies/rehearse.py $$name build/policies/$$name; \
+		$(BIN)/lamslsa policy test build/policies/$$name/policy.yaml; \
+	done
 
 test: $(STATE)/editable $(ADULT)/adult.test $(EXAMPLE_DATA) $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TEST_FLAGS)
