@@ -92,7 +92,8 @@ def load_verified(
     """The weights of a model, if a policy accepts it: read from the very bytes that were appraised.
 
     The files are copied into sealed memory once; the digest is that of the copy, and so are the weights. What lies on
-    the disk afterwards makes no difference.
+    the disk afterwards makes no difference. It is every tensor of the model's files, also such as no evaluation has
+    read: which ones a network uses is said by its architecture.
 
     Args:
         path: a folder or file on this machine, with weights in safetensors.

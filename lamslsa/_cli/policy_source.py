@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["PolicySigner", "is_pinned", "read_policy", "signer_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+_SILENCE_S: Final = 5.0
+_ATTEMPT_S: Final = 15.0
 
 
 def is_pinned(text: str) -> bool:
@@ -71,7 +73,7 @@ def _fetch(options: stores.StoreOptions) -> Fetch:
     @functools.cache
     def fetcher() -> PolicyFetcher:
         return PolicyFetcher(
-            http=HttpClient(authorities=options.ca_file),
+            http=HttpClient(authorities=options.ca_file, read_timeout=_SILENCE_S, attempt_timeout=_ATTEMPT_S),
             open_artifact=lambda reference: stores.open_model(reference, options),
         )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenedPolicy", "open_policy"]
 
 _MAX_POLICIES: Final = 256
+_MAX_FETCHED: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,7 @@ class _Opener:
     def __init__(self, *, read: Read, fetch: Fetch | None) -> None:
         self._read = read
         self._seen: dict[Path, bytes] = {}
-        self._policies = 0
+        self._policies = self._fetched = 0
         self.files = PinnedFiles(self._at_hand, None if fetch is None else functools.partial(self._elsewhere, fetch))
 
     def _at_hand(self, path: Path, limit: int, /) -> bytes:
@@ -95,6 +96,11 @@ class _Opener:
         return data
 
     def _elsewhere(self, fetch: Fetch, source: Pinned, path: PurePosixPath, limit: int, /) -> bytes:
+        self._fetched += 1
+        if self._fetched > _MAX_FETCHED:
+            raise FormatError(
+                f"expected at most {_MAX_FETCHED} files of policies elsewhere, got more", reason="policy-nesting"
+            )
         data = fetch(source, path, limit)
         self._seen[source.folder / path] = data
         return data

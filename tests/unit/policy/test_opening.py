@@ -97,6 +97,16 @@ def test_there_are_only_so_many(folder: Path, policy_text: str, monkeypatch: pyt
     assert caught.value.reason == "policy-nesting"
 
 
+def test_only_so_many_files_are_fetched(files: dict[str, bytes], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamslsa.policy.opening._MAX_FETCHED", 2)
+    closure = open_policy(str(folder / "policy.yaml")).policy.closure
+    elsewhere = Elsewhere(files)
+    with pytest.raises(FormatError) as caught:
+        open_policy(f"https://policies.example/policy.yaml@sha256:{closure}", fetch=elsewhere)
+    assert caught.value.reason == "policy-nesting"
+    assert elsewhere.asked == 2
+
+
 def test_by_https(files: dict[str, bytes], folder: Path) -> None:
     closure = open_policy(str(folder / "policy.yaml")).policy.closure
     text = f"https://policies.example/a/policy.yaml@sha256:{closure}"
