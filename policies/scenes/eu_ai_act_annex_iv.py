@@ -64,6 +64,11 @@ def rehearsal() -> Rehearsal:
         scene=scene,
         cases={
             "accepted": same,
+            "a-data-other": lambda it: it.edited(
+                "training", ("predicate", "buildDefinition", "resolvedDependencies", 0, "digest", "sha256"), "d" * 64
+            ),
+            "a-untrained": lambda it: it.without("training"),
+            "d-undescribed": lambda it: it.without("train"),
             "b-no-parameters": lambda it: it.edited(
                 "training", ("predicate", "buildDefinition", "externalParameters", "configuration"), {}
             ),

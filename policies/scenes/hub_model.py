@@ -44,6 +44,7 @@ def rehearsal() -> Rehearsal:
             "code-in-files": lambda it: it.edited("inspection", ("predicate", "severities", "code"), 1),
             "licence-other": lambda it: it.edited("data", ("predicate", "declared", "license"), "CC-BY-NC-4.0"),
             "pickle": lambda it: it.edited("inspection", pickled, "pickle"),
+            "tuning-unattested": lambda it: it.without("training"),
             "uninspected": lambda it: it.without("inspection"),
             "weights-unsigned": lambda it: it.without("signature"),
         },

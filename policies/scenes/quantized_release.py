@@ -39,6 +39,11 @@ def rehearsal() -> Rehearsal:
         values={"PARENT": f"sha256:{parent.sha256}"},
         cases={
             "accepted": same,
+            "data-other": lambda it: it.edited(
+                "training", ("predicate", "buildDefinition", "resolvedDependencies", 0, "digest", "sha256"), "d" * 64
+            ),
+            "data-undescribed": lambda it: it.without("train"),
+            "quantized-by-auditor": lambda it: it.by("quantized", "auditor"),
             "leaking": lambda it: it.edited("test", ("predicate", "overlaps", 0, "rows"), 31),
             "parent-better": lambda it: it.edited("parent", ("predicate", "metrics"), list(worse)),
             "parent-evaluation-only": lambda it: it.without("evaluation"),

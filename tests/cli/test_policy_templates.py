@@ -18,6 +18,8 @@ from lamslsa.policy.opening import open_policy
 
 POLICIES = Path(__file__).parents[2] / "policies"
 NAMES = ["census-income", "confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
+# A base model that is not listed is refused under lineage, and a transform that does not qualify under training.
+UNEXERCISED = {"hub-model": ["base model: hub-base"], "quantized-release": ["transform"]}
 Cli = Any
 
 
@@ -51,18 +53,11 @@ def test_every_rehearsal_is_tested() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cases_come_out_as_they_must(cli: Cli, rehearsed: Any, name: str) -> None:
-    """Each rule of ``require`` is among those that some case shows to refuse."""
+    """Each rule is among those that some case shows to refuse, but for what refuses as something else first."""
     code, document, err = cli("policy", "test", rehearsed(name) / "policy.yaml")
     assert (code, [case for case in document["cases"] if not case["asExpected"]], err) == (0, [], "")
     assert len(document["cases"]) == len(list((POLICIES / name / "cases").iterdir()))
-    policy = open_policy(str(rehearsed(name) / "policy.yaml")).policy
-    assert not {rule.name for rule in policy.require} & set(document["unexercised"])
-
-
-def test_every_rule_of_the_first_policy_refuses_some_case(cli: Cli, rehearsed: Any) -> None:
-    """Those of training, lineage and ingredients too."""
-    _, document, _ = cli("policy", "test", rehearsed("census-income") / "policy.yaml")
-    assert document["unexercised"] == []
+    assert document["unexercised"] == UNEXERCISED.get(name, [])
 
 
 @pytest.mark.parametrize("name", NAMES)
