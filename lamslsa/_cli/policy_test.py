@@ -36,7 +36,7 @@ def command(policy_name: str, cases: Path | None, options: stores.StoreOptions, 
 
     \b
     Example:
-      lamslsa policy test policies/census-income/policy.yaml
+      lamslsa policy test build/policies/census-income/policy.yaml
       lamslsa policy test policy.yaml --cases tests/cases --format json
     """
     if cases is None:
