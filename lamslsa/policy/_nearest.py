@@ -55,12 +55,14 @@ class _Ranked:
         keys: of each, as `Candidate.distance` would have them.
         order: their places, the nearest first.
         clean: the places of those that lack nothing, by digest.
+        levels: of the intervals that each was configured with.
     """
 
     rows: tuple[Row, ...]
     keys: tuple[_Key, ...]
     order: tuple[int, ...]
     clean: frozenset[int]
+    levels: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +72,14 @@ class _Values:
     Attributes:
         order: places of the evaluations, by digest.
         by_value: what is compared, where there is such a number, in order, each with its place.
-        by_samples: the numbers of rows likewise.
+        fewest: the smallest number of rows.
         unsound: places of those that no limit would be met by.
         contradictory: places of those that contradict themselves.
     """
 
     order: tuple[int, ...] = ()
     by_value: tuple[tuple[float, int], ...] = ()
-    by_samples: tuple[tuple[float, int], ...] = ()
+    fewest: int = 0
     unsound: frozenset[int] = frozenset()
     contradictory: frozenset[int] = frozenset()
 
@@ -127,12 +129,12 @@ class _Search:
         rule, held = self._rule, _comparison.limits(self._rule, self._held)
         lows = [limit for limit in (rule.minimum, held[0]) if limit is not None]
         highs = [limit for limit in (rule.maximum, held[1]) if limit is not None]
-        by_value, by_samples = self._values.by_value, self._values.by_samples
+        by_value = self._values.by_value
         below = bisect_left(by_value, max(lows), key=_first) if lows else 0
         above = bisect_right(by_value, min(highs), key=_first) if highs else len(by_value)
-        few = bisect_left(by_samples, float(rule.samples), key=_first)
-        places = (*by_value[:below], *by_value[above:], *by_samples[:few])
-        return self._values.unsound.union(number for _, number in places)
+        outside = (number for _, number in (*by_value[:below], *by_value[above:]))
+        few = (number for number in self._values.order if self._entries[number][0].samples < rule.samples)
+        return self._values.unsound.union(outside, few if rule.samples > self._values.fewest else ())
 
     def _refused(self) -> int | None:
         """The nearest where none satisfies the rule: looked at in order, until no further one can be nearer."""
@@ -192,6 +194,7 @@ def _ranked(context: Context, rule: MetricRule, schema: str | None, trained: fro
             keys=keys,
             order=tuple(sorted(range(len(rows)), key=keys.__getitem__)),
             clean=frozenset(number for number, row in enumerate(rows) if not row.misses),
+            levels=tuple(row.item.evaluation.configuration.get("confidenceLevel") for row in rows),
         )
     found: _Ranked = context.memo[key]
     return found
@@ -219,12 +222,14 @@ def _read(rule: MetricRule, ranked: _Ranked, entries: Mapping[int, tuple[Metric,
             absent.append(number)
         else:
             by_value.append((value, number))
-        if _metrics.is_contradictory(rule, ranked.rows[number].item.evaluation, metric):
+        interval = metric.interval
+        alike = interval is None or interval.level == ranked.levels[number]
+        if not alike and _metrics.is_contradictory(rule, ranked.rows[number].item.evaluation, metric):
             contradictory.append(number)
     return _Values(
         order=tuple(order),
         by_value=tuple(sorted(by_value)),
-        by_samples=tuple(sorted((entries[number][0].samples, number) for number in order)),
+        fewest=min((entries[number][0].samples for number in order), default=0),
         unsound=frozenset((*absent, *contradictory)),
         contradictory=frozenset(contradictory),
     )
