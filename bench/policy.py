@@ -3,7 +3,7 @@
     python bench/policy.py [--rounds COUNT]
 
 Attestations are sealed as verification would hand them over, with the payloads of `lamslsa.testing.chain` and claims of
-a simulated platform; what verification costs is in `verify.py`. The policy is policies/census-income.
+a simulated platform; what verification costs is in `verification.py`. The policy is policies/census-income.
 
 - Chain: two datasheets, a training, four transforms, an evaluation. Limits: 5 ms, and 40 ms with an expression, which a
   worker evaluates. What reading the policy costs is told beside it, since expressions are compiled there.
@@ -34,7 +34,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa._codec import sha256_hex
 from lamslsa.evidence.interface import Standing
 from lamslsa.evidence.roots import load_root
@@ -45,7 +45,7 @@ from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.sign import KeyVerifier
 from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
-from lamslsa.verify import Verification, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
+from lamslsa.verification import Verification, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "tests" / "vectors" / "policy" / "base"
@@ -122,7 +122,7 @@ def attested(payload: bytes, signer: str | None) -> VerifiedAttestation:
         predicate=predicate,
         signatures=() if signer is None else (signature(signer),),
         evidence=(evidence,),
-        seal=verify._SEAL,  # noqa: SLF001  # verification is measured elsewhere
+        seal=verification._SEAL,  # noqa: SLF001  # verification is measured elsewhere
     )
 
 

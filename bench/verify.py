@@ -34,7 +34,7 @@ from lamslsa.sign.keyless import KeylessTerms, KeylessVerifier, SigstoreRoot
 from lamslsa.store import DirectoryStore, StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.sigstore import LocalSigstore
-from lamslsa.verify import TrustMaterial, verify_bundles
+from lamslsa.verification import TrustMaterial, verify_bundles
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = ("torch", "sigstore", "duckdb", "pandas")

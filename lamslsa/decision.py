@@ -14,7 +14,7 @@ from lamslsa.errors import PolicyError
 from lamslsa.evidence.verify import Challenge
 from lamslsa.policy import Appraisal, Policy, appraise
 from lamslsa.store import StoredBundle
-from lamslsa.verify import Verification, verify_bundles
+from lamslsa.verification import Verification, verify_bundles
 
 __all__ = ["decide"]
 

@@ -31,7 +31,7 @@ from lamslsa.predicates.provenance import (
     ExternalParameters,
 )
 from lamslsa.statement import Statement
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = [
     "Answering",

@@ -2,7 +2,7 @@
 
 A receipt is one JSON object: the record, its path to the root of the tree, and what opens the sides of the record that
 the statement only commits to. It proves that the inference is in the statement that it names; whether that statement is
-authentic is another question, which verification answers (`lamslsa.verify`).
+authentic is another question, which verification answers (`lamslsa.verification`).
 
 Normative text: predicates/inference/v1/README.md.
 """

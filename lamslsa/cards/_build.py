@@ -33,7 +33,7 @@ from lamslsa.cards.view import (
 )
 from lamslsa.lineage import Build
 from lamslsa.policy.appraisal import Appraisal, Outcome, RuleResult
-from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
+from lamslsa.verification import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["build"]
 

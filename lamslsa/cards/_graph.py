@@ -23,7 +23,7 @@ from lamslsa.cards.view import Edge, Graph, Node
 from lamslsa.lineage import Build
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.predicates._common import Measurer
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["MODEL_KEY", "graph"]
 

@@ -11,7 +11,7 @@ from lamslsa.cards import _text
 from lamslsa.cards.parts import Fact, Listing, Source, Standing
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.predicates._common import Measurer
-from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
+from lamslsa.verification import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["MAX_ITEMS", "Origins", "code_notices", "code_words", "facts", "facts_of", "few", "listing", "tee_in_words"]
 

@@ -15,7 +15,7 @@ from lamslsa.cards.parts import Reference, Standing
 from lamslsa.cards.view import StatementRow
 from lamslsa.lineage import Build
 from lamslsa.policy.appraisal import Appraisal
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["roles_of", "statement_row", "subject"]
 

@@ -17,7 +17,7 @@ __all__ = ["describe_bundle"]
 def describe_bundle(envelope: Envelope, around: Surroundings) -> Description:
     """A bundle: its envelope, whose signature it carries, what dates it, and the statement inside.
 
-    Evidence inside is judged as of the earliest trusted time, as `lamslsa.verify` does.
+    Evidence inside is judged as of the earliest trusted time, as `lamslsa.verification` does.
     """
     material = envelope.material
     facts: dict[str, Any] = {

@@ -26,7 +26,7 @@ from lamslsa.sign.claimed import claimed_signer
 from lamslsa.sign.interface import Envelope
 from lamslsa.statement import Statement
 from lamslsa.store import StoredBundle
-from lamslsa.verify import MAX_BUNDLES
+from lamslsa.verification import MAX_BUNDLES
 
 __all__ = ["About", "Claims", "Said", "read"]
 

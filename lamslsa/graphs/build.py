@@ -32,7 +32,7 @@ from lamslsa.policy.appraisal import Appraisal
 from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance, VerificationSummary
 from lamslsa.statement import Statement
 from lamslsa.store import StoredBundle
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["described", "of_appraisal", "of_bundles"]
 

@@ -27,7 +27,7 @@ from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.policy.model import CelRule, ModelTerms, Policy, SummaryTerms
 from lamslsa.predicates import VerificationSummary
-from lamslsa.verify import VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import VerifiedAttestation, VerifiedSignature
 
 __all__ = ["Accepted", "Verdict", "base_rules", "bases_of", "extended_rules", "seen_by", "unknown_bases"]
 

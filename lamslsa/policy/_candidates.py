@@ -22,7 +22,7 @@ from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy._witness import Backing, refusals_of_age, refusals_of_platform
 from lamslsa.policy.appraisal import RuleKind, RuleResult
 from lamslsa.policy.model import Policy, Witness
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = [
     "Candidate",

@@ -24,7 +24,7 @@ from lamslsa.policy._candidates import Candidate, Miss
 from lamslsa.policy._context import Context
 from lamslsa.policy._measured import Measured
 from lamslsa.policy.model import Comparison, MetricRule
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["Yardstick", "differences", "gap", "is_no_worse", "limits", "misses", "yardstick"]
 

@@ -17,7 +17,7 @@ from lamslsa.policy.model import DatasetTerms, Policy
 from lamslsa.predicates import Evaluation, Model, configuration_digest
 from lamslsa.predicates._common import File
 from lamslsa.predicates.model import InspectedFile
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verification import Verification, VerifiedAttestation
 
 __all__ = ["Context", "Sheets", "listed_files"]
 

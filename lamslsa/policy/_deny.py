@@ -23,7 +23,7 @@ from lamslsa.policy._context import Context
 from lamslsa.policy._reach import reached
 from lamslsa.policy.appraisal import RuleResult
 from lamslsa.policy.model import Deny, MetricRule, OverlapRule, Policy
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verification import Verification, VerifiedAttestation
 
 __all__ = ["deny_rule", "without_denied"]
 

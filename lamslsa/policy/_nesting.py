@@ -24,7 +24,7 @@ from lamslsa.policy._context import Context
 from lamslsa.policy._deny import without_denied
 from lamslsa.policy._descent import Descent, descents
 from lamslsa.policy.model import Policy
-from lamslsa.verify import Verification
+from lamslsa.verification import Verification
 
 __all__ = ["Opened", "Verdicts", "appraise_within", "with_bases"]
 

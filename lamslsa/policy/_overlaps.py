@@ -20,7 +20,7 @@ from lamslsa.policy._context import Context
 from lamslsa.policy._descent import Descent
 from lamslsa.policy.model import OverlapRule
 from lamslsa.predicates.dataset import Dataset, Overlap
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["overlap_candidates", "overlap_head", "read_as"]
 

@@ -24,7 +24,7 @@ from lamslsa.policy._context import Context
 from lamslsa.policy._signers import dated, refusals_of_signature
 from lamslsa.policy.appraisal import Planned
 from lamslsa.policy.model import MetricRule
-from lamslsa.verify import VerifiedPlan
+from lamslsa.verification import VerifiedPlan
 
 __all__ = ["carried_out", "plan_misses"]
 

@@ -23,7 +23,7 @@ from lamslsa.policy._signers import refusals_of_signature
 from lamslsa.policy.appraisal import RuleResult
 from lamslsa.policy.model import DatasetTerms, ModelTerms
 from lamslsa.predicates import Dataset
-from lamslsa.verify import VerifiedModelSignature
+from lamslsa.verification import VerifiedModelSignature
 
 __all__ = ["signature_rules"]
 

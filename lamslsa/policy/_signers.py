@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from lamslsa.evidence.appraise import Refusal
 from lamslsa.policy.model import Policy
-from lamslsa.verify import VerifiedSignature
+from lamslsa.verification import VerifiedSignature
 
 __all__ = ["dated", "refusals_of_signature"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lamslsa.evidence.appraise import PlatformTerms, Refusal, Vouched, appraise
 from lamslsa.policy import _words
 from lamslsa.predicates import Provenance, VerificationSummary
-from lamslsa.verify import VerifiedAttestation, VerifiedEvidence
+from lamslsa.verification import VerifiedAttestation, VerifiedEvidence
 
 __all__ = ["Backing", "refusals_of_age", "refusals_of_platform"]
 

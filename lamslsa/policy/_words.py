@@ -12,7 +12,7 @@ from lamslsa.artifact.manifest import Manifest
 from lamslsa.lineage import Lineage
 from lamslsa.policy.model import MetricRule, ParameterTerms
 from lamslsa.predicates.evaluation import Metric
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = [
     "age",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NoReturn
 
-from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedPlan
+from lamslsa.verification import SetAside, VerifiedAttestation, VerifiedPlan
 
 __all__ = ["Appraisal", "Considered", "Lack", "Outcome", "Planned", "RuleKind", "RuleResult"]
 

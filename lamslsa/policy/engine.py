@@ -39,7 +39,7 @@ from lamslsa.policy._signatures import signature_rules
 from lamslsa.policy.appraisal import Appraisal
 from lamslsa.policy.cel.findings import Expressions
 from lamslsa.policy.model import CelRule, DatasetTerms, MetricRule, OverlapRule, Policy
-from lamslsa.verify import Verification
+from lamslsa.verification import Verification
 
 __all__ = ["appraise"]
 
@@ -69,7 +69,7 @@ def appraise(
         policy: what decides.
         model: the manifest of the files at hand; attestations of another one are about another model.
         model_name: what to call the model; a label.
-        verification: what `lamslsa.verify.verify_bundles` made with this policy's `Policy.trust_material`.
+        verification: what `lamslsa.verification.verify_bundles` made with this policy's `Policy.trust_material`.
         at: the time as of which verification judged certificates.
         within: the same under each policy of `Policy.within`, by its closure; one that is not here is a refusal.
         explain: names of rules whose candidates are kept, in `Appraisal.considered`.

@@ -19,7 +19,7 @@ from lamslsa.evidence.appraise import PlatformTerms, Refusal
 from lamslsa.evidence.verify import BeaconVerifier, Challenge
 from lamslsa.policy.identities import Identity
 from lamslsa.sign.interface import Signature
-from lamslsa.verify import TrustMaterial
+from lamslsa.verification import TrustMaterial
 
 __all__ = [
     "CelRule",
@@ -499,7 +499,7 @@ class Policy:
         carried: Sequence[bytes] = (),
         challenge: Challenge | None = None,
     ) -> TrustMaterial:
-        """What `lamslsa.verify.verify_bundles` needs of this policy.
+        """What `lamslsa.verification.verify_bundles` needs of this policy.
 
         Args:
             at: expiry is judged as of this time where no trusted time dates the evidence.

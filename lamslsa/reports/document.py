@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from lamslsa.policy.appraisal import Appraisal, Outcome, RuleResult
 from lamslsa.reports._nested import Nested, Relation, nested
 from lamslsa.reports.interface import About
-from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
+from lamslsa.verification import SetAside, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
 __all__ = ["API_VERSION", "AppraisalDocument", "document", "utc"]
 

@@ -20,7 +20,7 @@ from lamslsa.policy.appraisal import Appraisal, Considered, RuleResult
 from lamslsa.reports.document import utc
 from lamslsa.reports.interface import About
 from lamslsa.reports.text import SHOWN, SIMULATED, verdict
-from lamslsa.verify import VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import VerifiedAttestation, VerifiedSignature
 
 __all__ = ["API_VERSION", "appraisals", "explain", "rule_names"]
 

@@ -3,7 +3,7 @@
 Rules:
 - Of a file ``*.intoto.jsonl`` each line is a bundle of its own. A line that is none yields its error: what is left out
   of a copy is said.
-- Reading here is lax where `lamslsa.verify` is strict: a store keeps bundles that our verifier refuses.
+- Reading here is lax where `lamslsa.verification` is strict: a store keeps bundles that our verifier refuses.
 
 >>> print(About(predicate_type="https://lamslsa.dev/evaluation/v1", subject="Census").name)
 evaluation/v1 of Census

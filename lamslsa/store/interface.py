@@ -1,7 +1,7 @@
 """The plug points of storing: a store keeps an artifact and bundles beside it, and never decides about them.
 
 Whatever a store says is untrusted. Files are read by digest and size out of a manifest, and whoever copies them
-verifies both; bundles are opened and judged by `lamslsa.verify`.
+verifies both; bundles are opened and judged by `lamslsa.verification`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from lamslsa.sign.dsse import parse_bundle
 from lamslsa.store import open_store
 from lamslsa.testing.fixtures import faulty_sigstore, local_sigstore
 from lamslsa.testing.sigstore import LocalSigstore, github_claims
-from lamslsa.verify import verify_bundles
+from lamslsa.verification import verify_bundles
 from tests.cli.conftest import Cli
 from tests.cli.world import NOW, World
 

@@ -21,7 +21,7 @@ from lamslsa.policy import Policy, appraise, load_policy
 from lamslsa.reports import About
 from lamslsa.reports import json as report
 from lamslsa.store import StoredBundle
-from lamslsa.verify import verify_bundles
+from lamslsa.verification import verify_bundles
 
 KINDS = ("changed", "dropped", "doubled")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from lamslsa import _codec, api, decision
-from lamslsa.api import load_verified, verify
+import lamslsa
+from lamslsa import _codec, api, decision, load_verified, verify
 from lamslsa.artifact import hash_artifact
 from lamslsa.errors import FormatError, LamslsaError
 from lamslsa.evidence import report_data
@@ -116,3 +118,17 @@ def test_a_policy_that_has_ended(world: World) -> None:
     with pytest.raises(LamslsaError) as caught:
         verify(world.model, world.folder / "policy.yaml", now=NOW + dt.timedelta(days=36500))
     assert caught.value.reason == "policy-expired"
+
+
+def test_both_are_functions_of_the_package() -> None:
+    assert set(lamslsa.__all__) == {"__version__", "load_verified", "verify"}
+    assert (lamslsa.verify, lamslsa.load_verified) == (api.verify, api.load_verified)
+    with pytest.raises(AttributeError, match="verifies"):
+        lamslsa.verifies  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_what_measures_imports_nothing_of_it() -> None:
+    script = (
+        "import sys, lamslsa.attest; assert not {'lamslsa.api', 'lamslsa.policy', 'lamslsa.sign'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -21,7 +21,7 @@ from lamslsa.sign import KeySigner, generate
 from lamslsa.store import DirectoryStore
 from lamslsa.testing import measuring
 from lamslsa.testing.table import JOB, ROWS
-from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+from lamslsa.verification import TrustMaterial, Verification, verify_bundles
 
 DATASHEET = Vouched(predicate_type="https://lamslsa.dev/dataset/v1", measurer="tabular-dataset/1")
 FORMS = [

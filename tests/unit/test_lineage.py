@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa.errors import VerificationError
 from lamslsa.lineage import Artifact, Build, Lineage
 from lamslsa.predicates import Dataset, Evaluation, Provenance
 from lamslsa.sign.interface import Signature
 from lamslsa.testing import chain
-from lamslsa.verify import VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import VerifiedAttestation, VerifiedSignature
 
 MODEL = Artifact(kind="model", sha256=chain.model().sha256)
 TRAIN = Artifact(kind="dataset", sha256=chain.TRAIN)
@@ -31,7 +31,7 @@ def _sealed(*payloads: bytes) -> list[VerifiedAttestation]:
                 predicate=predicate,
                 signatures=(VerifiedSignature(identity="somebody", signature=Signature(signer="key"), source="test"),),
                 evidence=(),
-                seal=verify._SEAL,
+                seal=verification._SEAL,
             )
         )
     return result

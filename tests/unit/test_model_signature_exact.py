@@ -15,7 +15,7 @@ from lamslsa.sign import KeySigner, generate
 from lamslsa.statement import Subject, parse
 from lamslsa.statement import make as make_statement
 from lamslsa.store import StoredBundle
-from lamslsa.verify import TrustMaterial, verify_bundles
+from lamslsa.verification import TrustMaterial, verify_bundles
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 MANIFEST = Manifest.of("model", [FileEntry(path="model.safetensors", sha256="ab" * 32, size=3)])

@@ -31,7 +31,7 @@ MODULES = sorted(
 
 
 VERIFYING = [
-    "verify",
+    "verification",
     "decision",
     "graphs",
     "reports",

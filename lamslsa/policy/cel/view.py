@@ -30,7 +30,7 @@ from lamslsa.policy.model import CelRule, DatasetTerms, OverlapRule
 from lamslsa.predicates import Dataset, Evaluation, Inference, Model, Provenance
 from lamslsa.predicates._common import Digest
 from lamslsa.predicates.evaluation import Reference, derive_seed
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 __all__ = ["Seen", "look"]
 

@@ -13,7 +13,7 @@ from lamslsa.lineage import Artifact, Build, Datasheet, Ingredient, Lineage, Mea
 from lamslsa.policy._witness import refusals_of_platform
 from lamslsa.policy.init.trust import Trust
 from lamslsa.predicates import Dataset, Evaluation, Provenance
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verification import Verification, VerifiedAttestation
 
 __all__ = ["Found", "Step"]
 

@@ -25,7 +25,7 @@ from lamslsa.policy.init.trust import Trust, TrustWanted
 from lamslsa.policy.load import load_policy
 from lamslsa.policy.model import Policy
 from lamslsa.store import StoredBundle
-from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+from lamslsa.verification import TrustMaterial, Verification, verify_bundles
 
 if TYPE_CHECKING:
     from lamslsa.sign.keyless import SigstoreRoot

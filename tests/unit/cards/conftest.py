@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lamslsa import _codec, predicates, statement, verify
+from lamslsa import _codec, predicates, statement, verification
 from lamslsa.evidence.interface import Claims, Standing
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.predicates import dataset, evaluation, inference, model, provenance
@@ -181,7 +181,7 @@ def provenance_wire() -> dict[str, Any]:
     }
 
 
-def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.VerifiedEvidence:
+def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verification.VerifiedEvidence:
     claims = Claims(
         tee="sgx",
         simulated=simulated,
@@ -201,7 +201,7 @@ def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.Ver
         tcb_evaluation_data_number=17,
         platform_id="00" * 16,
     )
-    return verify.VerifiedEvidence(
+    return verification.VerifiedEvidence(
         claims=dataclasses.replace(claims, **changes),
         statement=digest(f"evidence {seed}"),
         covers=(digest(seed),),
@@ -210,15 +210,15 @@ def evidence(seed: str, *, simulated: bool = True, **changes: Any) -> verify.Ver
     )
 
 
-def signed(identity: str) -> verify.VerifiedSignature:
-    return verify.VerifiedSignature(
+def signed(identity: str) -> verification.VerifiedSignature:
+    return verification.VerifiedSignature(
         identity=identity, signature=Signature(signer=f"key of {identity}"), source="store/1.sigstore.json"
     )
 
 
 def attestation(
     name: str, sha256: str, predicate_type: str, wire: Mapping[str, Any], signer: str, **changes: Any
-) -> verify.VerifiedAttestation:
+) -> verification.VerifiedAttestation:
     parsed = statement.parse(statement.make([statement.Subject(name=name, sha256=sha256)], predicate_type, wire))
     predicate = predicates.parse(parsed)
     assert not isinstance(predicate, predicates.TeeEvidence)
@@ -227,32 +227,34 @@ def attestation(
         "predicate": predicate,
         "signatures": tuple(signed(name) for name in sorted(changes.pop("signers", {signer}))),
         "evidence": (evidence(parsed.sha256),),
-        "seal": verify._SEAL,
+        "seal": verification._SEAL,
     }
-    return verify.VerifiedAttestation(**fields | changes)
+    return verification.VerifiedAttestation(**fields | changes)
 
 
-def train_sheet(**changes: Any) -> verify.VerifiedAttestation:
+def train_sheet(**changes: Any) -> verification.VerifiedAttestation:
     wire = dataset_wire(rows=32_561, missing=1_836)
     return attestation("census-train", TRAIN, dataset.PREDICATE_TYPE, wire, "data-owner", **changes)
 
 
-def test_sheet(**changes: Any) -> verify.VerifiedAttestation:
+def test_sheet(**changes: Any) -> verification.VerifiedAttestation:
     wire = dataset_wire(rows=16_281, missing=963, other=("census-train", TRAIN))
     return attestation("census-test", TEST, dataset.PREDICATE_TYPE, wire, "data-owner", **changes)
 
 
-def training(**changes: Any) -> verify.VerifiedAttestation:
+def training(**changes: Any) -> verification.VerifiedAttestation:
     return attestation("census-mlp", MODEL, provenance.PREDICATE_TYPE, provenance_wire(), "trainer", **changes)
 
 
-def evaluated(wire: Mapping[str, Any] | None = None, **changes: Any) -> verify.VerifiedAttestation:
+def evaluated(wire: Mapping[str, Any] | None = None, **changes: Any) -> verification.VerifiedAttestation:
     wire = evaluation_wire() if wire is None else wire
     model = changes.pop("model", MODEL)
     return attestation("census-mlp", model, evaluation.PREDICATE_TYPE, wire, "auditor", **changes)
 
 
-def rule(name: str, kind: Any, subject: str, threshold: str, by: verify.VerifiedAttestation, **more: Any) -> RuleResult:
+def rule(
+    name: str, kind: Any, subject: str, threshold: str, by: verification.VerifiedAttestation, **more: Any
+) -> RuleResult:
     fields: dict[str, Any] = {
         "outcome": "satisfied",
         "attestation": by,
@@ -317,7 +319,7 @@ def refuse() -> Appraisal:
         attestations=(*others, metrics),
         qualifying=others,
         set_aside=(
-            verify.SetAside(
+            verification.SetAside(
                 source="model/.attestations/04-evaluation.sigstore.json",
                 reason="evidence-statement",
                 message="expected a statement that a quote covers, got another",
@@ -328,7 +330,7 @@ def refuse() -> Appraisal:
     )
 
 
-def everything_else(text: str, **changes: Any) -> tuple[verify.VerifiedAttestation, ...]:
+def everything_else(text: str, **changes: Any) -> tuple[verification.VerifiedAttestation, ...]:
     """Statements of all other kinds, about the demo's model and data."""
     name, made = text[:200], provenance.PREDICATE_TYPE
     return (
@@ -395,7 +397,7 @@ def hostile(text: str) -> Appraisal:
         rules=rules,
         attestations=everything,
         qualifying=everything[::2],
-        set_aside=(verify.SetAside(source=text, reason=text, message=text, hint=text),),
+        set_aside=(verification.SetAside(source=text, reason=text, message=text, hint=text),),
         warnings=(text,),
     )
 

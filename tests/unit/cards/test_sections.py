@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa.cards import render
 from lamslsa.cards._build import build
 from lamslsa.cards._evaluations import _label
 from lamslsa.cards.view import Card
 from lamslsa.policy.appraisal import Planned
 from lamslsa.predicates import dataset, evaluation, evaluation_plan, model, provenance
-from lamslsa.verify import VerifiedPlan
+from lamslsa.verification import VerifiedPlan
 from tests.unit.cards import wires
 
 
@@ -163,7 +163,7 @@ def _plan() -> VerifiedPlan:
     parsed = statement.parse(statement.make([subject], evaluation_plan.PREDICATE_TYPE, wire))
     predicate = predicates.parse(parsed)
     assert isinstance(predicate, predicates.EvaluationPlan)
-    return VerifiedPlan(statement=parsed, predicate=predicate, signatures=(), seal=verify._SEAL)
+    return VerifiedPlan(statement=parsed, predicate=predicate, signatures=(), seal=verification._SEAL)
 
 
 def test_references_say_whether_the_model_was_made_with_them(sample: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa._codec import sha256_hex
 from lamslsa.evidence.verify import VerifiedEvidence
 from lamslsa.graphs import Graph, Step
@@ -19,7 +19,7 @@ from lamslsa.predicates import inference, provenance, verification_summary
 from lamslsa.sign import KeySigner, Signature, TrustedTime, Witnessed, generate
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
-from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import SetAside, VerifiedAttestation, VerifiedSignature
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 MODEL = chain.model().sha256
@@ -115,7 +115,7 @@ def verified(
                 standing=None,
             ),
         ),
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
 
 

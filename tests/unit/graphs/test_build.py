@@ -16,7 +16,7 @@ from lamslsa.graphs import _bundles as reading
 from lamslsa.lineage import Artifact
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
-from lamslsa.verify import SetAside
+from lamslsa.verification import SetAside
 
 MODEL = chain.model().sha256
 TRAIN, TEST = Artifact(kind="dataset", sha256=chain.TRAIN), Artifact(kind="dataset", sha256=chain.TEST)

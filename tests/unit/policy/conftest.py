@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lamslsa import _confined, predicates, statement, verify
+from lamslsa import _confined, predicates, statement, verification
 from lamslsa._codec import sha256_hex
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.evidence.roots import load_root
@@ -20,7 +20,7 @@ from lamslsa.sign import KeySigner, generate
 from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import SetAside, Verification, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
+from lamslsa.verification import SetAside, Verification, VerifiedAttestation, VerifiedEvidence, VerifiedSignature
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 BASE = VECTORS / "policy" / "base"
@@ -104,7 +104,7 @@ def _attestation(entry: Entry) -> VerifiedAttestation:
             )
             for claims in entry.claims
         ),
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
 
 

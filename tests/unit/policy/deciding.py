@@ -13,7 +13,7 @@ from lamslsa.policy.model import MetricRule
 from lamslsa.sign.interface import TrustedTime, Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation, VerifiedPlan
+from lamslsa.verification import Verification, VerifiedAttestation, VerifiedPlan
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

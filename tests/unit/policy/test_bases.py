@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa._codec import sha256_hex
 from lamslsa.model_signature import parse_predicate
 from lamslsa.model_signature import statement as signature_statement
@@ -22,7 +22,7 @@ from lamslsa.predicates import VerificationSummary, verification_summary
 from lamslsa.sign.interface import TrustedTime, Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation, VerifiedModelSignature, VerifiedSignature
+from lamslsa.verification import Verification, VerifiedAttestation, VerifiedModelSignature, VerifiedSignature
 
 BASE = chain.model({"model.json": "{}", "model.safetensors": "the base"})
 DEEPER = chain.model({"model.json": "{}", "model.safetensors": "the base of the base"})
@@ -179,7 +179,10 @@ class TestSignature:
     def signature(self, signed: Callable[..., VerifiedSignature]) -> VerifiedModelSignature:
         parsed = statement.parse(signature_statement(BASE, name="base"))
         return VerifiedModelSignature(
-            statement=parsed, predicate=parse_predicate(parsed), signatures=(signed("auditor"),), seal=verify._SEAL
+            statement=parsed,
+            predicate=parse_predicate(parsed),
+            signatures=(signed("auditor"),),
+            seal=verification._SEAL,
         )
 
     def test_of_the_files_that_an_attestation_lists(
@@ -429,7 +432,7 @@ class TestBySummary:
                 predicate=found,
                 signatures=(signed(signer, Witnessed(times=times)),),
                 evidence=(),
-                seal=verify._SEAL,
+                seal=verification._SEAL,
             )
 
         return make

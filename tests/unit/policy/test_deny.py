@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamslsa import verify
+from lamslsa import verification
 from lamslsa._codec import sha256_hex
 from lamslsa.errors import PolicyError
 from lamslsa.policy import Policy, appraise
 from lamslsa.policy.model import Comparison, Deny
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import Verification, VerifiedAttestation, VerifiedSignature
 from tests.unit.policy.deciding import AT, DAY, OTHER, decide, measured, outcome, rule, ruled, seen
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]
@@ -144,11 +144,11 @@ def test_a_denied_signature_of_all_files_is_not_there(
     from lamslsa.statement import parse
 
     parsed = parse(model_signature.statement(chain.model(), name="m", ignored=()))
-    files = verify.VerifiedModelSignature(
+    files = verification.VerifiedModelSignature(
         statement=parsed,
         predicate=model_signature.parse_predicate(parsed),
         signatures=(signed("trainer"),),
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
     asked = dataclasses.replace(base, model_signed_by="trainer")
     for policy, reason in ((asked, None), (denying(asked, attestations=[parsed.sha256]), "model-signature-missing")):

@@ -28,7 +28,7 @@ from lamslsa.reports import json as report
 from lamslsa.testing import chain
 from lamslsa.testing.beacons import Log
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import SetAside, Verification, VerifiedAttestation
+from lamslsa.verification import SetAside, Verification, VerifiedAttestation
 
 Judge = Callable[..., Appraisal]
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

@@ -14,7 +14,7 @@ from lamslsa.reports import About
 from lamslsa.reports.explanation import appraisals, explain, rule_names
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification
+from lamslsa.verification import Verification
 
 Explain = Callable[..., Appraisal]
 

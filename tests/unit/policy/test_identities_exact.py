@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lamslsa import model_signature, verify
+from lamslsa import model_signature, verification
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.errors import FormatError
 from lamslsa.policy import Policy, RuleResult, appraise, load_policy
@@ -22,7 +22,7 @@ from lamslsa.sign.keyless import KeylessVerifier, SigstoreRoot
 from lamslsa.sign.keyless.root import MAX_ROOT_BYTES
 from lamslsa.statement import parse
 from lamslsa.testing import chain
-from lamslsa.verify import Verification, VerifiedModelSignature, VerifiedSignature
+from lamslsa.verification import Verification, VerifiedModelSignature, VerifiedSignature
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 OWNER = "data-owner: {key: data-owner.pub}"
@@ -190,7 +190,7 @@ def test_a_trusted_root_is_larger_than_a_key(policy_text: str, vectors: Path) ->
 def signature(manifest: Manifest, by: VerifiedSignature) -> VerifiedModelSignature:
     parsed = parse(model_signature.statement(manifest, name="m"))
     predicate = model_signature.parse_predicate(parsed)
-    return VerifiedModelSignature(statement=parsed, predicate=predicate, signatures=(by,), seal=verify._SEAL)
+    return VerifiedModelSignature(statement=parsed, predicate=predicate, signatures=(by,), seal=verification._SEAL)
 
 
 @pytest.fixture

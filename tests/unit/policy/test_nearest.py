@@ -16,7 +16,7 @@ from lamslsa.policy._context import Context
 from lamslsa.policy.model import Comparison, MetricRule
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verification import Verification, VerifiedAttestation
 from tests.unit.policy.deciding import AT, OTHER
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

@@ -33,7 +33,7 @@ from lamslsa.reports import About
 from lamslsa.reports import json as report
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation
+from lamslsa.verification import Verification, VerifiedAttestation
 from tests.unit.policy.deciding import AT, OTHER, dated, measured, ruled, seen
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

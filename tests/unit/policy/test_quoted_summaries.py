@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa.evidence.appraise import AcceptedCode, Vouches
 from lamslsa.policy import Policy
 from lamslsa.policy._witness import refusals_of_platform
 from lamslsa.predicates import VerificationSummary, evaluation, verification_summary
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 
 SUMMARY = {
     "verifier": {"id": "https://deployer.example/verifier"},
@@ -45,7 +45,7 @@ def quoted(measured: VerifiedAttestation) -> VerifiedAttestation:
         predicate=predicate,
         signatures=measured.signatures,
         evidence=measured.evidence,
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
 
 

@@ -16,7 +16,7 @@ from lamslsa.policy import Policy
 from lamslsa.policy.model import Comparison
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 from tests.unit.policy.deciding import OTHER, SCHEMA2, decide, measured, outcome, rule, ruled
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

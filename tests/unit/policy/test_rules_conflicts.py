@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lamslsa.policy import Policy
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 from tests.unit.policy.deciding import decide, measured, outcome, rule
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

@@ -16,7 +16,7 @@ from lamslsa.policy import Policy
 from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 from tests.unit.policy.deciding import AT, DAY, SCHEMA2, dated, decide, measured, outcome, rule, ruled, seen
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

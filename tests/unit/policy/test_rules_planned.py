@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa._codec import dumps, loads, sha256_hex
 from lamslsa.policy import Policy
 from lamslsa.policy.model import Comparison, Deny
@@ -21,7 +21,7 @@ from lamslsa.predicates.evaluation_plan import PREDICATE_TYPE
 from lamslsa.sign.interface import Witnessed
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation, VerifiedPlan, VerifiedSignature
+from lamslsa.verification import VerifiedAttestation, VerifiedPlan, VerifiedSignature
 from tests.unit.policy.deciding import AT, DAY, OTHER, dated, decide, measured, outcome, rule, ruled, seen
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]
@@ -63,7 +63,7 @@ def plan(signed: Signed) -> Callable[..., VerifiedPlan]:
         predicate = predicates.parse(parsed)
         assert isinstance(predicate, EvaluationPlan)
         return VerifiedPlan(
-            statement=parsed, predicate=predicate, signatures=(signed(by, witnessed),), seal=verify._SEAL
+            statement=parsed, predicate=predicate, signatures=(signed(by, witnessed),), seal=verification._SEAL
         )
 
     return made
@@ -188,7 +188,7 @@ def test_a_plan_signed_with_a_denied_key(
     made = plan()
     signature = dataclasses.replace(made.signatures[0].signature, key_sha256="9" * 64)
     other = dataclasses.replace(
-        made, signatures=(dataclasses.replace(made.signatures[0], signature=signature),), seal=verify._SEAL
+        made, signatures=(dataclasses.replace(made.signatures[0], signature=signature),), seal=verification._SEAL
     )
     denying = dataclasses.replace(policy, deny=Deny(keys=frozenset({"9" * 64})))
     assert outcome(appraised(denying, entries, sealed, other)) == ("refused", "signer-denied")

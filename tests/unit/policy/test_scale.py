@@ -16,7 +16,7 @@ from lamslsa.policy import Appraisal, Policy
 from lamslsa.policy.model import TransformTerms, Witness
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import VerifiedAttestation
+from lamslsa.verification import VerifiedAttestation
 from tests.unit.policy.deciding import decide
 
 Sealed = Callable[[Iterable[Entry]], tuple[VerifiedAttestation, ...]]

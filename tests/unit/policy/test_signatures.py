@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
-from lamslsa import model_signature, verify
+from lamslsa import model_signature, verification
 from lamslsa.artifact.manifest import FileEntry, Manifest
 from lamslsa.policy import Appraisal, Policy, RuleResult, appraise
 from lamslsa.sign.interface import Witnessed
 from lamslsa.statement import parse
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedAttestation, VerifiedModelSignature, VerifiedSignature
+from lamslsa.verification import Verification, VerifiedAttestation, VerifiedModelSignature, VerifiedSignature
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 MODEL = chain.model()
@@ -33,7 +33,7 @@ def signature(
         statement=parsed,
         predicate=model_signature.parse_predicate(parsed),
         signatures=(dataclasses.replace(by, bundle=bundle),),
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
 
 

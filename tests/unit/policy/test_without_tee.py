@@ -22,7 +22,7 @@ from lamslsa.predicates import parse as parse_predicate
 from lamslsa.reports import About, Format, render
 from lamslsa.testing import chain
 from lamslsa.testing.chain import Entry
-from lamslsa.verify import Verification, VerifiedEvidence
+from lamslsa.verification import Verification, VerifiedEvidence
 
 Judge = Callable[..., Appraisal]
 Load = Callable[[str], Policy]

@@ -77,5 +77,5 @@ def test_what_is_no_statement() -> None:
 
 
 def test_verification_never_imports_protobuf() -> None:
-    code = "import sys, lamslsa.verify, lamslsa.predicates; sys.exit('google.protobuf' in sys.modules)"
+    code = "import sys, lamslsa.verification, lamslsa.predicates; sys.exit('google.protobuf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from lamslsa import predicates, statement, verify
+from lamslsa import predicates, statement, verification
 from lamslsa.evidence.verify import VerifiedEvidence
 from lamslsa.policy import Appraisal, RuleResult
 from lamslsa.sign.interface import Signature, TrustedTime, Witnessed
 from lamslsa.testing import chain
-from lamslsa.verify import SetAside, VerifiedAttestation, VerifiedSignature
+from lamslsa.verification import SetAside, VerifiedAttestation, VerifiedSignature
 
 NOW = dt.datetime(2026, 11, 22, 12, 0, 0, tzinfo=dt.UTC)
 HOSTILE = 'a|b`c` <script>x</script> [y](javascript:1) ]]> & "q" {0} \x00\x1b[31m\u202e\ufffe @user #1 https://evil.example\nx'
@@ -48,7 +48,7 @@ def _evaluation() -> VerifiedAttestation:
             )
             for claims in entry.claims
         ),
-        seal=verify._SEAL,
+        seal=verification._SEAL,
     )
 
 

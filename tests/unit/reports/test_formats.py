@@ -13,7 +13,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from lamslsa import statement, verify
+from lamslsa import statement, verification
 from lamslsa.errors import PolicyError
 from lamslsa.policy import Appraisal
 from lamslsa.policy.appraisal import Planned
@@ -22,7 +22,7 @@ from lamslsa.predicates import parse as parse_predicate
 from lamslsa.reports import FORMATS, STATEMENTS, SUMMARIES, About, Format, FromArchive, render
 from lamslsa.reports import json as documents
 from lamslsa.reports.document import AppraisalDocument
-from lamslsa.verify import VerifiedPlan
+from lamslsa.verification import VerifiedPlan
 
 REFERENCE = "oci://registry.example/census@sha256:" + "1" * 64
 _XML = re.compile(r"[\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
@@ -311,7 +311,7 @@ def test_inputs_hold_the_plans_that_counted(accepted: Appraisal, refused: Apprai
 
     def planned(number: int) -> VerifiedPlan:
         about = dataclasses.replace(evaluation.statement, sha256=f"{number}" * 64)
-        return VerifiedPlan(statement=about, predicate=cast("Any", None), signatures=(), seal=verify._SEAL)
+        return VerifiedPlan(statement=about, predicate=cast("Any", None), signatures=(), seal=verification._SEAL)
 
     (evaluation,) = accepted.qualifying
     one, other = planned(7), planned(8)

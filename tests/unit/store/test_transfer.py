@@ -28,7 +28,7 @@ from lamslsa.store.oci import Options
 from lamslsa.store.referrer import artifact_descriptor, make_referrer
 from lamslsa.store.transfer import attach, compare, copy
 from lamslsa.testing.registry import Registry
-from lamslsa.verify import TrustMaterial, verify_bundles
+from lamslsa.verification import TrustMaterial, verify_bundles
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from lamslsa.publish import publish_run
 from lamslsa.sign.keyless import SigstoreRoot
 from lamslsa.store import open_store
 from lamslsa.testing import chain
-from lamslsa.verify import verify_bundles
+from lamslsa.verification import verify_bundles
 from tests.cli.world import World
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)

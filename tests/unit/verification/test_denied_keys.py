@@ -8,8 +8,8 @@ import pytest
 
 from lamslsa.sign import KeySigner, generate, parse_bundle
 from lamslsa.testing.simulated import SimulatedVendor
-from lamslsa.verify import verify_bundles
-from tests.unit.verify.test_bundles import NOW, PAYLOAD, bundle, evidence, trust
+from lamslsa.verification import verify_bundles
+from tests.unit.verification.test_bundles import NOW, PAYLOAD, bundle, evidence, trust
 
 
 @pytest.fixture(scope="module")

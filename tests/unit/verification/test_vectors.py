@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lamslsa import _codec, statement, verify
+from lamslsa import _codec, statement, verification
 from lamslsa.errors import VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence, Standing
@@ -37,7 +37,7 @@ from lamslsa.sign.dsse import make_bundle, pae
 from lamslsa.store import DirectoryStore, StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
-from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+from lamslsa.verification import TrustMaterial, Verification, verify_bundles
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "verify"
 CASES = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
@@ -565,7 +565,7 @@ def test_a_file_that_cannot_be_read_is_set_aside_and_hides_nothing(world: World,
 
 
 def test_bundles_past_the_limit_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MAX_BUNDLES", 3)
+    monkeypatch.setattr(verification, "MAX_BUNDLES", 3)
     garbage = [StoredBundle(source="a.intoto.jsonl", data=b"x\n" * 4000)]
     trust = TrustMaterial(identities={"auditor": world.signers["auditor"].verifier()}, at=NOW, now=NOW)
     outcome = verify_bundles([*garbage, *world.stored()], trust)

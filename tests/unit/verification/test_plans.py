@@ -8,8 +8,8 @@ from pathlib import Path
 from lamslsa._codec import sha256_hex
 from lamslsa.predicates import EvaluationPlan
 from lamslsa.sign import KeySigner, generate
-from lamslsa.verify import verify_bundles
-from tests.unit.verify.test_bundles import bundle, trust
+from lamslsa.verification import verify_bundles
+from tests.unit.verification.test_bundles import bundle, trust
 
 EXAMPLE = Path(__file__).parents[3] / "predicates" / "evaluation-plan" / "v1" / "examples" / "evaluation-plan.json"
 

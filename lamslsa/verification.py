@@ -126,7 +126,7 @@ class VerifiedAttestation:
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
-            raise TypeError("expected a VerifiedAttestation made by lamslsa.verify, got one made elsewhere")
+            raise TypeError("expected a VerifiedAttestation made by lamslsa.verification, got one made elsewhere")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class VerifiedModelSignature:
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
-            raise TypeError("expected a VerifiedModelSignature made by lamslsa.verify, got one made elsewhere")
+            raise TypeError("expected a VerifiedModelSignature made by lamslsa.verification, got one made elsewhere")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class VerifiedPlan:
 
     def __post_init__(self) -> None:
         if self.seal is not _SEAL:
-            raise TypeError("expected a VerifiedPlan made by lamslsa.verify, got one made elsewhere")
+            raise TypeError("expected a VerifiedPlan made by lamslsa.verification, got one made elsewhere")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

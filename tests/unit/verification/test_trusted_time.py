@@ -7,7 +7,7 @@ import datetime as dt
 
 import pytest
 
-from lamslsa import _codec, verify
+from lamslsa import _codec, verification
 from lamslsa.errors import FormatError, LamslsaError, VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
@@ -22,7 +22,7 @@ from lamslsa.sign.interface import BundleVerifier, Envelope, Signature, TrustedT
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
-from lamslsa.verify import TrustMaterial, Verification, verify_bundles
+from lamslsa.verification import TrustMaterial, Verification, verify_bundles
 
 THEN = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 LATER = THEN + dt.timedelta(days=400)
@@ -257,4 +257,4 @@ def test_model_signatures_stand_apart(keys: dict[str, KeySigner]) -> None:
     (item,) = outcome.model_signatures
     (signed,) = item.signatures
     assert (signed.identity, signed.bundle) == ("auditor", _codec.sha256_hex(data))
-    assert item.seal is verify._SEAL
+    assert item.seal is verification._SEAL

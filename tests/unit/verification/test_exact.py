@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from lamslsa import statement, verify
+from lamslsa import statement, verification
 from lamslsa.errors import VerificationError
 from lamslsa.predicates import parse as parse_predicate
 from lamslsa.sign import KeySigner, generate
 from lamslsa.sign.interface import Envelope, Signature, TrustedTime, Witnessed
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
-from lamslsa.verify import SetAside, TrustMaterial, VerifiedSignature, verify_bundles
+from lamslsa.verification import SetAside, TrustMaterial, VerifiedSignature, verify_bundles
 
 NOW = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -59,7 +59,7 @@ def test_one_identity_speaks_for_itself() -> None:
 
 def test_no_more_identities_than_anybody_reads() -> None:
     found = aside(**{f"person-{number}": SUBJECT for number in range(20)})
-    assert found.message.count("as person-") == verify._SHOWN_IDENTITIES
+    assert found.message.count("as person-") == verification._SHOWN_IDENTITIES
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -72,6 +72,6 @@ def test_the_earliest_time_of_each_identity(order: int) -> None:
 
     parsed = statement.parse(PAYLOAD)
     signatures = [signed("trainer", 2), signed("trainer", 1), signed("auditor", 3), signed("owner")][::order]
-    item = verify._Signed(statement=parsed, predicate=parse_predicate(parsed), signatures=signatures)
+    item = verification._Signed(statement=parsed, predicate=parse_predicate(parsed), signatures=signatures)
     found = item.dated(TrustMaterial(identities={}, at=NOW, now=NOW))
     assert found == {"trainer": NOW + DAY, "auditor": NOW + 3 * DAY}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lamslsa import _codec, verify
+from lamslsa import _codec, verification
 from lamslsa.errors import VerificationError
 from lamslsa.evidence import binding
 from lamslsa.evidence.interface import Evidence
@@ -22,7 +22,7 @@ from lamslsa.sign.interface import BundleVerifier, Envelope, Signature
 from lamslsa.store import StoredBundle
 from lamslsa.testing import chain
 from lamslsa.testing.simulated import SimulatedVendor
-from lamslsa.verify import TrustMaterial, verify_bundles
+from lamslsa.verification import TrustMaterial, verify_bundles
 
 NOW = dt.datetime(2026, 11, 22, 6, tzinfo=dt.UTC)
 PAYLOAD = chain.census()["evaluation"]
@@ -115,7 +115,7 @@ def test_evidence_is_set_aside_under_each_of_its_sources(
 
 
 def test_what_is_set_aside_says_what_was_expected(auditor: KeySigner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "MAX_BUNDLES", 1)
+    monkeypatch.setattr(verification, "MAX_BUNDLES", 1)
     bundles = [bundle("a", PAYLOAD, auditor), bundle("b", PAYLOAD, auditor), bundle("c", PAYLOAD, auditor)]
     outcome = verify_bundles(bundles, trust(auditor=auditor.verifier()))
     (aside,) = outcome.set_aside
