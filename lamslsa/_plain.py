@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["plain", "table"]
+__all__ = ["hanging", "plain", "table"]
 
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -24,6 +24,16 @@ def plain(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(ascii(char)[1:-1] if unicodedata.category(char) in _UNSAFE else char for char in text)
+
+
+def hanging(text: str, indent: int) -> str:
+    r"""Text in several lines, each of them `plain`; those after the first are indented, so that none looks like ours.
+
+    >>> print("mend: " + hanging("add to the list:\n- torch", 6))
+    mend: add to the list:
+          - torch
+    """
+    return f"\n{' ' * indent}".join(plain(line) for line in text.split("\n"))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

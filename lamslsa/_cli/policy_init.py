@@ -155,9 +155,9 @@ def command(
         held=endorsements.read(collateral),
     ).write()
     write_file(out, drafted.text.encode())
-    rules = len(drafted.policy.require)
+    rules, left = len(drafted.policy.require), len(drafted.left_out)
     output.result(
-        f"{out}\n{rules} rules; {len(drafted.left_out)} things measured are no rule, as its comments say. "
+        f"{out}\n{rules} rules; in comments: {left} {'value' if left == 1 else 'values'} that no rule is made of. "
         "Read it before others rely on it",
         {
             "policy": str(out),

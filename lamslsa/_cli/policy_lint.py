@@ -98,7 +98,7 @@ def _text(looked: Sequence[_Looked]) -> str:
         for finding in item.findings:
             severity = ui.style(finding.severity, _COLOURS[finding.severity], bold=True)
             lines.append(f"  {finding.line}:{finding.column}  {severity}  {finding.rule}")
-            lines += [f"      {ui.plain(finding.message)}", f"      → {ui.plain(finding.mend)}"]
+            lines += [f"      {ui.plain(finding.message)}", f"      → {ui.hanging(finding.mend, 8)}"]
         lines += [f"  {_summary(item.findings)}", ""]
     return "\n".join(lines[:-1])
 

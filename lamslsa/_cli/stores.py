@@ -234,7 +234,7 @@ def attached_lines(attached: Attached) -> list[str]:
     for failed in attached.failed:
         lines.append(f"failed: {ui.plain(failed.source)} [{failed.error.reason}]: {ui.plain(str(failed.error))}")
         if failed.error.hint:
-            lines.append(f"  hint: {ui.plain(failed.error.hint)}")
+            lines.append(f"  hint: {ui.hanging(failed.error.hint, 8)}")
     return lines
 
 

@@ -25,7 +25,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from lamslsa._pace import Pace, memory_in_use
-from lamslsa._plain import plain, table
+from lamslsa._plain import hanging, plain, table
 from lamslsa.errors import LamslsaError
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "coloured",
     "error",
     "failure",
+    "hanging",
     "note",
     "options",
     "plain",
@@ -142,7 +143,7 @@ def error(err: LamslsaError, *, as_json: bool) -> None:
     label = click.style("error", fg="red", bold=True) if _colour(sys.stderr) else "error"
     sys.stderr.write(f"{label}[{err.reason}]: {plain(message)}\n")
     if err.hint:
-        sys.stderr.write(f"  hint: {plain(err.hint)}\n")
+        sys.stderr.write(f"  hint: {hanging(err.hint, 8)}\n")
 
 
 def write(data: bytes) -> None:

@@ -99,7 +99,7 @@ def _unlisted(policy: Policy, item: Ingredient) -> Miss:
         reason="ingredient-not-listed",
         message=f"expected only listed datasets in training, got {_words.quoted(item.name)} "
         f"({_words.short(item.artifact.sha256)})",
-        mend=f"train without it, or after review add to ingredients.datasets: {line}",
+        mend=f"train without it, or after review add to ingredients.datasets:\n{line}",
     )
 
 
@@ -109,7 +109,7 @@ def _unlisted_base(item: Ingredient) -> Miss:
         reason="ingredient-base-model",
         message=f"expected only listed base models, got {_words.quoted(item.name)} "
         f"({_words.short(item.artifact.sha256)})",
-        mend=f"train without it, or after review add to ingredients.models: {line}",
+        mend=f"train without it, or after review add to ingredients.models:\n{line}",
     )
 
 

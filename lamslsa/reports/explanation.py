@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Final
 
-from lamslsa._plain import plain
+from lamslsa._plain import hanging, plain
 from lamslsa.graphs.build import described
 from lamslsa.policy.appraisal import Appraisal, Considered, RuleResult
 from lamslsa.reports.document import utc
@@ -121,7 +121,7 @@ def _rule(appraisal: Appraisal, rule: RuleResult, about: About, *, nested: bool)
     items = appraisal.considered.get(rule.name, ())
     if rule.message and not any(item.lacks for item in items[:SHOWN]):
         yield f"   because   {plain(rule.message)}"
-        yield f"   mend      {plain(rule.mend)}"
+        yield f"   mend      {hanging(rule.mend, 13)}"
     yield f"   considered {_count(len(items), 'attestation')}{', the nearest first' if len(items) > 1 else ''}"
     for number, item in enumerate(items[:SHOWN], start=1):
         yield from _considered(number, item, rule, about)
@@ -151,7 +151,7 @@ def _considered(number: int, item: Considered, rule: RuleResult, about: About) -
     for lack in item.lacks:
         yield f"       {_styled('lacks', _RED, about)}      [{lack.reason}] {plain(lack.message)}"
         if lack.mend:
-            yield f"       mend       {plain(lack.mend)}"
+            yield f"       mend       {hanging(lack.mend, 18)}"
 
 
 def _platform(item: Considered) -> str:

@@ -71,10 +71,20 @@ def _refused(appraisal: Appraisal) -> Iterator[str]:
     for names, rule in refusals(appraisal):
         lines.append(f"- **{', '.join(map(quoted, names))}** ({code(rule.reason or 'refused')}): {_said(rule.message)}")
         if rule.mend:
-            lines.append(f"  - To mend it: {_said(rule.mend)}")
+            lines += _mend(rule.mend)
     if lines:
         yield "### What was refused"
         yield "\n".join(lines)
+
+
+def _mend(text: str) -> Iterator[str]:
+    """What to do, and below it in a fence what to write; without a backtick in it nothing ends the fence."""
+    first, *lines = text.split("\n")
+    yield f"  - To mend it: {_said(first)}"
+    if lines:
+        yield "    ```yaml"
+        yield from (f"    {_text.clean(line, _MAX_SAID).translate(_SPELLED_OUT)}" for line in lines)
+        yield "    ```"
 
 
 def _said(text: str) -> Inline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from lamslsa._plain import plain, table
+from lamslsa._plain import hanging, plain, table
 from lamslsa.policy.appraisal import Appraisal, RuleResult
 from lamslsa.reports._nested import nested, words
 from lamslsa.reports.interface import About
@@ -63,11 +63,11 @@ def render(appraisal: Appraisal, about: About) -> bytes:
     for names, rule in refusals(appraisal):
         lines.append(f"refused: {plain(', '.join(names))} [{rule.reason}]: {plain(rule.message)}")
         if rule.mend:
-            lines.append(f"   mend: {plain(rule.mend)}")
+            lines.append(f"   mend: {hanging(rule.mend, 9)}")
     for item in appraisal.set_aside[:SHOWN]:
         lines.append(f"set aside: {plain(item.source)} [{item.reason}]: {plain(item.message)}")
         if item.hint:
-            lines.append(f"   mend: {plain(item.hint)}")
+            lines.append(f"   mend: {hanging(item.hint, 9)}")
     if len(appraisal.set_aside) > SHOWN:
         lines.append(f"set aside: {len(appraisal.set_aside) - SHOWN} more; --format json lists them")
     lines += [f"within: {plain(words(found))}: {plain(verdict(found.appraisal))}" for found in nested(appraisal)]

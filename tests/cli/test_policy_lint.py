@@ -68,11 +68,21 @@ def test_what_cannot_be_read(cli: Cli, changed: Path) -> None:
     code, document, _ = cli("policy", "lint", changed)
     assert (code, document["error"]["reason"]) == (3, "policy-rule")
     assert "policy.yaml:21:5" in document["error"]["message"]
+    assert document["error"]["hint"] == "did you mean 'metric' where 'metrik' stands?"
     code, document, err = cli("policy", "lint", BASE, changed, "--strict")
     assert (code, document["exitCode"]) == (3, 3)
     assert "findings" in document["policies"][0]
     assert document["policies"][1]["error"]["reason"] == "policy-rule"
     assert "error[policy-rule]" in err
+
+
+def test_a_typo_in_an_expression_is_pointed_at(changed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expression = "attestations.exists(a, a.evaluation.metrcs.size() > 0)"
+    rule = f"  - {{name: c, cel: '{expression}', signedBy: auditor, platform: rehearsal}}\n"
+    changed.write_text(changed.read_text() + rule)
+    assert main(["policy", "lint", str(changed)]) == 3
+    _, *hint = capsys.readouterr().err.splitlines()
+    assert hint == ["  hint: metrics comes nearest", f"        {expression}", f"        {'^':>36}"]
 
 
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -255,6 +255,27 @@ def test_attested_text_is_no_markdown(hostile: Appraisal) -> None:
     assert not any(line.startswith("x") for line in made.splitlines())
 
 
+def _mended(refused: Appraisal, mend: str) -> Appraisal:
+    rule = dataclasses.replace(next(rule for rule in refused.rules if rule.reason), mend=mend)
+    return dataclasses.replace(refused, rules=(rule,))
+
+
+def test_lines_to_add_are_lines(refused: Appraisal) -> None:
+    found = _mended(refused, "add to ingredients.code:\n- {name: a}\n- {name: b}")
+    assert "\n   mend: add to ingredients.code:\n         - {name: a}\n         - {name: b}\n" in shown(found, "text")
+    assert "\n    ```yaml\n    - {name: a}\n    - {name: b}\n    ```\n" in shown(found, "markdown")
+
+
+def test_no_line_to_add_looks_like_ours(refused: Appraisal) -> None:
+    found = _mended(refused, "add:\nACCEPTED under census-income\n```\n# Accepted\r# Accepted\x1b[2J")
+    lines = shown(found, "text").splitlines()
+    assert not any(line.startswith("ACCEPTED") for line in lines)
+    assert "         # Accepted\\r# Accepted\\x1b[2J" in lines
+    fenced = shown(found, "markdown").split("    ```yaml\n")[1].split("    ```\n")[0].splitlines()
+    assert len(fenced) == 3
+    assert "`" not in "".join(fenced)
+
+
 def test_a_long_message_is_kept_in_markdown(refused: Appraisal) -> None:
     rule = dataclasses.replace(refused.rules[2], mend="add: " + "`|" * 300 + "end")
     made = shown(dataclasses.replace(refused, rules=(rule,)), "markdown")
