@@ -356,6 +356,12 @@ def loads(data: bytes, *, source: str) -> Node:
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark
         at = f"{mark.line + 1}:{mark.column + 1}: " if mark else " "
-        raise FormatError(f"{source}:{at}expected YAML, got an error: {err.problem}", reason="yaml-syntax") from err
+        line = "".join(text.split("\n")[mark.line : mark.line + 1]) if mark else ""
+        tabs = "\t" in line[: len(line) - len(line.lstrip())]
+        raise FormatError(
+            f"{source}:{at}expected YAML, got an error: {err.problem}",
+            reason="yaml-syntax",
+            hint="indent with spaces, not with tabs" if tabs else None,
+        ) from err
     except (yaml.YAMLError, ValueError, RecursionError) as err:
         raise FormatError(f"{source}: expected YAML, got {type(err).__name__}", reason="yaml-syntax") from err

@@ -21,6 +21,7 @@ lamslsa.errors.FormatError: p.yaml:2:1: expected a known key, got 'noet'
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import types
@@ -202,8 +203,11 @@ def _limits(marks: Sequence[Any]) -> Mapping[str, Any]:
 def _keys(kind: type[K], node: Node) -> K:
     """1. Every key that has to be there is. 2. No other key is. 3. The keys that go together do."""
     mapping = node.mapping()
+    fields = _fields(kind)
     values = {}
-    for field in _fields(kind):
+    for field in fields:
+        if field.required and field.encode_name not in mapping:
+            _refuse_misspelt(mapping, field.encode_name, [item.encode_name for item in fields])
         value = mapping.take(field.encode_name) if field.required else mapping.get(field.encode_name)  # (1)
         if value is not None:
             values[field.name] = read(field.type, value)
@@ -217,6 +221,14 @@ def _keys(kind: type[K], node: Node) -> K:
     return result
 
 
+def _refuse_misspelt(mapping: Mapping_, missing: str, known: Sequence[str]) -> None:
+    """A key that is missing because it was misspelt is named where it stands."""
+    unknown = [key for key in mapping.entries if key not in known]
+    if difflib.get_close_matches(missing, unknown, n=1):
+        mapping.taken.update(known)
+        mapping.finish()
+
+
 def _refuse_number(mapping: Mapping_, keys: Sequence[str], found: Sequence[str], one_of: OneOf) -> None:
     if one_of.several:
         expected = " or ".join(keys) if len(keys) == 2 else f"{', '.join(keys)} or some of them"
@@ -225,7 +237,15 @@ def _refuse_number(mapping: Mapping_, keys: Sequence[str], found: Sequence[str],
         expected, got = f"either {' or '.join(keys)}", "both" if found else "neither"
     else:
         expected, got = f"exactly one of {', '.join(keys)}", " and ".join(found) or "none"
-    mapping.refuse(f"expected {expected} at {mapping.where}, got {got}", reason=one_of.reason, hint=one_of.hint)
+    hint = one_of.hint or (None if found else _misspelt(mapping, keys))
+    mapping.refuse(f"expected {expected} at {mapping.where}, got {got}", reason=one_of.reason, hint=hint)
+
+
+def _misspelt(mapping: Mapping_, keys: Sequence[str]) -> str | None:
+    for key in keys:
+        for there in difflib.get_close_matches(key, mapping.entries, n=1):
+            return f"did you mean {key!r} where {there!r} stands?"
+    return None
 
 
 def _chosen(kinds: Sequence[Any], marks: Sequence[Any], node: Node) -> Any:

@@ -192,6 +192,15 @@ def test_what_is_not_yaml_is_refused(text: str) -> None:
     assert refused(text) == "yaml-syntax"
 
 
+def test_a_tab_in_the_indent_is_named() -> None:
+    with pytest.raises(FormatError) as caught:
+        _yaml.loads(b"a:\n\tb: 1\n", source="a.yaml")
+    assert caught.value.hint == "indent with spaces, not with tabs"
+    with pytest.raises(FormatError) as caught:
+        _yaml.loads(b"a: [\n", source="a.yaml")
+    assert caught.value.hint is None
+
+
 def test_a_syntax_error_names_line_and_column() -> None:
     assert str(error_of(lambda: load("a: 1\nb: [1\n"))).startswith("p.yaml:3:1: ")
 

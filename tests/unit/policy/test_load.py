@@ -82,7 +82,7 @@ REFUSALS = [
     ("kind: IngredientsPolicy", "kind: Policy", "policy-kind", "2:7"),
     ("name: census-income", "name: census income", "policy-name", "3:18"),
     ("name: census-income", "name: ''", "yaml-empty", "3:18"),
-    ("name: census-income", "nam: census-income", "yaml-missing-key", "3:11"),
+    ("name: census-income", "nam: census-income", "yaml-unknown-key", "3:12"),
     ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, effectiveFrom: x}", "policy-time", "3:79"),
     ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, effectiveFrom: 2027-06-30T00:00:00Z}", "policy-time", "3:79"),
     ("2027-06-30T00:00:00Z}", "2027-06-30T00:00:00Z, description: ''}", "yaml-empty", "3:77"),
@@ -235,6 +235,9 @@ def test_unknown_names_come_with_the_nearest(load: Load, policy_text: str) -> No
     with pytest.raises(FormatError) as caught:
         load(_with(policy_text, "    samples: {min: 10000}", "    sampels: {min: 10000}"))
     assert caught.value.hint == "did you mean 'samples'?"
+    with pytest.raises(FormatError, match=r"got 'singedBy'") as caught:
+        load(_with(policy_text, "signedBy: auditor", "singedBy: auditor"))
+    assert caught.value.hint == "did you mean 'signedBy'?"
 
 
 def test_overlap_of_a_dataset_with_itself_is_refused(load: Load, policy_text: str) -> None:
