@@ -64,6 +64,7 @@ _EXTRAS: Final = {
     "datasketch": "text",
     "opacus": "privacy",
     **dict.fromkeys(("lxml", "pynvml", "signxml"), "gpu"),
+    "cel_expr_python": "cel",
     "jinja2": "enclave",
     "pkcs11": "pkcs11",
 }

@@ -59,6 +59,7 @@ def test_every_extra_that_is_named_is_one() -> None:
     extras = tomllib.loads(PROJECT.read_text())["project"]["optional-dependencies"]
     assert set(main._EXTRAS.values()) <= extras.keys()
     distributions = {"PIL": "pillow", "sklearn": "scikit-learn", "pkcs11": "python-pkcs11", "pynvml": "nvidia-ml-py"}
+    distributions |= {"cel_expr_python": "cel-expr-python"}
     for module, extra in main._EXTRAS.items():
         if module != "lxml":  # by way of signxml
             assert any(item.startswith(distributions.get(module, module)) for item in extras[extra]), module
