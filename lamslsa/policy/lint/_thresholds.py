@@ -5,6 +5,7 @@ What a metric can be is known of the measurers in this package alone (predicates
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from lamslsa.policy.lint.finding import Finding, Linted
 from lamslsa.policy.model import MetricRule
 from lamslsa.predicates.evaluation import DEFAULT_CONFIGURATIONS
 
-__all__ = ["CHECKS"]
+__all__ = ["CHECKS", "METRICS"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,17 @@ _RANGES: Final[Mapping[str, _Range]] = MappingProxyType(
     }
 )
 _MARGINS: Final = ("accuracy", "balanced_accuracy", "macro_f1", "f1", "macro_auroc")
+_OTHERS: Final = frozenset(
+    {
+        *("accuracy_difference", "mean_absolute_error_difference", "root_mean_squared_error_difference"),
+        *("mean_error", "mean_error_difference", "confusion", "groups_left_out", "rows_left_out"),
+        *("attribute_missing", "attribute_undeclared", "max_absolute_probability_change", "immovable_rows"),
+        *("only_model_right", "only_baseline_right", "mcnemar_p_value", "zero_gradient_rate"),
+        *("relative_corruption_drop", "membership_advantage", "members", "non_members", "overlapping_rows"),
+    }
+)
+"""Metrics of ours beside those whose range is known."""
+METRICS: Final = frozenset({*_RANGES, *_OTHERS, *(f"{name}_difference" for name in _MARGINS)})
 _MENDS_RANGE: Final = "see whether a share was written as a percentage, or the wrong end limited"
 
 
@@ -105,6 +117,19 @@ def unsatisfiable(linted: Linted) -> Iterator[Finding]:
                 )
 
 
+def unknown(linted: Linted) -> Iterator[Finding]:
+    """A metric that no measurer of ours has, asked of one."""
+    for index, rule in _metrics(linted):
+        if rule.measurer in DEFAULT_CONFIGURATIONS and rule.metric not in METRICS:
+            nearest = difflib.get_close_matches(rule.metric, METRICS, n=1)
+            yield linted.find(
+                "metric-unknown",
+                linted.at("require", index, "metric"),
+                f"expected a metric of {rule.measurer} in {rule.name!r}, got {rule.metric!r}: nothing will have it",
+                f"did you mean {nearest[0]!r}?" if nearest else "predicates/evaluation/v1 lists them",
+            )
+
+
 def use_value(linted: Linted) -> Iterator[Finding]:
     """The value is compared where the careful end of its interval could be."""
     for index, rule in _metrics(linted):
@@ -134,4 +159,4 @@ def samples_missing(linted: Linted) -> Iterator[Finding]:
             )
 
 
-CHECKS: Final = (unsatisfiable, use_value, samples_missing)
+CHECKS: Final = (unsatisfiable, unknown, use_value, samples_missing)

@@ -45,6 +45,7 @@ RULES: Final[Mapping[str, Severity]] = MappingProxyType(
         "rule-shadowed": "warning",
         "rule-unsatisfiable": "error",
         "rules-contradict": "warning",
+        "metric-unknown": "warning",
         "use-value": "warning",
         "samples-missing": "warning",
         "cel-all": "warning",

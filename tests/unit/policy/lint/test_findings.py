@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from lamslsa import _yaml
 from lamslsa.errors import FormatError
 from lamslsa.policy import Policy
 from lamslsa.policy.lint import RULES, Finding, lint
+from lamslsa.policy.lint._thresholds import METRICS
 
 AT = dt.datetime(2026, 11, 22, tzinfo=dt.UTC)
 DOCUMENT = Path(__file__).parents[4] / "policies" / "lint.md"
@@ -148,6 +150,7 @@ CASES: dict[str, tuple[Edits, str, Edits]] = {
         "name: more",
         [accurate("    max: 0.9\n    use: upperBound\n    signedBy: auditor\n")],
     ),
+    "metric-unknown": ([("metric: accuracy", "metric: acuracy")], "metric: acuracy", []),
     "use-value": ([], "use: value", [("use: value", "use: lowerBound")]),
     "samples-missing": (
         [],
@@ -403,3 +406,14 @@ def test_a_policy_that_never_begins_cannot_be_read(load: Callable[[str], Policy]
     text = policy_text.replace("expires: 2027", "effectiveFrom: 2028-01-01T00:00:00Z, expires: 2027")
     with pytest.raises(FormatError, match="effectiveFrom before expires"):
         load(text)
+
+
+def test_every_metric_of_the_specification_is_known() -> None:
+    """The tables of predicates/evaluation/v1 that begin with a name of a metric, and nothing else."""
+    text = (Path(__file__).parents[4] / "predicates" / "evaluation" / "v1" / "README.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\| `name` \|[^\n]*definition \|\n(?:\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(tables) >= 9
+    rows = [line for table in tables for line in table.splitlines()[2:]]
+    named = {name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])}
+    assert named <= METRICS
+    assert named >= {name for name in METRICS if not name.endswith("_difference")}
