@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from tests.actions.composite import ACTIONS, ROOT
+from tests.actions.composite import ACTIONS, ROOT, load
 
 WORKFLOWS = [
     *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
@@ -107,3 +107,27 @@ def of(project: dict[str, Any], extra: str | None) -> Iterator[str]:
                 yield from of(project, other)
         else:
             yield text
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=names)
+def test_our_actions_are_given_inputs_that_they_have(path: Path) -> None:
+    workflow = document(path)
+    steps = [step for steps in values(workflow, "steps") for step in steps]
+    for step in (step for step in steps if step.get("uses", "").startswith("lamslsa/")):
+        inputs = load(step["uses"].partition("@")[0].rpartition("/")[2])["inputs"]
+        assert set(step["with"]) <= set(inputs)
+        assert {name for name, declared in inputs.items() if declared.get("required")} <= set(step["with"])
+    for job in (job for job in workflow["jobs"].values() if job.get("uses", "").startswith("./")):
+        called = document(path.parent / Path(job["uses"].partition(" ")[0]).name)["on"]["workflow_call"]["inputs"]
+        assert set(job["with"]) <= set(called)
+        assert {name for name, declared in called.items() if declared.get("required") == "true"} <= set(job["with"])
+
+
+def test_the_example_asks_for_the_simulated_tee_in_so_many_words_and_deploys_what_was_accepted() -> None:
+    workflow = document(ROOT / "examples" / "github" / "train-attest-verify-deploy.yml")
+    asked = [step["with"] for step in workflow["jobs"]["train"]["steps"] if "actions/attest@" in step["uses"]]
+    assert [(given["stage"], given["tee"]) for given in asked] == [
+        (stage, "simulated") for stage in ("dataset", "training", "evaluation")
+    ]
+    deploy = workflow["jobs"]["deploy"]
+    assert (deploy["needs"], deploy["if"]) == ("verify", "needs.verify.outputs.accepted == 'true'")
