@@ -26,8 +26,7 @@ class Census:
         self.chain, self.sigstore, self.folder = chain, sigstore, folder
         self.model, self.policy = folder / "census-mlp", folder / "policy.yaml"
         self.trust = folder / "trust-config.json"
-        shutil.copytree(chain.model, self.model)
-        chain._without_evaluation(self.model)
+        self.without_evaluation(self.model)
         for path in (
             *chain.folder.glob("*.pub"),
             *chain.folder.glob("*.sigstore.json"),
@@ -44,11 +43,17 @@ class Census:
         self.policy.write_text(text, encoding="utf-8")
         self.attested = self.attest({}, "attest")
 
+    def without_evaluation(self, folder: Path) -> Path:
+        """A copy of the demo's model in ``folder``, without what the auditor says of it."""
+        shutil.copytree(self.chain.model, folder)
+        self.chain._without_evaluation(folder)
+        return folder
+
     def job(self, ref: str = REF) -> dict[str, str]:
         """The environment of a job with ``id-token: write``."""
         return self.sigstore.oidc.job(github_claims(REPOSITORY, workflow=WORKFLOW, ref=ref))
 
-    def attest(self, inputs: dict[str, str], place: str) -> composite.Done:
+    def attest(self, inputs: dict[str, str], place: str, **machine: str) -> composite.Done:
         """Run the action ``attest`` on the evaluation."""
         asked = {
             "stage": "evaluation",
@@ -60,7 +65,7 @@ class Census:
             "to": str(self.model / ".attestations"),
             "trust-config": str(self.trust),
         }
-        return composite.run("attest", asked | inputs, self.folder / place, **self.job())
+        return composite.run("attest", asked | inputs, self.folder / place, **self.job() | machine)
 
     def verify(self, inputs: dict[str, str], place: Path) -> composite.Done:
         """Run the action ``verify`` on the model."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from lamslsa.testing.fixtures import local_sigstore
+from lamslsa.testing.fixtures import local_sigstore, oci_registry
 from lamslsa.testing.sigstore import LocalSigstore
 from tests.actions.census import Census
 
-__all__ = ["local_sigstore"]
+__all__ = ["local_sigstore", "oci_registry"]
 
 
 @pytest.fixture(scope="session")

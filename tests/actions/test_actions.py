@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lamslsa.testing.registry import Registry
 from tests.actions import composite
 from tests.actions.census import REPOSITORY, Census
 
@@ -162,6 +164,37 @@ def test_without_permission_to_sign_nothing_is_stored(census: Census, tmp_path: 
     assert "id-token: write" in done.summary
     assert not (tmp_path / "store").exists()
     assert not done.outputs["published"]
+
+
+def test_beside_a_model_in_a_registry(census: Census, oci_registry: Registry, tmp_path: Path) -> None:
+    model = census.without_evaluation(tmp_path / "census-mlp")
+    pushed = lamslsa("push", str(model), f"oci://{oci_registry.host}/acme/census:v1", "--plain-http")
+    inputs = {"to": pushed["reference"], "plain-http": "true"}
+    seen = {"model": pushed["reference"], "plain-http": "true"}
+    assert census.verify(seen, tmp_path / "before").code == 4
+    fake(tmp_path / "bin", "attest", census)
+    signed = census.attest(inputs, "registry", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert signed.code == 0, signed.log
+    after = census.verify(seen, tmp_path / "after")
+    assert (after.code, after.outputs["accepted"]) == (0, "true"), after.log
+
+
+def test_another_branch_signs_nothing_that_counts(census: Census, tmp_path: Path) -> None:
+    model = census.without_evaluation(tmp_path / "census-mlp")
+    fake(tmp_path / "bin", "attest", census)
+    machine = census.job(ref="refs/heads/attack") | {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+    signed = census.attest({"to": str(model / ".attestations")}, "branch", **machine)
+    assert signed.code == 0, signed.log
+    done = census.verify({"model": str(model)}, tmp_path / "verify")
+    assert done.code == 4
+    assert "signature-identity" in done.summary
+
+
+def lamslsa(*words: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "lamslsa", *words, "--format", "json", "--quiet"]
+    document = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=300).stdout)
+    assert isinstance(document, dict)
+    return document
 
 
 def fake(folder: Path, command: str, census: Census) -> None:
