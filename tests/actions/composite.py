@@ -28,13 +28,14 @@ _SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]  # what `shel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What a run of an action left: exit code of the step that failed or 0, outputs, summary, and the log."""
+    """What a run of an action left: exit code of the step that failed or 0, its files, and the log."""
 
     code: int
     outputs: Mapping[str, str]
     summary: str
     log: str
     ran: tuple[str, ...]
+    path: tuple[str, ...]
 
 
 def load(name: str) -> dict[str, Any]:
@@ -50,13 +51,13 @@ def run(name: str, inputs: Mapping[str, str], folder: Path, **environment: str) 
     assert not set(inputs) - set(action["inputs"]), "GitHub warns of inputs that there are none of"
     given = {key: str(inputs.get(key, declared.get("default", ""))) for key, declared in action["inputs"].items()}
     steps: dict[str, Mapping[str, str]] = {}
-    summary, log, ran, code = "", "", [], 0
+    summary, log, ran, path, code = "", "", [], [], 0
     for number, step in enumerate(action["runs"]["steps"]):
         if not _wanted(step.get("if"), given):
             continue
         place = folder / f"step-{number}"
         place.mkdir(parents=True)
-        for file in ("output", "summary", "block"):
+        for file in ("output", "summary", "path", "block"):
             (place / file).touch()
         (place / "block").write_text(step["run"], encoding="utf-8")
         variables = {key: _value(text, given, steps) for key, text in step["env"].items()}
@@ -72,11 +73,12 @@ def run(name: str, inputs: Mapping[str, str], folder: Path, **environment: str) 
         summary += (place / "summary").read_text(encoding="utf-8")
         lines = (place / "output").read_text(encoding="utf-8").splitlines()
         steps[step["id"]] = dict(line.split("=", 1) for line in lines)
+        path += (place / "path").read_text(encoding="utf-8").splitlines()
         ran.append(step["id"])
         if (code := done.returncode) != 0:
             break
     outputs = {key: _value(declared["value"], given, steps) for key, declared in action["outputs"].items()}
-    return Done(code=code, outputs=outputs, summary=summary, log=log, ran=tuple(ran))
+    return Done(code=code, outputs=outputs, summary=summary, log=log, ran=tuple(ran), path=tuple(path))
 
 
 def _machine(name: str, place: Path, folder: Path) -> dict[str, str]:
@@ -90,6 +92,7 @@ def _machine(name: str, place: Path, folder: Path) -> dict[str, str]:
         "COLUMNS": "100",
         "RUNNER_TEMP": str(temporary),
         "GITHUB_ACTION_PATH": str(ACTIONS / name),
+        "GITHUB_PATH": str(place / "path"),
         "GITHUB_OUTPUT": str(place / "output"),
         "GITHUB_STEP_SUMMARY": str(place / "summary"),
     }

@@ -340,6 +340,9 @@ here=$(dirname "$0")
     assert {"--require-hashes", "--only-binary", ":all:", str(folder / "requirements.txt")} < set(dependencies)
     assert {"--no-index", "--no-deps", "--no-build-isolation", f"{folder}/../../.."} < set(itself)
     assert all(words[:3] == ["-I", "-m", "pip"] for words in (dependencies, itself))
+    (added,) = map(Path, done.path)
+    assert [file.name for file in added.iterdir()] == ["lamslsa"]
+    assert (added / "lamslsa").resolve() == Path(made[3]) / "bin" / "lamslsa"
 
 
 def test_every_input_and_output_is_in_the_readme() -> None:
