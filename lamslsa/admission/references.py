@@ -18,7 +18,7 @@ lamslsa.errors.PolicyError: expected a reference pinned by digest, got "registry
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ _HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost|\[.*\]")
 _FILLED: Final = frozenset({"configMap", "downwardAPI", "emptyDir", "projected", "secret"})
 _URIS: Final = ("storageUri", "storage_uri", "modelUri")
 _STORAGE_VARIABLE: Final = "STORAGE_URI"
+# What has been looked at, and maps whose keys are the user's.
+_PASSED_OVER: Final = frozenset({"volumes", "storageUris", "storage", "annotations", "labels", "nodeSelector"})
 _COMPONENTS: Final = ("predictor", "transformer", "explainer")
 
 
@@ -136,7 +138,7 @@ def service_models(spec: Mapping[str, Any]) -> Iterator[Found]:
         component = members(spec, name, "spec.")
         found = list(_within(component, f"spec.{name}."))
         yield from found
-        if name == "predictor" and not found:
+        if name == "predictor" and not _names_its_model(component, [item.where for item in found]):
             yield Found(
                 where=f"spec.{name}",
                 model=PolicyError(
@@ -145,6 +147,13 @@ def service_models(spec: Mapping[str, Any]) -> Iterator[Found]:
                     hint="write storageUri: oci://HOST/REPOSITORY@sha256:…; what a server fetches is not seen",
                 ),
             )
+
+
+def _names_its_model(component: Mapping[str, Any], places: Sequence[str]) -> bool:
+    """Whether one of the places is where KServe takes the model from; a variable of a container need not be."""
+    if component.get("model") is not None:
+        return any(place.startswith("spec.predictor.model.storage") for place in places)
+    return any(".env[" not in place for place in places)
 
 
 def _within(value: Mapping[str, Any], where: str) -> Iterator[Found]:
@@ -167,7 +176,7 @@ def _within(value: Mapping[str, Any], where: str) -> Iterator[Found]:
     if value.get("name") == _STORAGE_VARIABLE:
         yield _found(f"{where}value", text(value, "value", where))
     for name, item in value.items():
-        if name in {"volumes", "storageUris", "storage"}:
+        if name in _PASSED_OVER:
             continue
         below = item if isinstance(item, list) else [item]
         for number, each in enumerate(below):

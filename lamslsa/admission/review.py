@@ -4,8 +4,8 @@ Rules:
 - What the API server writes is read strictly, and something else raises. What a user writes into the object never
   raises: it is refused in the answer, so that no ``failurePolicy`` lets it pass.
 - Kinds that are not known here are refused. Deleting brings nothing and is admitted.
-- An update that names the same models is admitted where it starts nothing: of a Pod, or of an object that is being
-  deleted. A lapsed verdict must not keep anybody from cleaning up.
+- An update is admitted where it starts nothing: of a Pod whose volumes stay as they are, or of an object that is being
+  deleted and keeps its spec. A lapsed verdict must not keep anybody from cleaning up.
 
 Spec: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response
 """
@@ -102,10 +102,10 @@ def parse(data: bytes) -> Review:
         raise FormatError("expected an object in the request, got none", reason="admission-review")
     try:
         found = _models(kind, new)
-        old = () if operation == "CREATE" else _models(kind, members(request, "oldObject", "request."))
+        same = operation == "UPDATE" and _same(kind, new, members(request, "oldObject", "request."))
     except LamslsaError as err:
         return replace(known, refused=err)
-    return replace(known, found=found, starts_nothing=operation == "UPDATE" and _same(kind, new, found, old))
+    return replace(known, found=found, starts_nothing=same)
 
 
 def _models(kind: tuple[str, str], value: Mapping[str, Any]) -> tuple[Found, ...]:
@@ -138,15 +138,12 @@ def _listed(kind: tuple[str, str], value: Mapping[str, Any]) -> Iterator[Found]:
         )
 
 
-def _same(kind: tuple[str, str], new: Mapping[str, Any], found: Sequence[Found], old: Sequence[Found]) -> bool:
-    going = isinstance(new.get("metadata"), dict) and isinstance(new["metadata"].get("deletionTimestamp"), str)
-    if not (kind == ("", "Pod") or going):
-        return False
-    return [_spelled(item) for item in found] == [_spelled(item) for item in old]
-
-
-def _spelled(item: Found) -> tuple[str, str]:
-    return item.where, str(item.model)
+def _same(kind: tuple[str, str], new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether an update leaves everything as it is that could bring another model, and starts nothing."""
+    before, after = members(old, "spec", ""), members(new, "spec", "")
+    if kind == ("", "Pod"):
+        return bool(before) and before.get("volumes") == after.get("volumes")
+    return bool(text(members(new, "metadata", ""), "deletionTimestamp", "metadata.")) and before == after
 
 
 def answer(review: Review, refusals: Sequence[tuple[str, str]], *, policy: str) -> dict[str, Any]:
