@@ -38,6 +38,13 @@ def until(done: Callable[[], Any]) -> None:
     raise AssertionError("expected it to happen, got ten seconds of nothing")
 
 
+def replace(path: Path, text: str) -> None:
+    """Other bytes under the same name, at once."""
+    beside = path.with_suffix(".new")
+    beside.write_text(text)
+    beside.replace(path)
+
+
 def keys(*items: str) -> bytes:
     document = {"apiVersion": "externaldata.gatekeeper.sh/v1beta1", "kind": "ProviderRequest"}
     return json.dumps({**document, "request": {"keys": items}}).encode()
@@ -345,11 +352,11 @@ def test_a_policy_of_rubbish_changes_nothing_and_a_good_one_is_taken(place: Plac
     good = place.policy_path.read_text()
     with serving(judge, place.policy_path, tmp_path / "tls") as gate:
         gate.admit(POD)
-        place.policy_path.write_text("rubbish: [")
+        replace(place.policy_path, "rubbish: [")
         until(lambda: gate.events("kept"))
         assert gate.admit(POD)["auditAnnotations"]["policy"] == f"sha256:{place.policy.closure}"
         assert gate.ask("GET", "/readyz")[0] == 200
-        place.policy_path.write_text(good + "# another\n")
+        replace(place.policy_path, good + "# another\n")
         until(lambda: gate.events("taken"))
         answer = gate.admit(POD)
         assert answer["allowed"] is True
