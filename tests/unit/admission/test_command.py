@@ -26,7 +26,7 @@ def test_it_serves_and_stops(place: Place, tmp_path: Path) -> None:
     certificate, key = certify(tmp_path / "tls")
     command = [sys.executable, "-m", "lamslsa", "admission", "serve", "--policy", str(place.policy_path)]
     command += ["--registry", place.host, "--plain-http", "--certificate", str(certificate), "--key", str(key)]
-    command += ["--host", "127.0.0.1", "--port", "0", "--drain", "0.5"]
+    command += ["--host", "127.0.0.1", "--port", "0", "--drain", "2"]
     environ = {**os.environ, "DOCKER_CONFIG": str(tmp_path)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
         try:

@@ -220,7 +220,7 @@ def test_connections_that_are_opened_and_left(place: Place, tmp_path: Path) -> N
 
 
 def test_connections_are_limited_and_given_up(place: Place, tmp_path: Path) -> None:
-    limits = Limits(connections=1, idle_s=0.2, request_s=0.2)
+    limits = Limits(connections=1, idle_s=1.0, request_s=1.0)
     with serving(Counting(), place.policy_path, tmp_path / "tls", limits=limits) as gate:
         with (
             socket.create_connection(("127.0.0.1", gate.port), timeout=10) as line,
@@ -294,7 +294,7 @@ def test_stopping_leaves_nobody_without_an_answer(place: Place, tmp_path: Path) 
 
 
 def test_while_it_drains_it_answers_and_is_not_ready(place: Place, tmp_path: Path) -> None:
-    with serving(Counting(), place.policy_path, tmp_path / "tls", drain_s=0.4) as gate:
+    with serving(Counting(), place.policy_path, tmp_path / "tls", drain_s=2.0) as gate:
         gate.service.stop()
         until(lambda: gate.events("stopping"))
         status, text = gate.ask("GET", "/readyz")
