@@ -121,6 +121,7 @@ bench: demo demo-keyless $(STATE)/bench build/examples/digits/data  ## benchmark
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/evidence.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/store.py
 	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/policy.py
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python bench/admission.py
 
 docs: $(STATE)/wheel  ## regenerate the transcript and examples that the documentation quotes
 	$(BIN)/python examples/census/document.py build/demo

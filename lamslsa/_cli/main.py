@@ -23,6 +23,7 @@ from lamslsa.errors import FormatError, LamslsaError, UnavailableError
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "admission": "let a cluster admit models by a policy",
     "attach": "keep bundles beside an artifact in a store",
     "attest": "measure inside a TEE and write statements and quote",
     "card": "render the model card of a verified model",

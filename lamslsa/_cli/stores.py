@@ -45,6 +45,7 @@ __all__ = [
     "open_model",
     "options",
     "reads_files",
+    "registry_options",
     "transfer",
     "verify_files",
 ]
@@ -141,16 +142,16 @@ def _closed_at_the_end(store: S) -> S:
 def _registry_options(reference: str, options: StoreOptions) -> Options | None:
     if not reference.startswith(REGISTRY):
         return None
-    from lamslsa.store.oci import Options
-
     context = click.get_current_context(silent=True)
     quiet = context is not None and context.params.get("quiet")
-    return Options(
-        plain_http=options.plain_http,
-        authorities=options.ca_file,
-        environ=dict(os.environ),
-        notify=(lambda _: None) if quiet else ui.note,
-    )
+    return registry_options(options, notify=(lambda _: None) if quiet else ui.note)
+
+
+def registry_options(options: StoreOptions, *, notify: Callable[[str], None]) -> Options:
+    """How a registry is reached: as the user says, with the credentials of the environment."""
+    from lamslsa.store.oci import Options
+
+    return Options(plain_http=options.plain_http, authorities=options.ca_file, environ=dict(os.environ), notify=notify)
 
 
 def kind_option(command: F) -> F:
