@@ -446,8 +446,8 @@ def test_the_line_to_add_is_one_yaml_entry_whatever_the_name(entries: dict[str, 
     payload = chain.trained(chain.model(), datasets=[("census-train", chain.TRAIN, ""), (name, "3" * 64, "")])
     entries["training"] = dataclasses.replace(entries["training"], payload=payload)
     rule = _rule(judge(entries.values()), "lineage")
-    line = rule.mend.partition("ingredients.datasets: ")[2]
-    assert "\n" not in rule.message + rule.mend
+    line = rule.mend.partition("ingredients.datasets:\n")[2]
+    assert "\n" not in rule.message + line
     assert "\x1b" not in rule.message + rule.mend
     assert yaml.safe_load(line) == [
         {
