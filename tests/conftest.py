@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import random
 import shutil
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.forking import forked
+from tests.loading import load_script
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,23 +64,12 @@ def _once(folder: Path) -> Iterator[bool]:
         done.touch()
 
 
-def load_demo() -> Any:
-    """The demo as a module."""
-    spec = importlib.util.spec_from_file_location("census_demo", ROOT / "examples" / "census" / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def chain(tmp_path_factory: pytest.TempPathFactory, adult: Path) -> Any:
     """A `Demo` whose steps 1 to 4 have run and which is armed for the attacks; not to be changed."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "census"
-    demo_module = load_demo()
+    demo_module = load_script(ROOT / "examples" / "census" / "demo.py", "census_demo")
     with _once(shared) as first:
         folder = shared / "demo"
         demo = demo_module.Demo(folder, job=ROOT / "examples" / "census" / "census.yaml", data=adult)

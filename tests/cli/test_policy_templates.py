@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 
 from lamslsa import _yaml
 from lamslsa.policy.opening import open_policy
+from tests.loading import load_script
 
 POLICIES = Path(__file__).parents[2] / "policies"
 NAMES = ["census-income", "confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
@@ -23,20 +22,10 @@ UNEXERCISED = {"hub-model": ["base model: hub-base"], "quantized-release": ["tra
 Cli = Any
 
 
-def _load() -> Any:
-    spec = importlib.util.spec_from_file_location("rehearse", POLICIES / "rehearse.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The folder of a rehearsal, by the name of its policy; each is made once."""
-    module, folder = _load(), tmp_path_factory.mktemp("rehearsals")
+    module, folder = load_script(POLICIES / "rehearse.py", "rehearse"), tmp_path_factory.mktemp("rehearsals")
 
     def make(name: str) -> Path:
         place: Path = folder / name
@@ -48,7 +37,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_every_rehearsal_is_tested() -> None:
-    assert sorted(_load().REHEARSALS) == NAMES
+    assert sorted(load_script(POLICIES / "rehearse.py", "rehearse").REHEARSALS) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from lamslsa.evidence.sgx.verify import MEDIA_TYPE
 from lamslsa.evidence.verify import VerifiedEvidence
 from lamslsa.policy.opening import open_policy
 from lamslsa.predicates import evaluation
+from tests.loading import load_script
 
 POLICIES = Path(__file__).parents[2] / "policies"
 NAMES = ["census-income", "confidential-data", "eu-ai-act-annex-iv", "hub-model", "quantized-release"]
@@ -28,12 +27,7 @@ SGX_AT = dt.datetime(2025, 6, 25, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def rehearse(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    spec = importlib.util.spec_from_file_location("rehearse_real", POLICIES / "rehearse.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    module = load_script(POLICIES / "rehearse.py", "rehearse_real")
     folder = tmp_path_factory.mktemp("templates")
 
     def make(name: str) -> Any:

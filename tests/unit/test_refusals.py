@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+
+from tests.loading import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "tests/unit/test_refusals.py"
 
 
-def _load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_refusals", ROOT / "docs" / "refusals.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-refusals = _load()
+refusals = load_script(ROOT / "docs" / "refusals.py", "docs_refusals")
 # They refuse nothing by themselves: a manifest that does not fit is told as such, and rim.py refuses the others.
 PASS_ON = {"nvidia/golden.py"}
 # They make evidence, or read what the own platform says; what appraisal says is a value, shown by tests/vectors/policy.
