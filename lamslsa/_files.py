@@ -21,7 +21,16 @@ from typing import BinaryIO
 
 from lamslsa.errors import FormatError
 
-__all__ = ["new_folder", "open_regular", "refuse_existing", "replace_file", "sync_folder", "write_file"]
+__all__ = [
+    "new_folder",
+    "open_regular",
+    "read_capped",
+    "read_regular",
+    "refuse_existing",
+    "replace_file",
+    "sync_folder",
+    "write_file",
+]
 
 
 def refuse_existing(path: Path) -> None:
@@ -138,3 +147,26 @@ def _other_kind(path: Path, what: str) -> FormatError:
         reason="input-kind",
         hint="name a file; what a pipe gives, as in <(…), has to be written to one first",
     )
+
+
+def read_regular(path: Path, *, what: str, limit: int) -> bytes:
+    """The bytes of a small regular file.
+
+    Raises:
+        FormatError: no regular file (input-kind), or larger than ``limit`` bytes (input-size).
+        OSError: it cannot be read.
+    """
+    with open_regular(path, what=what) as file:
+        return read_capped(file, path, what=what, limit=limit)
+
+
+def read_capped(file: BinaryIO, path: Path, *, what: str, limit: int) -> bytes:
+    """All bytes of an open file.
+
+    Raises:
+        FormatError: larger than ``limit`` bytes (input-size).
+    """
+    data = file.read(limit + 1)
+    if len(data) > limit:
+        raise FormatError(f"expected at most {limit} bytes of {what}, got more in {path}", reason="input-size")
+    return data

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-from lamslsa._files import open_regular
+from lamslsa._files import read_regular
 from lamslsa.artifact.reader import DEFAULT_MAX_BYTES, VerifiedArtifact, read_verified
 from lamslsa.decision import decide
 from lamslsa.errors import FormatError, PolicyError, VerificationError
@@ -132,7 +132,7 @@ def _decided(
         bundles=[bundle for one in (stores or [store]) for bundle in one.bundles()],
         at=how.get("at") or now,
         now=now,
-        held=[_read(file) for file in how.get("collateral", ())],
+        held=[read_regular(file, what="collateral", limit=_MAX_COLLATERAL) for file in how.get("collateral", ())],
         challenge=how.get("challenge"),
     )
 
@@ -146,14 +146,6 @@ def _close_after(stack: ExitStack, store: Store) -> None:
 
 def _name(reference: str) -> str:
     return reference.partition("@")[0].rstrip("/").rpartition("/")[2].partition(":")[0] or reference
-
-
-def _read(path: Path) -> bytes:
-    with open_regular(path, what="collateral") as file:
-        data = file.read(_MAX_COLLATERAL + 1)
-    if len(data) > _MAX_COLLATERAL:
-        raise FormatError(f"expected at most {_MAX_COLLATERAL} bytes of collateral, got more", reason="input-size")
-    return data
 
 
 def _refuse(appraisal: Appraisal) -> None:

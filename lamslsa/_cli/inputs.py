@@ -11,11 +11,11 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
-from lamslsa._files import open_regular
+from lamslsa import _files
 from lamslsa.errors import FormatError
 
 __all__ = [
@@ -78,8 +78,7 @@ def read_capped(path: Path, *, what: str, limit: int = _MAX_FILE_BYTES) -> bytes
         OSError: it cannot be read.
     """
     refuse_secret(str(path), what=what)
-    with open_regular(path, what=what) as file:
-        return _capped(file, path, what, limit)
+    return _files.read_regular(path, what=what, limit=limit)
 
 
 def read_trusted_root(path: Path, *, what: str = "trusted root") -> bytes:
@@ -107,7 +106,7 @@ def read_passphrase(path: Path | None) -> bytes | None:
         return None
     try:
         with path.open("rb") as file:
-            data = _capped(file, path, "passphrase", _MAX_PASSPHRASE_BYTES)
+            data = _files.read_capped(file, path, what="passphrase", limit=_MAX_PASSPHRASE_BYTES)
     except OSError as err:
         raise FormatError(
             f"expected a file with a passphrase, got: {err.strerror}",
@@ -118,13 +117,6 @@ def read_passphrase(path: Path | None) -> bytes | None:
     if not passphrase:
         raise FormatError(f"expected a passphrase in the first line of {path}, got none", reason="key-passphrase")
     return passphrase
-
-
-def _capped(file: BinaryIO, path: Path, what: str, limit: int) -> bytes:
-    data = file.read(limit + 1)
-    if len(data) > limit:
-        raise FormatError(f"expected at most {limit} bytes of {what}, got more in {path}", reason="input-size")
-    return data
 
 
 def passphrase_option(command: F) -> F:

@@ -55,12 +55,13 @@ def read_policy(
         UnavailableError: whoever has it does not answer.
     """
     refuse_secret(text, what="policy")
-    path = Path(text)
+    path = None if is_pinned(text) else Path(text)
+    folder = Path() if path is None else path.parent
 
     def read(name: Path, limit: int, /) -> bytes:
-        if name == Path(path.name) and not is_pinned(text):
+        if path is not None and name == Path(path.name):
             return read_capped(path, what="policy", limit=MAX_POLICY_BYTES)
-        return read_file(path.parent / name if not is_pinned(text) else name, limit)
+        return read_file(folder / name, limit)
 
     return open_policy(text, read=read, fetch=None if options is None else _fetch(options), trusted_root=trusted_root)
 
