@@ -38,6 +38,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "build" / "examples"
 TRAIN, TEST, FEW = 4000, 2500, 300
 BINS = 15
 RATES = (0.01, 0.1)
+LOW = (0.001, 0.01)
 COLUMNS = re.findall(
     r"[a-z-]+",
     "age workclass fnlwgt education education-num marital-status occupation relationship race sex capital-gain"
@@ -67,8 +68,10 @@ datasets:
 training: {{trainer: tabular-mlp/1, model: m, dataset: train, hidden: [16, 8], epochs: 4, {ADAM}, seed: 7,
   drop: [fnlwgt]}}
 transforms:
-  int8: {{transform: quantize-int8/1, model: int8, granularity: channel, {DIFFERENCE}}}
+  channels: {{transform: quantize-int8/1, model: int8, granularity: channel, {DIFFERENCE}}}
+  tensors: {{transform: quantize-int8/1, model: int8, granularity: tensor, {DIFFERENCE}}}
   pruned: {{transform: prune/1, model: pruned, share: 0.6, scope: global, {DIFFERENCE}}}
+  layers: {{transform: prune/1, model: pruned, share: 0.6, scope: layer, {DIFFERENCE}}}
   soup: {{transform: average/1, model: soup, parents: [{{name: one, weight: 0.3}}, {{name: two, weight: 0.7}}],
     {DIFFERENCE}}}
   onnx: {{transform: convert-onnx/1, model: onnx, opset: 21, tolerance: 1e-5, {DIFFERENCE}}}
@@ -79,6 +82,8 @@ evaluations:
   members: {{measurer: membership-inference/1, {ATTACK % ("test", "train")}}}
   lira: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: offline, variance: per-example, {SHADOWS}}}
   lira-online: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: global, {SHADOWS}}}
+  lira-low: {{measurer: lira/1, dataset: test, train: train, {SAMPLING}, falsePositiveRates: {list(LOW)},
+    variant: offline, variance: global, {SHADOWS}}}
   lira-rows: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: per-example, {SHADOWS}}}
   groups: {{measurer: group-fairness/1, dataset: test, {SAMPLING}, threshold: 0.3, minimumGroupSize: 30,
     groups: [[sex], [sex, race]]}}
@@ -89,6 +94,11 @@ evaluations:
   baseline: {{measurer: baseline-comparison/1, dataset: test, {SAMPLING}, threshold: 0.4}}
   pgd: {{measurer: pgd/1, dataset: others, rows: all, confidenceLevel: 0.95, norm: Linf, epsilons: [1e-5, 0.1, 0.5],
     loss: margin, steps: 10, stepSize: 0.25, restarts: 1, features: all}}
+  pgd-L2: {{measurer: pgd/1, dataset: others, rows: all, confidenceLevel: 0.95, norm: L2, epsilons: [0.2, 0.6],
+    loss: margin, steps: 8, stepSize: 0.3, restarts: 2, features: all}}
+  pgd-Linf: {{measurer: pgd/1, dataset: others, rows: all, confidenceLevel: 0.95, norm: Linf, epsilons: [0.2, 0.6],
+    loss: cross-entropy, steps: 8, stepSize: 0.3, restarts: 2, features: [
+      {{name: hours-per-week, minimum: 1, maximum: 60, step: 0}}, {{name: age, minimum: 17, maximum: 90, step: 1}}]}}
   damaged: {{measurer: corruptions/1, dataset: test, {SAMPLING}, corruptions: all, severities: [1, 4], columns: all}}
 inference: {{measurer: inference/1, dataset: test, disclose: {{inputs: true, outputs: true}}, seed: null}}
 model: {{measurer: model-properties/1, perTensor: true}}

@@ -17,36 +17,51 @@ from tests.unit.measure.real_world import ADULT, TEST, Array, Census, Tensors, W
 from tests.unit.measure.transforming import content
 
 
-def test_int8_differs_by_as_much_as_its_integers(census: Census) -> None:
-    predicate, files = census.world.transform("int8")
+@pytest.mark.parametrize("which", ["channels", "tensors"])
+def test_int8_differs_by_as_much_as_its_integers(census: Census, which: str) -> None:
+    predicate, files = census.world.transform(which)
     stored = safetensors.numpy.load(files["model.safetensors"])
     weights: dict[str, Array] = {}
+    scales = set()
     for name, tensor in census.world.tensors.items():
         weights[name] = stored[name].astype(np.float64)
         if tensor.ndim == 2:
-            scale = np.abs(tensor).max(axis=1) / np.float32(127)
+            largest = np.abs(tensor).max(axis=1) if which == "channels" else np.abs(tensor).max().reshape(1)
+            scale = largest / np.float32(127)
             assert np.array_equal(stored[f"{name}.scale"], scale)
+            assert stored[name].dtype == np.int8
             assert np.array_equal(stored[name], np.rint(tensor / np.where(scale > 0, scale, 1)[:, None]))
             weights[name] *= scale[:, None]
+            scales.add(len(scale))
             worst = content(predicate, "measured")["largestWeightDifference"][name]
             assert worst == near(np.abs(weights[name] - tensor).max(), 1e-7)
+        else:
+            assert np.array_equal(stored[name], tensor)
+    assert scales == ({16, 8, 1} if which == "channels" else {1})
+    assert content(predicate, "measured")["weightBytes"] == len(files["model.safetensors"])
     differs(census, predicate, weights)
 
 
-def test_pruned_differs_by_as_much_as_its_zeros(census: Census) -> None:
-    predicate, files = census.world.transform("pruned")
-    matrices = [tensor for tensor in census.world.tensors.values() if tensor.ndim == 2]
-    sizes = np.sort(np.abs(np.concatenate([tensor.reshape(-1) for tensor in matrices])))
-    cut = int(0.6 * len(sizes))
-    assert sizes[cut - 1] < sizes[cut]
-    weights = {
-        name: np.where((np.abs(tensor) < sizes[cut]) & (tensor.ndim == 2), 0, tensor)
-        for name, tensor in census.world.tensors.items()
-    }
+@pytest.mark.parametrize("which", ["pruned", "layers"])
+def test_pruned_differs_by_as_much_as_its_zeros(census: Census, which: str) -> None:
+    predicate, files = census.world.transform(which)
+    matrices = {name: tensor for name, tensor in census.world.tensors.items() if tensor.ndim == 2}
+    sets = [list(matrices)] if which == "pruned" else [[name] for name in matrices]
+    weights = dict(census.world.tensors)
+    cuts = []
+    for names in sets:
+        sizes = np.sort(np.abs(np.concatenate([matrices[name].reshape(-1) for name in names])))
+        cuts.append(int(0.6 * len(sizes)))
+        assert sizes[cuts[-1] - 1] < sizes[cuts[-1]]
+        for name in names:
+            weights[name] = np.where(np.abs(matrices[name]) < sizes[cuts[-1]], 0, matrices[name])
     stored = safetensors.numpy.load(files["model.safetensors"])
     assert all(np.array_equal(stored[name], weights[name]) for name in census.world.tensors)
-    measured = content(predicate, "measured")
-    assert (measured["weights"], measured["zeros"]) == (len(sizes), cut)
+    measured, total = content(predicate, "measured"), sum(tensor.size for tensor in matrices.values())
+    assert (measured["weights"], measured["zeros"]) == (total, sum(cuts))
+    assert measured["zerosPerTensor"] == {name: (weights[name] == 0).sum() for name in matrices}
+    assert measured["zerosBefore"] == sum((tensor == 0).sum() for tensor in matrices.values())
+    assert measured["sparsity"] == near(sum(cuts) / total)
     differs(census, predicate, weights)
 
 
