@@ -128,7 +128,10 @@ def refuse_path(path: str) -> None:
             reason="path-deep",
             hint="move the file up",
         )
-    if _bytes(path) > _MAX_PATH_BYTES or max(map(_bytes, parts)) > _MAX_NAME_BYTES:
+    # UTF-8 has at most four bytes a character, so nearly all paths are short enough at sight.
+    if 4 * len(path) > _MAX_NAME_BYTES and (
+        _bytes(path) > _MAX_PATH_BYTES or max(map(_bytes, parts)) > _MAX_NAME_BYTES
+    ):
         raise FormatError(
             f"expected a path of at most {_MAX_PATH_BYTES} bytes, {_MAX_NAME_BYTES} a name, got {_shown(path)}",
             reason="path-long",

@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -66,8 +64,10 @@ def read_images(artifact: VerifiedArtifact, schema: ImageSchema) -> Images:
             f"expected at most {limits.MAX_IMAGES_BYTES} bytes of pixels, got {size}", reason="image-total-size"
         )
     pixels = np.empty(shape, dtype=np.uint8)
-    for index, name in enumerate(names):
-        pixels[index] = _pixels(artifact.file(name), schema)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as Pillow's of an image's size
+        for index, name in enumerate(names):
+            pixels[index] = _pixels(artifact.file(name), schema)
     pixels.flags.writeable = labels.flags.writeable = False
     return Images(pixels=pixels, labels=labels, names=names)
 
@@ -80,9 +80,6 @@ def _class(name: str, schema: ImageSchema) -> int:
 
 
 def _pixels(file: VerifiedFile, schema: ImageSchema) -> np.ndarray[Any, Any]:
-    import numpy as np
-    from PIL import Image
-
     name = file.entry.path
     if file.entry.size > limits.MAX_IMAGE_FILE_BYTES:
         _refuse(name, f"at most {limits.MAX_IMAGE_FILE_BYTES} bytes", str(file.entry.size), "image-size")
@@ -90,7 +87,20 @@ def _pixels(file: VerifiedFile, schema: ImageSchema) -> np.ndarray[Any, Any]:
     if suffix not in _FORMATS:
         _refuse(name, "a PNG, JPEG or BMP file", "another suffix", "image-format")
     _refuse_layout(file, _FORMATS[suffix], schema)
-    with _translated(name), Image.open(io.BytesIO(file.view()), formats=[_FORMATS[suffix]]) as image:
+    try:
+        return _unpacked(file, _FORMATS[suffix], schema)
+    except FormatError:
+        raise
+    except Exception as err:  # Pillow's plug-ins raise nearly anything on broken files
+        raise FormatError(f"{name}: expected a whole image, got {type(err).__name__}", reason="image-syntax") from err
+
+
+def _unpacked(file: VerifiedFile, form: str, schema: ImageSchema) -> np.ndarray[Any, Any]:
+    import numpy as np
+    from PIL import Image
+
+    name = file.entry.path
+    with Image.open(io.BytesIO(file.view()), formats=[form]) as image:
         if image.size != (schema.width, schema.height):
             got = f"{image.size[0]} x {image.size[1]}"
             _refuse(name, f"{schema.width} x {schema.height} pixels", got, "image-shape")
@@ -100,8 +110,7 @@ def _pixels(file: VerifiedFile, schema: ImageSchema) -> np.ndarray[Any, Any]:
             _refuse(name, "one image", "several frames", "image-frames")
         if [each[1] for each in image.tile] != [(0, 0, *image.size)]:  # Pillow may be led to draw elsewhere
             _refuse(name, "pixels for the whole image", "others", "image-frames")
-        image.load()
-        found = np.asarray(image, dtype=np.uint8)
+        found = np.frombuffer(image.tobytes(), dtype=np.uint8)
     return found.reshape(schema.height, schema.width, schema.channels).transpose(2, 0, 1)
 
 
@@ -113,19 +122,6 @@ def _refuse_layout(file: VerifiedFile, form: str, schema: ImageSchema) -> None:
             image_layout.refuse_bmp(file.view(), schema)
     except FormatError as err:
         raise FormatError(f"{file.entry.path}: {err}", reason=err.reason, hint=err.hint) from err
-
-
-@contextmanager
-def _translated(name: str) -> Iterator[None]:
-    """Whatever Pillow makes of hostile bytes is a refusal; its warnings (such as of size) are errors."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            yield
-    except FormatError:
-        raise
-    except Exception as err:  # Pillow's plug-ins raise nearly anything on broken files
-        raise FormatError(f"{name}: expected a whole image, got {type(err).__name__}", reason="image-syntax") from err
 
 
 def _refuse(name: str, expected: str, got: str, reason: str) -> NoReturn:

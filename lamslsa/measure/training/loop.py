@@ -27,6 +27,7 @@ from lamslsa.measure.training.chain import Checkpoint, every, next_link
 from lamslsa.measure.training.settings import Adam, Settings
 from lamslsa.measure.training.state import (
     State,
+    TensorDigest,
     dump_tensors,
     generators,
     load_state,
@@ -145,6 +146,7 @@ class _Training:
         self.stream = None if settings.privacy is None else secret.SecretStream()
         self.model = (network if self.stream is None else secret.private_model(network)).train()
         self.optimizer = _optimizer(self.model, settings)
+        self.digests = TensorDigest(), TensorDigest()
         self.at = _Run()
         self._resume()
 
@@ -249,8 +251,7 @@ class _Training:
         """The next link of the chain; where checkpoints are kept, all that is needed to go on from here."""
         at = self.at
         tensors, steps = self._state(), optimizer_tensors(self.optimizer)
-        model, optimizer = dump_tensors(tensors), dump_tensors(steps)
-        digests = [hashlib.sha256(data).hexdigest() for data in (model, optimizer)]
+        digests = [digest(each) for digest, each in zip(self.digests, (tensors, steps), strict=True)]
         before = bytes.fromhex(at.chain[-1].link) if at.chain else self.start
         loss = at.losses[-1] if at.losses else None
         link = next_link(before, step=at.steps, weights=digests[0], optimizer=digests[1], loss=loss)
@@ -263,8 +264,8 @@ class _Training:
             state = State(
                 losses=tuple(at.losses),
                 chain=tuple(at.chain),
-                weights=model,
-                optimizer=optimizer,
+                weights=dump_tensors(tensors),
+                optimizer=dump_tensors(steps),
                 generators=dump_tensors(generators(self.context.device)),
                 stream=self.stream,
             )

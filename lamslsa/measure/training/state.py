@@ -9,6 +9,7 @@ What does not parse, or is not what its own chain says, is as good as nothing ke
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +27,16 @@ from lamslsa.measure.training.privacy import SecretStream
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["State", "dump_tensors", "generators", "load_state", "load_tensors", "optimizer_tensors", "restore"]
+__all__ = [
+    "State",
+    "TensorDigest",
+    "dump_tensors",
+    "generators",
+    "load_state",
+    "load_tensors",
+    "optimizer_tensors",
+    "restore",
+]
 
 _MAX_HEADER: Final = 16 * 1024 * 1024
 
@@ -121,12 +131,40 @@ def load_tensors(data: bytes) -> dict[str, torch.Tensor]:
     return tensors
 
 
+class TensorDigest:
+    """SHA-256 of what `dump_tensors` writes, over and over for tensors of the same names, types and shapes.
+
+    The file is written out once, for its header and the order of its tensors; after that their memory is hashed where
+    it is.
+    """
+
+    def __init__(self) -> None:
+        self._layout: dict[str, tuple[torch.dtype, torch.Size]] = {}
+        self._header = b""
+        self._order: list[str] = []
+
+    def __call__(self, tensors: Mapping[str, torch.Tensor]) -> str:
+        """The digest in hex; the tensors are contiguous and on the CPU."""
+        import torch
+
+        layout = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+        if not self._header or layout != self._layout:
+            data = dump_tensors(tensors)
+            end = 8 + int.from_bytes(data[:8], "little")
+            begins = {name: entry["data_offsets"] for name, entry in json.loads(data[8:end]).items()}
+            self._layout, self._header, self._order = layout, data[:end], sorted(begins, key=begins.__getitem__)
+        digest = hashlib.sha256(self._header)
+        for name in self._order:
+            digest.update(tensors[name].view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """The moments and counts of an optimiser as ``<parameter>.<name>``; copies on the CPU."""
+    """The moments and counts of an optimiser as ``<parameter>.<name>``: on the CPU, contiguous, changed by a step."""
     import torch
 
     return {
-        f"{index}.{name}": value.detach().cpu().clone()
+        f"{index}.{name}": value.detach().cpu().contiguous()
         for index, entries in optimizer.state_dict()["state"].items()
         for name, value in entries.items()
         if isinstance(value, torch.Tensor)
