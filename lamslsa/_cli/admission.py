@@ -95,6 +95,26 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="Trusted root of Sigstore, where the policy names none.  [default: the public-good instance's]",
 )
+@click.option(
+    "--verifier-image",
+    metavar="HOST/REPOSITORY@sha256:…",
+    default="",
+    help="Image with lamslsa, which verifies models in their Pods where the policy says elsewhere: verifyInPod.",
+)
+@click.option(
+    "--verifier-memory",
+    metavar="AMOUNT",
+    default="1Gi",
+    show_default=True,
+    help="Memory of each container that verifies, as Kubernetes writes it.",
+)
+@click.option("--verifier-cpu", metavar="AMOUNT", default="1", show_default=True, help="Processor time of each.")
+@click.option(
+    "--verifier-attestations",
+    metavar="STORE",
+    default="",
+    help="Store in which they look for attestations: oci://…  [default: beside the model]",
+)
 @signer_options
 @stores.options
 @ui.options
@@ -112,15 +132,21 @@ def serve_command(
     drain: float,
     collateral: tuple[Path, ...],
     trusted_root: Path | None,
+    verifier_image: str,
+    verifier_memory: str,
+    verifier_cpu: str,
+    verifier_attestations: str,
     policy_signer: PolicySigner,
     options: stores.StoreOptions,
     output: ui.Output,
 ) -> int:
-    """Answer a ValidatingWebhook (/admit) and Gatekeeper's external data (/validate) until SIGTERM.
+    """Answer a ValidatingWebhook (/admit), a mutating one (/mutate) and Gatekeeper (/validate) until SIGTERM.
 
     A model is admitted where the cluster's runtime is bound to the digest that the policy accepts: image volumes, and
-    oci:// references, pinned by @sha256. Every other place is refused. /healthz, /readyz and /metrics are there as
-    well. The log goes to stderr, one JSON object a line. docs/admission.md says how to set it up.
+    oci:// references, pinned by @sha256. Every other place is refused; where the policy says admission: {elsewhere:
+    verifyInPod}, a Pod with a model elsewhere gets a container that verifies a copy of it before others start.
+    /healthz, /readyz and /metrics are there as well. The log goes to stderr, one JSON object a line.
+    docs/admission.md says how to set it up.
 
     \b
     Example:
@@ -130,6 +156,7 @@ def serve_command(
     from lamslsa.admission.judge import RegistryJudge
     from lamslsa.admission.policy_file import PolicyFile
     from lamslsa.admission.service import Service, Settings
+    from lamslsa.admission.verifier import Options
 
     read = functools.partial(_read, policy, policy_signer, options, trusted_root)
     endorsements.read(collateral)
@@ -147,6 +174,13 @@ def serve_command(
             refused_s=keep_refused,
             workers=workers,
             drain_s=drain,
+            verifier=Options(
+                image=verifier_image,
+                memory=verifier_memory,
+                cpu=verifier_cpu,
+                attestations=verifier_attestations,
+                trusted_root=None if trusted_root is None else read_trusted_root(trusted_root),
+            ),
         ),
         log=_silent if output.quiet else _log,
     )

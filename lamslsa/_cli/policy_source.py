@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,8 +14,9 @@ import click
 
 from lamslsa._cli import stores
 from lamslsa._cli.inputs import read_capped, read_trusted_root, refuse_secret
-from lamslsa.errors import VerificationError
+from lamslsa.errors import FormatError, VerificationError
 from lamslsa.policy import read_file
+from lamslsa.policy.inline import open_inline
 from lamslsa.policy.opening import OpenedPolicy, open_policy
 from lamslsa.policy.sources import MAX_POLICY_BYTES, parse_source
 
@@ -28,21 +31,24 @@ __all__ = ["PolicySigner", "is_pinned", "read_policy", "signer_options"]
 F = TypeVar("F", bound=Callable[..., Any])
 _SILENCE_S: Final = 5.0
 _ATTEMPT_S: Final = 15.0
+_VARIABLE: Final = re.compile(r"env://([A-Z_][A-Z0-9_]{0,63})@sha256:([0-9a-f]{64})")
 
 
 def is_pinned(text: str) -> bool:
-    """Whether the policy is elsewhere.
+    """Whether the policy is elsewhere than in a file.
 
     Raises:
         FormatError: elsewhere, and not pinned.
     """
-    return parse_source(text) is not None
+    return _VARIABLE.fullmatch(text) is not None or parse_source(text) is not None
 
 
 def read_policy(
     text: str, *, options: stores.StoreOptions | None = None, trusted_root: SigstoreRoot | None = None
 ) -> OpenedPolicy:
     """The policy that the user names, by its path or the place where it is pinned.
+
+    ``env://NAME@sha256:…`` is one that a process was given in its environment, as the gate of a cluster does.
 
     Args:
         text: as the user wrote it.
@@ -54,6 +60,9 @@ def read_policy(
         VerificationError: it is not what is pinned.
         UnavailableError: whoever has it does not answer.
     """
+    variable = _VARIABLE.fullmatch(text)
+    if variable is not None:
+        return _given(variable[1], variable[2])
     refuse_secret(text, what="policy")
     path = None if is_pinned(text) else Path(text)
     folder = Path() if path is None else path.parent
@@ -64,6 +73,17 @@ def read_policy(
         return read_file(folder / name, limit)
 
     return open_policy(text, read=read, fetch=None if options is None else _fetch(options), trusted_root=trusted_root)
+
+
+def _given(name: str, closure: str) -> OpenedPolicy:
+    value = os.environ.get(name)
+    if value is None:
+        raise FormatError(
+            f"expected a policy in the variable {name}, got none",
+            reason="policy-inline",
+            hint="it is set by who starts this process; a file is named by its path",
+        )
+    return open_inline(value, closure=closure)
 
 
 def _fetch(options: stores.StoreOptions) -> Fetch:

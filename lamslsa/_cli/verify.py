@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import click
 
 from lamslsa._cli import outputs as to
-from lamslsa._cli import ui
+from lamslsa._cli import stores, ui
 from lamslsa._cli.appraise import Request, inputs
+from lamslsa._cli.gathered import Gathered
 from lamslsa.reports import render
+from lamslsa.store import FolderStore
 
 __all__ = ["command"]
 
@@ -22,8 +27,17 @@ __all__ = ["command"]
     help="Print every attestation that a rule considered, and why each did or did not count, in place of the result. "
     "Repeatable.",
 )
+@click.option(
+    "--materialize",
+    "target",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Copy the model there once it is accepted: exactly the files that were judged, all of them or none.",
+)
 @ui.options
-def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, output: ui.Output) -> int:
+def command(
+    request: Request, explain: tuple[str, ...], target: Path | None, outputs: to.Outputs, output: ui.Output
+) -> int:
     """Appraise MODEL and its attestations against a policy; the exit code is the verdict.
 
     MODEL is a folder or file, oci://HOST/REPO@sha256:…, oci-layout:PATH, hub:PATH, or an archive of lamslsa export. Of
@@ -34,6 +48,9 @@ def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, out
     Each --output is written whole, of an acceptance and of a refusal. vsa and svr are in-toto statements, signed into
     a bundle where --key or --keyless is given; svr lists what holds, and there is none of a refusal.
 
+    FOLDER of --materialize does not exist yet, is empty, or holds this very model. A file that is no more what was
+    judged leaves nothing there.
+
     \b
     Example:
       lamslsa verify ./model --policy policy.yaml
@@ -42,6 +59,7 @@ def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, out
       lamslsa verify ./model --policy policy.yaml --output vsa=vsa.sigstore.json --key keys/deployer.key
       lamslsa verify ./model --policy policy.yaml --explain accurate
       lamslsa verify oci://registry.example/census@sha256:… --policy policy.yaml
+      lamslsa verify /mnt/models --policy policy.yaml --materialize ./verified
       lamslsa verify audit.zip
     """
     if explain and outputs.on_stdout:
@@ -51,6 +69,11 @@ def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, out
         request.refuse_summaries(outputs.summaries)
         gathered = request.gather(output)
         appraisal = gathered.appraise(names)
+        if target is not None:
+            if gathered.origin is not None:
+                raise click.UsageError("--materialize goes with a model: an archive has none of its bytes")
+            if appraisal.accepted:
+                gathered = _materialized(request, gathered, target, output)
         about = to.about(request, gathered, verifier=outputs.verifier)
         outputs.write(appraisal, about, output)
     if names:
@@ -60,3 +83,20 @@ def command(request: Request, explain: tuple[str, ...], outputs: to.Outputs, out
     elif not outputs.on_stdout:
         ui.write(render(appraisal, format="json" if output.as_json else "text", about=about))
     return appraisal.exit_code
+
+
+def _materialized(request: Request, gathered: Gathered, target: Path, output: ui.Output) -> Gathered:
+    """Copy the model that was accepted; each file is compared while it is read, and so all of them have been then.
+
+    Raises:
+        FormatError: a file has other bytes by now, or something else is in the way.
+        UnavailableError: the model cannot be read, or the folder not be written.
+    """
+    line = output.progress()
+    FolderStore(path=target).receive(
+        gathered.manifest,
+        stores.open_model(request.model, request.options),
+        lambda at: line("copying", at.bytes_done, at.bytes_total, "B"),
+    )
+    output.note(f"{ui.plain(str(target))}: the files that were accepted")
+    return replace(gathered, files_read=True)

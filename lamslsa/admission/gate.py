@@ -17,14 +17,15 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 from lamslsa import _codec
-from lamslsa.admission import provider, review
+from lamslsa.admission import mutation, provider, review
 from lamslsa.admission.appraiser import Appraiser
+from lamslsa.admission.guard import refuse_unguarded, unverified
 from lamslsa.admission.http import Request, Response
 from lamslsa.admission.metrics import CONTENT_TYPE, Metrics
 from lamslsa.admission.references import Found
 from lamslsa.admission.verdicts import Verdict
+from lamslsa.admission.verifier import Held, Verifier
 from lamslsa.errors import FormatError, LamslsaError, UnavailableError
-from lamslsa.policy import Policy
 
 __all__ = ["Gate", "Log"]
 
@@ -42,7 +43,7 @@ class Gate:
 
     Args:
         appraiser: who knows or finds out verdicts.
-        policy: the policy of the moment, for what is said of it.
+        held: the policy of the moment, and who verifies in Pods.
         ready: why no requests should come, in words; empty where they should.
         log: told of each decision.
         metrics: counts them.
@@ -53,14 +54,14 @@ class Gate:
         self,
         appraiser: Appraiser,
         *,
-        policy: Callable[[], Policy],
+        held: Callable[[], Held],
         ready: Callable[[], str],
         log: Log,
         metrics: Metrics,
         budget_s: float = 8.0,
     ) -> None:
         self._appraiser = appraiser
-        self._policy = policy
+        self._held = held
         self._ready = ready
         self._log = log
         self._metrics = metrics
@@ -70,12 +71,12 @@ class Gate:
     async def respond(self, request: Request) -> Response:
         """The answer to a request."""
         started = time.monotonic()
-        posts = {"/admit": self._admit, "/validate": self._validate}
+        posts = {"/admit": self._admit, "/mutate": self._mutate, "/validate": self._validate}
         gets = {"/healthz": self._health, "/readyz": self._readiness, "/metrics": self._numbers}
         if request.path in gets:
             return gets[request.path]() if request.method in {"GET", "HEAD"} else _text(405, "expected GET")
         if request.path not in posts:
-            return _text(404, "expected /admit, /validate, /healthz, /readyz or /metrics")
+            return _text(404, "expected /admit, /mutate, /validate, /healthz, /readyz or /metrics")
         if request.method != "POST":
             return _text(405, "expected POST")
         try:
@@ -92,32 +93,39 @@ class Gate:
         asked = await _parsed(review.parse, request.body)
         refusals: list[tuple[str, str]] = []
         reasons: list[str] = []
-        closure = self._policy().closure
+        held = self._held()
+        closure = held.policy.closure
         if asked.refused is not None:
             told = Verdict.refused(asked.refused)
             refusals, reasons = [("", told.message)], [told.reason]
         elif not asked.starts_nothing:
-            verdicts = await self._verdicts(asked.found, started + self._budget(request.query))
-            refused = [(item, told) for item, told in zip(asked.found, verdicts, strict=True) if not told.accepted]
-            refusals = [(item.where, told.message) for item, told in refused]
+            found = asked.found if held.verifier is None else tuple(item for item in asked.found if not item.in_pod)
+            verdicts = await self._verdicts(found, started + self._budget(request.query))
+            refused = [(item.where, told) for item, told in zip(found, verdicts, strict=True) if not told.accepted]
+            refused += [("spec", told) for told in _unguarded(asked, held)]
+            refusals = [(where, told.message) for where, told in refused]
             reasons = [told.reason for _, told in refused]
-        self._decided(
-            reasons,
-            {
-                "uid": asked.uid,
-                "kind": "/".join(part for part in asked.kind if part),
-                "operation": asked.operation,
-                "object": asked.name,
-                "models": _models(asked.found),
-                "policy": f"sha256:{closure}",
-            },
-            started,
-        )
+        self._decided(reasons, _about(asked, f"sha256:{closure}"), started)
         return _json(review.answer(asked, refusals, policy=f"sha256:{closure}"))
+
+    async def _mutate(self, request: Request, started: float) -> Response:
+        asked = await _parsed(review.parse, request.body)
+        held = self._held()
+        policy = f"sha256:{held.policy.closure}"
+        try:
+            operations = mutation.mutated(asked, held)
+        except LamslsaError as err:
+            told = Verdict.refused(err)
+            self._decided([told.reason], _about(asked, policy), started)
+            return _json(review.answer(asked, [("spec", told.message)], policy=policy))
+        if operations:
+            self._log("patched", _about(asked, policy))
+            self._metrics.count("lamslsa_admission_patches_total")
+        return _json(mutation.answer_patch(asked, operations, policy=policy))
 
     async def _validate(self, request: Request, started: float) -> Response:
         asked = await _parsed(provider.parse, request.body)
-        closure = self._policy().closure
+        closure = self._held().policy.closure
         verdicts = await self._verdicts(asked.found, started + self._budget(request.query))
         refused = {item.where: told for item, told in zip(asked.found, verdicts, strict=True) if not told.accepted}
         self._decided(
@@ -177,6 +185,31 @@ def _kept(promise: asyncio.Future[Verdict], budget_s: float) -> Verdict:
 async def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
     """What a body says; a large one is read beside, so that others are answered meanwhile."""
     return parse(body) if len(body) <= _LARGE else await asyncio.to_thread(parse, body)
+
+
+def _unguarded(asked: review.Review, held: Held) -> Sequence[Verdict]:
+    """Why a Pod whose models are to be verified in it may not start; nothing where it may."""
+    if asked.pod is None or held.verifier is None:
+        return ()
+    try:
+        if isinstance(held.verifier, Verifier):
+            refuse_unguarded(asked.pod, held.verifier)
+        elif unverified(asked.pod):
+            return (Verdict.refused(held.verifier),)
+    except LamslsaError as err:
+        return (Verdict.refused(err),)
+    return ()
+
+
+def _about(asked: review.Review, policy: str) -> dict[str, Any]:
+    return {
+        "uid": asked.uid,
+        "kind": "/".join(part for part in asked.kind if part),
+        "operation": asked.operation,
+        "object": asked.name,
+        "models": _models(asked.found),
+        "policy": policy,
+    }
 
 
 def _models(found: Sequence[Found]) -> list[str]:

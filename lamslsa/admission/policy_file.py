@@ -27,6 +27,9 @@ class PolicyFile:
         read: reads it with all of them, and refuses one that the wrong person signed.
         now: as of when lint looks.
 
+    Attributes:
+        opened: the policy with its files.
+
     Raises:
         LamslsaError: the first one is no good.
         OSError: it cannot be read.
@@ -37,7 +40,12 @@ class PolicyFile:
         self._read = read
         self._now = now
         self._seen: dict[Path, bytes | None] = {}
-        self.current = self._load()
+        self.opened = self._load()
+
+    @property
+    def current(self) -> Policy:
+        """The policy."""
+        return self.opened.policy
 
     def refresh(self) -> bool:
         """Take the policy over if one of its files has changed; whether so. On an error the old one stays.
@@ -49,10 +57,10 @@ class PolicyFile:
         """
         if all(_bytes(path) == data for path, data in self._seen.items()):
             return False
-        self.current = self._load()
+        self.opened = self._load()
         return True
 
-    def _load(self) -> Policy:
+    def _load(self) -> OpenedPolicy:
         opened = self._read()
         found = lint(opened.policy, _yaml.loads(opened.data, source=self._path.name), now=self._now())
         errors = [item for item in found if item.severity == "error"]
@@ -67,7 +75,7 @@ class PolicyFile:
         beside = {self._path.parent / name: data for name, data in opened.files.items()}
         # What was fetched from elsewhere is pinned, and lies nowhere here.
         self._seen = {self._path: opened.data, **{path: data for path, data in beside.items() if path.is_file()}}
-        return opened.policy
+        return opened
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -27,12 +27,12 @@ from lamslsa.errors import LamslsaError, PolicyError
 from lamslsa.store.naming import REGISTRY
 from lamslsa.store.oci import Reference
 
-__all__ = ["Found", "key", "pinned", "pod_models", "service_models", "template_models"]
+__all__ = ["FILLED", "Found", "key", "pinned", "pod_models", "service_models", "template_models"]
 
 _HINT: Final = "push the model with lamslsa push, and write HOST/REPOSITORY@sha256:… as it prints it"
 _HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost|\[.*\]")
 # What the kubelet fills by itself, out of the object, the cluster or nothing.
-_FILLED: Final = frozenset({"configMap", "downwardAPI", "emptyDir", "projected", "secret"})
+FILLED: Final = frozenset({"configMap", "downwardAPI", "emptyDir", "projected", "secret"})
 _URIS: Final = ("storageUri", "storage_uri", "modelUri")
 _STORAGE_VARIABLE: Final = "STORAGE_URI"
 # What has been looked at, and maps whose keys are the user's.
@@ -47,10 +47,12 @@ class Found:
     Attributes:
         where: the path in the object, as ``kubectl explain`` writes it.
         model: the model, by digest; or why the place does not count.
+        in_pod: whether it is one that shows in the Pod, as a volume or what KServe fills, and so can be verified there.
     """
 
     where: str
     model: Reference | LamslsaError
+    in_pod: bool = False
 
 
 def pinned(reference: str) -> Reference:
@@ -106,7 +108,7 @@ def _volume(volume: Mapping[str, Any], where: str) -> Iterator[Found]:
     for source in sources:
         if source == "image":
             yield _found(f"{where}.image.reference", text(members(volume, "image", f"{where}."), "reference", where))
-        elif source not in _FILLED:
+        elif source not in FILLED:
             yield Found(
                 where=where,
                 model=PolicyError(
@@ -115,6 +117,7 @@ def _volume(volume: Mapping[str, Any], where: str) -> Iterator[Found]:
                     hint=f"what is on such a volume has no digest that the runtime holds it to: {_HINT}, "
                     "under volumes[].image.reference",
                 ),
+                in_pod=True,
             )
 
 
@@ -161,9 +164,9 @@ def _within(value: Mapping[str, Any], where: str) -> Iterator[Found]:
     yield from pod_models(value, where)
     for name in _URIS:
         if value.get(name) is not None:
-            yield _found(f"{where}{name}", text(value, name, where))
+            yield _stored(f"{where}{name}", text(value, name, where))
     for number, item in enumerate(rows(value, "storageUris", where)):
-        yield _found(f"{where}storageUris[{number}].uri", text(item, "uri", where))
+        yield _stored(f"{where}storageUris[{number}].uri", text(item, "uri", where))
     if value.get("storage") is not None:
         yield Found(
             where=f"{where}storage",
@@ -172,9 +175,10 @@ def _within(value: Mapping[str, Any], where: str) -> Iterator[Found]:
                 reason="admission-source",
                 hint="write storageUri: oci://HOST/REPOSITORY@sha256:… in place of storage",
             ),
+            in_pod=True,
         )
     if value.get("name") == _STORAGE_VARIABLE:
-        yield _found(f"{where}value", text(value, "value", where))
+        yield _stored(f"{where}value", text(value, "value", where))
     for name, item in value.items():
         if name in _PASSED_OVER:
             continue
@@ -190,3 +194,10 @@ def _found(where: str, reference: str) -> Found:
         return Found(where=where, model=pinned(reference))
     except LamslsaError as err:
         return Found(where=where, model=err)
+
+
+def _stored(where: str, reference: str) -> Found:
+    """A model that KServe gets; what it copies into the Pod itself can be verified there."""
+    found = _found(where, reference)
+    elsewhere = isinstance(found.model, LamslsaError) and found.model.reason == "admission-source"
+    return replace(found, in_pod=elsewhere)

@@ -4,8 +4,8 @@ Rules:
 - What the API server writes is read strictly, and something else raises. What a user writes into the object never
   raises: it is refused in the answer, so that no ``failurePolicy`` lets it pass.
 - Kinds that are not known here are refused. Deleting brings nothing and is admitted.
-- An update is admitted where it starts nothing: of a Pod whose volumes stay as they are, or of an object that is being
-  deleted and keeps its spec. A lapsed verdict must not keep anybody from cleaning up.
+- An update is admitted where it starts nothing: of a Pod as `lamslsa.admission.updates` says, or of an object that is
+  being deleted and keeps its spec. A lapsed verdict must not keep anybody from cleaning up.
 
 Spec: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#webhook-request-and-response
 """
@@ -20,6 +20,7 @@ from lamslsa import _codec
 from lamslsa._plain import plain
 from lamslsa.admission.references import Found, pod_models, service_models, template_models
 from lamslsa.admission.shapes import members, quoted, text
+from lamslsa.admission.updates import starts_nothing
 from lamslsa.errors import FormatError, LamslsaError, PolicyError
 
 __all__ = ["MAX_REVIEW_BYTES", "Review", "answer", "parse"]
@@ -52,6 +53,7 @@ class Review:
         found: the places with models.
         refused: why the object is refused before any model is judged; None where it is not.
         starts_nothing: whether the request can be admitted without a verdict.
+        pod: the spec of a Pod that is made or changed; None of other kinds.
     """
 
     uid: str
@@ -61,6 +63,7 @@ class Review:
     found: tuple[Found, ...] = ()
     refused: LamslsaError | None = field(default=None, compare=False)
     starts_nothing: bool = False
+    pod: Mapping[str, Any] | None = field(default=None, compare=False)
 
 
 def parse(data: bytes) -> Review:
@@ -105,7 +108,8 @@ def parse(data: bytes) -> Review:
         same = operation == "UPDATE" and _same(kind, new, members(request, "oldObject", "request."))
     except LamslsaError as err:
         return replace(known, refused=err)
-    return replace(known, found=found, starts_nothing=same)
+    pod = members(new, "spec", "") if kind == ("", "Pod") else None
+    return replace(known, found=found, starts_nothing=same, pod=pod)
 
 
 def _models(kind: tuple[str, str], value: Mapping[str, Any]) -> tuple[Found, ...]:
@@ -142,7 +146,7 @@ def _same(kind: tuple[str, str], new: Mapping[str, Any], old: Mapping[str, Any])
     """Whether an update leaves everything as it is that could bring another model, and starts nothing."""
     before, after = members(old, "spec", ""), members(new, "spec", "")
     if kind == ("", "Pod"):
-        return bool(before) and before.get("volumes") == after.get("volumes")
+        return starts_nothing(before, after)
     return bool(text(members(new, "metadata", ""), "deletionTimestamp", "metadata.")) and before == after
 
 

@@ -18,6 +18,7 @@ from lamslsa.admission.http import Limits, Server
 from lamslsa.admission.metrics import Metrics
 from lamslsa.admission.policy_file import PolicyFile
 from lamslsa.admission.verdicts import Cache
+from lamslsa.admission.verifier import Held, Options
 from lamslsa.errors import LamslsaError
 
 __all__ = ["Service", "Settings"]
@@ -36,6 +37,7 @@ class Settings:
         watch_s: how often files are looked at.
         drain_s: for how long connections are still taken once it is to stop.
         grace_s: for how long answers are then waited for.
+        verifier: how models that no digest holds are verified in their Pods, where the policy says so.
     """
 
     registries: tuple[str, ...]
@@ -47,6 +49,7 @@ class Settings:
     drain_s: float = 5.0
     grace_s: float = 10.0
     limits: Limits = field(default_factory=Limits)
+    verifier: Options = field(default_factory=Options)
 
 
 class Service:
@@ -70,9 +73,10 @@ class Service:
         self._stopping = threading.Event()
         self._failing: dict[str, str] = {}
         self.metrics = Metrics()
+        self._hold()
         self.appraiser = Appraiser(
             judge,
-            policy=lambda: policy.current,
+            policy=lambda: self._held.policy,
             registries=settings.registries,
             cache=Cache(accepted_s=settings.accepted_s, refused_s=settings.refused_s),
             workers=settings.workers,
@@ -80,7 +84,7 @@ class Service:
         )
         gate = Gate(
             self.appraiser,
-            policy=lambda: policy.current,
+            held=lambda: self._held,
             ready=self._not_ready,
             log=log,
             metrics=self.metrics,
@@ -124,8 +128,20 @@ class Service:
 
     def watch(self) -> None:
         """Look whether policy or certificate have changed, and take them over if they are any good."""
-        self._refreshed("policy", self._policy.refresh)
+        self._refreshed("policy", self._refresh_policy)
         self._refreshed("certificate", self._certificates.refresh)
+
+    def _refresh_policy(self) -> bool:
+        changed = self._policy.refresh()
+        if changed:
+            self._hold()
+        return changed
+
+    def _hold(self) -> None:
+        self._held = Held.of(self._policy.opened, self._settings.verifier)
+        if isinstance(self._held.verifier, LamslsaError):
+            error = self._held.verifier
+            self._log("no-verifier", {"reason": error.reason, "message": plain(str(error))})
 
     def _refreshed(self, what: str, refresh: Callable[[], bool]) -> None:
         try:

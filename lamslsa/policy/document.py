@@ -36,6 +36,7 @@ from lamslsa.policy.document_trust import TrustKeys
 __all__ = [
     "API_VERSION",
     "KIND",
+    "AdmissionKeys",
     "BaseModelKeys",
     "CodeKeys",
     "DenyKeys",
@@ -208,6 +209,18 @@ class TransformKeys(WitnessKeys, frozen=True, kw_only=True):
     allow: Annotated[tuple[Measurer, ...], Meta(description="The transforms that are allowed, as <name>/<version>.")]
 
 
+class AdmissionKeys(Keys, frozen=True, kw_only=True):
+    """What a cluster does with models that no digest holds."""
+
+    elsewhere: Annotated[
+        Literal["refuse", "verifyInPod"],
+        Meta(
+            description="Of a model on a disk or in a bucket: refuse the Pod, or verify a copy in the Pod before it "
+            "starts."
+        ),
+    ]
+
+
 class Document(Keys, frozen=True, kw_only=True):
     """The policy: what a model may be made of, who may say so, from which TEE, and which properties must hold."""
 
@@ -238,6 +251,9 @@ class Document(Keys, frozen=True, kw_only=True):
         Literal["refuse", "warn"],
         Meta(description="Whether attestations that tell different stories are a refusal. Without it, a warning."),
     ] = "warn"
+    admission: Annotated[
+        AdmissionKeys | None, Meta(description="At the gate of a cluster. Without it, models elsewhere are refused.")
+    ] = None
 
 
 def schema() -> dict[str, Any]:

@@ -120,6 +120,7 @@ class _Loader:
             extends=tuple(self._nested(node) for node in document.at("extends").sequence()) if document.extends else (),
             deny=Deny() if document.deny is None else _deny(document.deny, files),
             refuse_conflicts=document.conflicts == "refuse",
+            verify_in_pod=document.admission is not None and document.admission.elsewhere == "verifyInPod",
             beacons=tuple(_beacon(keys, files) for keys in (document.trust.beacons or {}).values()),
             manifests=tuple(platforms.manifests),
             model_signed_by=None if document.model is None else terms.signature(document.model.signature),

@@ -359,6 +359,8 @@ class Policy:
         extends: policies that must accept the model too.
         deny: beats everything.
         refuse_conflicts: whether qualifying provenances that tell different stories are a refusal, and not a warning.
+        verify_in_pod: whether this policy lets a cluster verify models that no digest holds in their Pods; what counts
+            is `admits_elsewhere`.
         beacons: whose beacons bound the age of evidence.
         manifests: what the measurements of GPUs are compared with.
         transforms: what may lie between training and model, each step under one of them; empty where the model must be
@@ -380,6 +382,7 @@ class Policy:
     extends: tuple[Policy, ...] = ()
     deny: Deny = field(default_factory=Deny)
     refuse_conflicts: bool = False
+    verify_in_pod: bool = False
     transforms: tuple[TransformTerms, ...] = ()
     beacons: tuple[BeaconVerifier, ...] = ()
     manifests: tuple[bytes, ...] = ()
@@ -389,6 +392,11 @@ class Policy:
     def __post_init__(self) -> None:
         if not (self.ingredients.datasets and self.require):
             raise FormatError("expected ingredients and rules in the policy, got none", reason="policy-empty")
+
+    @property
+    def admits_elsewhere(self) -> bool:
+        """Whether models that no digest holds are verified in their Pods: this policy and all it extends say so."""
+        return self.verify_in_pod and all(policy.admits_elsewhere for policy in self.extends)
 
     def refuse_out_of_force(self, *times: dt.datetime) -> None:
         """Return if the policy is in force at every one of these times.

@@ -23,6 +23,7 @@ def explain(policy: Policy) -> tuple[Section, ...]:
         "What must hold": _required.rules(policy),
         "Which other policies must accept it too": _extends(policy),
         "What is refused whatever else accepts it": _denied(policy),
+        "What a cluster does with models that no digest holds": _elsewhere(policy),
         "What would make it refuse": _refuses(policy),
     }
     found = {title: tuple(items) for title, items in parts.items()}
@@ -51,6 +52,19 @@ def _denied(policy: Policy) -> Iterator[Item]:
     ):
         for sha256 in sorted(values):
             yield Item(key=f"{what} {sha256}", text=f"The {what} {digest(sha256)}, {words}.", exact=sha256)
+
+
+def _elsewhere(policy: Policy) -> Iterator[Item]:
+    """Only where the policy says something else than to refuse them."""
+    if not policy.verify_in_pod:
+        return
+    others = [item.name for item in policy.extends if not item.admits_elsewhere]
+    text = (
+        f"It refuses them: {', '.join(others)}, which this policy extends, does."
+        if others
+        else "It verifies a copy of them in their Pod, before what serves them starts."
+    )
+    yield Item(key="elsewhere", text=text, exact=policy.admits_elsewhere)
 
 
 def _refuses(policy: Policy) -> Iterator[Item]:

@@ -58,6 +58,7 @@ def test_a_policy_is_like_itself(rich: Callable[..., Policy]) -> None:
         ("params: {least: 3}", "params: {least: 4}", "rule said"),
         ("conflicts: refuse\n", "", "conflicts"),
         ("extends: [base.yaml]\n", "", "policy census-income"),
+        ("conflicts: refuse\n", "conflicts: refuse\nadmission: {elsewhere: verifyInPod}\n", "elsewhere"),
         ("cel: size", "cel: 1 + size", "rule said"),
     ],
 )
@@ -92,6 +93,7 @@ def test_every_field_of_a_policy_is_in_some_term(rich: Callable[..., Policy]) ->
         "extends": (),
         "deny": dataclasses.replace(policy.deny, keys=frozenset()),
         "refuse_conflicts": False,
+        "verify_in_pod": True,
         "transforms": (),
         "beacons": (),
         "model_signed_by": None,

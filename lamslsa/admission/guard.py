@@ -1,0 +1,341 @@
+"""A Pod as it has to be so that no container meets a model that was not verified: the one place that says so.
+
+`guarded` makes it out of a Pod. Making it again changes nothing, so a Pod that it would change is one that something is
+missing from, whoever made it.
+
+Rules:
+- Unverified is every volume that has no digest and that Kubernetes does not fill, and every empty one that the
+  ``storage-initializer`` of KServe fills. Only that and our container mount such a volume; everybody else gets the
+  verified copy in its place, read-only. The copy is what closes the gap: other Pods may write a disk after the verdict.
+- Whatever the initializer can write to is unverified, so it may see unverified volumes: nothing passes the verifier by.
+- Verifiers of volumes come first of all, those of what the initializer fills right after it. Who starts before and
+  wants the copy is refused.
+- Where something is to be verified, no container may reach into another one: no shared processes, no privileges.
+- Nothing that the user wrote under one of our names stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from lamslsa.admission.references import FILLED
+from lamslsa.admission.shapes import members, quoted, rows, text
+from lamslsa.admission.verifier import COPY, EMPTY, RESERVED, Place, Verifier, verified_volume, verifier_name
+from lamslsa.errors import PolicyError
+
+__all__ = ["CONTAINERS", "guarded", "refuse_reach", "refuse_unguarded", "unverified"]
+
+CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
+_MAX_PLACES: Final = 8
+_INITIALIZER: Final = "storage-initializer"
+_LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+# Those of the baseline of the Pod Security Standards, and those of the network: none reads another one's files.
+_CAPABILITIES: Final = frozenset(
+    {
+        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE"),
+        *("NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
+    }
+)
+_PULLS: Final = frozenset({"IfNotPresent", "Always"})
+
+
+def refuse_unguarded(spec: Mapping[str, Any], verifier: Verifier) -> None:
+    """Return if no container of a Pod meets a model that was not verified.
+
+    Raises:
+        PolicyError: one does, or could (admission-unguarded, and what `guarded` raises).
+        FormatError: the Pod is of another shape (admission-shape).
+    """
+    wanted = guarded(spec, verifier)
+    for name in (*CONTAINERS, "volumes"):
+        if (wanted.get(name) or []) != (spec.get(name) or []):
+            raise PolicyError(
+                f"expected every model that no digest holds to be verified in its Pod first, got other {name}",
+                reason="admission-unguarded",
+                hint="have the mutating webhook called at /mutate with reinvocationPolicy: IfNeeded; "
+                "nothing may change what it writes",
+            )
+
+
+def guarded(spec: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
+    """The spec of a Pod with verifiers in it; what has them already comes back as it is.
+
+    Raises:
+        PolicyError: there is no way to guard it: admission-name, admission-mount, admission-order, admission-reach or
+            admission-models.
+        FormatError: it is of another shape (admission-shape).
+    """
+    pod = _Pod.of(spec)
+    raw = unverified(spec)
+    if not raw and not pod.has_reserved:
+        return dict(spec)
+    refuse_reach(spec)
+    _refuse_names(pod)
+    known = {verified_volume(place): place for place in _claimed(pod) if place.volume in raw}
+    places: set[Place] = set()
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for name, containers in pod.lists.items():
+        lists[name] = [_redirected(container, raw, known, places) for container in containers]
+    if len(places) > _MAX_PLACES:
+        raise PolicyError(
+            f"expected at most {_MAX_PLACES} models to verify in one Pod, got {len(places)}", reason="admission-models"
+        )
+    lists["initContainers"] = _with_verifiers(lists["initContainers"], sorted(places), pod, verifier)
+    result = dict(spec)
+    for name in CONTAINERS:
+        if lists[name] or spec.get(name) is not None:
+            result[name] = lists[name]
+    result["volumes"] = _with_volumes(pod.volumes, sorted(places))
+    return result
+
+
+def unverified(spec: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the volumes with what nobody has verified.
+
+    Raises:
+        FormatError: the Pod is of another shape (admission-shape).
+    """
+    volumes = [(text(volume, "name", "spec.volumes."), volume) for volume in rows(spec, "volumes", "spec.")]
+    found = {name for name, volume in volumes if _sources(volume) - FILLED - {"image"}}
+    empty = {name for name, volume in volumes if _is_empty(volume) and not name.startswith(RESERVED)}
+    for container in rows(spec, "initContainers", "spec."):
+        if container.get("name") == _INITIALIZER:
+            found |= empty & {text(mount, "name", "") for mount in rows(container, "volumeMounts", "")}
+    return frozenset(found)
+
+
+def _sources(volume: Mapping[str, Any]) -> set[str]:
+    return {source for source, value in volume.items() if source != "name" and value is not None}
+
+
+def _is_empty(volume: Mapping[str, Any]) -> bool:
+    """Whether a volume begins empty; one that names nothing does."""
+    return _sources(volume) <= {"emptyDir"}
+
+
+def refuse_reach(spec: Mapping[str, Any]) -> None:
+    """Return if no container of a Pod can reach into another one.
+
+    Raises:
+        PolicyError: one can (admission-reach).
+        FormatError: the Pod is of another shape (admission-shape).
+    """
+    for name in ("shareProcessNamespace", "hostPID"):
+        if spec.get(name) not in (None, False):
+            raise _reaching(f"spec.{name}")
+    if text(members(spec, "os", "spec."), "name", "spec.os.") not in ("", "linux"):
+        raise _reaching("spec.os.name")
+    _refuse_host_process(members(spec, "securityContext", "spec."), "spec.securityContext")
+    for kind in CONTAINERS:
+        for container in rows(spec, kind, "spec."):
+            where = f"spec.{kind}[{quoted(text(container, 'name', f'spec.{kind}.'))}].securityContext"
+            context = members(container, "securityContext", where)
+            _refuse_host_process(context, where)
+            if context.get("privileged") not in (None, False):
+                raise _reaching(f"{where}.privileged")
+            if context.get("procMount") not in (None, "Default"):
+                raise _reaching(f"{where}.procMount")
+            added = members(context, "capabilities", f"{where}.").get("add") or []
+            if not isinstance(added, list) or not all(
+                isinstance(item, str) and item in _CAPABILITIES for item in added
+            ):
+                raise _reaching(f"{where}.capabilities.add")
+
+
+def _refuse_host_process(context: Mapping[str, Any], where: str) -> None:
+    if members(context, "windowsOptions", f"{where}.").get("hostProcess") not in (None, False):
+        raise _reaching(f"{where}.windowsOptions.hostProcess")
+
+
+def _reaching(where: str) -> PolicyError:
+    return PolicyError(
+        f"expected no {where} in a Pod whose model is verified in it, got one",
+        reason="admission-reach",
+        hint="a container that reaches into others can change what was verified",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pod:
+    """A Pod, taken apart.
+
+    Attributes:
+        lists: the containers of each kind, without those that have our names.
+        ours: the init containers that have our names.
+    """
+
+    volumes: Sequence[Mapping[str, Any]]
+    lists: Mapping[str, Sequence[Mapping[str, Any]]]
+    ours: Sequence[Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> _Pod:
+        lists = {kind: rows(spec, kind, "spec.") for kind in CONTAINERS}
+        first = lists["initContainers"]
+        return cls(
+            volumes=rows(spec, "volumes", "spec."),
+            lists=lists | {"initContainers": [item for item in first if not _is_ours(item)]},
+            ours=[item for item in first if _is_ours(item)],
+        )
+
+    @property
+    def has_reserved(self) -> bool:
+        named = [*self.volumes, *self.ours, *(item for kind in CONTAINERS for item in self.lists[kind])]
+        mounts = [mount for kind in CONTAINERS for item in self.lists[kind] for mount in _mounts(item)]
+        return any(_is_ours(item) for item in (*named, *mounts))
+
+
+def _is_ours(item: Mapping[str, Any]) -> bool:
+    return text(item, "name", "spec.").startswith(RESERVED)
+
+
+def _mounts(container: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*rows(container, "volumeMounts", "spec."), *rows(container, "volumeDevices", "spec.")]
+
+
+def _refuse_names(pod: _Pod) -> None:
+    """Names lead to one thing each, and none but an init container and a volume has one of ours."""
+    for kind in ("containers", "ephemeralContainers"):
+        if any(_is_ours(container) for container in pod.lists[kind]):
+            raise _misnamed(f"no name in spec.{kind} that begins with {RESERVED[0]}", "one")
+    containers = [item for kind in CONTAINERS for item in pod.lists[kind]] + list(pod.ours)
+    for what, items in (("volumes", pod.volumes), ("containers", containers)):
+        names = [text(item, "name", f"spec.{what}.") for item in items]
+        for name in names:
+            if not _LABEL.fullmatch(name):
+                raise _misnamed(f"a name of lower-case letters, digits and dashes in spec.{what}", quoted(name))
+        if len(set(names)) != len(names):
+            raise _misnamed(f"each name once in spec.{what}", "one twice")
+
+
+def _misnamed(wanted: str, got: str) -> PolicyError:
+    return PolicyError(f"expected {wanted}, got {got}", reason="admission-name", hint="choose another name")
+
+
+def _claimed(pod: _Pod) -> Iterator[Place]:
+    """What the containers with our names say that they verify; they are made anew, so nothing else of them counts."""
+    for container in pod.ours:
+        for mount in rows(container, "volumeMounts", "spec.initContainers."):
+            place = Place(volume=text(mount, "name", "spec."), sub_path=text(mount, "subPath", "spec."))
+            if container.get("name") == verifier_name(place):
+                yield place
+
+
+def _redirected(
+    container: Mapping[str, Any], raw: frozenset[str], known: Mapping[str, Place], places: set[Place]
+) -> dict[str, Any]:
+    """A container with verified copies in place of what is not verified; adds what has to be verified for that."""
+    name = text(container, "name", "spec.")
+    where = f"the mounts of {quoted(name)}"
+    for device in rows(container, "volumeDevices", where):
+        if _is_ours(device) or text(device, "name", where) in raw:
+            raise _mounted(where, "a device")
+    if name == _INITIALIZER:
+        if container.get("restartPolicy") is not None:
+            raise PolicyError(
+                f"expected {_INITIALIZER} to end before what it has fetched is verified, got one that goes on",
+                reason="admission-order",
+                hint="leave its restartPolicy out",
+            )
+        if any(_is_ours(mount) for mount in _mounts(container)):
+            raise _mounted(where, "a verified copy")
+        return dict(container)
+    mounts: list[dict[str, Any]] = []
+    for mount in rows(container, "volumeMounts", where):
+        place = _place(mount, raw, known, where)
+        if place is None:
+            mounts.append(dict(mount))
+            continue
+        places.add(place)
+        copy = {
+            "name": verified_volume(place),
+            "mountPath": text(mount, "mountPath", where),
+            "subPath": COPY,
+            "readOnly": True,
+        }
+        if copy not in mounts:  # KServe adds its own again when it is called again
+            mounts.append(copy)
+    return dict(container) | ({"volumeMounts": mounts} if mounts else {})
+
+
+def _place(mount: Mapping[str, Any], raw: frozenset[str], known: Mapping[str, Place], where: str) -> Place | None:
+    """What of the unverified a mount is about, itself or by its copy; None where it is about something else."""
+    name = text(mount, "name", where)
+    if name.startswith(RESERVED):
+        if name not in known:
+            raise _mounted(where, f"{quoted(name)}, which is no copy of a volume here")
+        return known[name]
+    if name not in raw:
+        return None
+    if mount.get("subPathExpr") is not None:
+        raise _mounted(where, "subPathExpr")
+    if mount.get("mountPropagation") == "Bidirectional":
+        raise _mounted(where, "mountPropagation")
+    return Place(volume=name, sub_path=text(mount, "subPath", where))
+
+
+def _mounted(where: str, got: str) -> PolicyError:
+    return PolicyError(
+        f"expected folders of volumes in {where}, named in so many words, got {got}",
+        reason="admission-mount",
+        hint="what cannot be replaced by a verified copy is not admitted",
+    )
+
+
+def _with_verifiers(
+    containers: Sequence[dict[str, Any]], places: Sequence[Place], pod: _Pod, verifier: Verifier
+) -> list[dict[str, Any]]:
+    """The init containers in order: verifiers of volumes, the initializer, verifiers of what it fills, the others."""
+    there = {text(item, "name", "spec."): item for item in pod.ours}
+    filled = {text(item, "name", "spec.volumes.") for item in pod.volumes if _is_empty(item)}
+    made = {place: _settled(there.get(verifier_name(place)), verifier.container(place)) for place in places}
+    late = [made[place] for place in places if place.volume in filled]
+    copies = {verified_volume(place) for place in places if place.volume in filled}
+    end = max((at for at, item in enumerate(containers) if item.get("name") == _INITIALIZER), default=-1) + 1
+    for container in containers[:end]:
+        if any(mount.get("name") in copies for mount in rows(container, "volumeMounts", "spec.")):
+            raise PolicyError(
+                f"expected {quoted(str(container['name']))} after {_INITIALIZER}, whose model it mounts, got it before",
+                reason="admission-order",
+                hint="before that nothing is verified yet",
+            )
+    early = [made[place] for place in places if place.volume not in filled]
+    return [*early, *containers[:end], *late, *containers[end:]]
+
+
+def _with_volumes(volumes: Sequence[Mapping[str, Any]], places: Sequence[Place]) -> list[dict[str, Any]]:
+    wanted = [verified_volume(place) for place in places] + ([EMPTY] if places else [])
+    ours: list[dict[str, Any]] = [{"name": name, "emptyDir": {}} for name in wanted]
+    kept = [dict(volume) for volume in volumes if not _is_ours(volume) or volume in ours]
+    return kept + [volume for volume in ours if volume not in kept]
+
+
+def _settled(there: Mapping[str, Any] | None, wanted: dict[str, Any]) -> dict[str, Any]:
+    """The container that is there, where it is the one that is wanted but for defaults of the API server."""
+    if there is None:
+        return wanted
+    plain = dict(there)
+    if plain.get("imagePullPolicy") in _PULLS:  # AlwaysPullImages
+        plain["imagePullPolicy"] = wanted["imagePullPolicy"]
+    resize = plain.pop("resizePolicy", None)
+    if resize is not None and not _is_default_resize(resize):
+        return wanted
+    context = plain.get("securityContext")
+    if isinstance(context, dict) and context.get("procMount") == "Default":
+        plain["securityContext"] = {name: value for name, value in context.items() if name != "procMount"}
+    given = plain.get("resources")
+    if isinstance(given, dict) and all(isinstance(value, dict) for value in given.values()):  # LimitRanger
+        plain["resources"] = {
+            kind: {name: value for name, value in amounts.items() if name != "ephemeral-storage"}
+            for kind, amounts in given.items()
+        }
+    return dict(there) if plain == wanted else wanted
+
+
+def _is_default_resize(value: object) -> bool:
+    return isinstance(value, list) and all(
+        item in ({"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")) for item in value
+    )
