@@ -36,16 +36,18 @@ from lamslsa.errors import UnavailableError, VerificationError
 from lamslsa.measure.interface import Device
 from lamslsa.predicates._common import Digest, Environment, ResourceDescriptor
 
-__all__ = ["CodeIdentity", "code_identity", "environment", "purl", "verify_installation"]
+__all__ = ["STEERING", "CodeIdentity", "code_identity", "environment", "purl", "verify_installation"]
 
 _PACKAGE: Final = "lamslsa"
 _ROOT: Final = Path(__file__).resolve().parent.parent
-_PREFIXES: Final = (
+STEERING: Final = (  # how the names of variables begin that can change a sum
     *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_", "ATEN_", "NPY_"),
-    *("CUBLAS_", "CUDA_", "NVIDIA_TF32_"),
+    *("CUBLAS_", "CUBLASLT_", "CUDA_", "CUDNN_", "NVIDIA_TF32_"),
+    *("TORCH_ALLOW_TF32_", "TORCH_BLAS_", "TORCH_CUBLASLT_", "TORCH_CUDNN_", "TORCH_LINALG_"),
 )
 _NAMES: Final = frozenset({"GLIBC_TUNABLES", "LD_PRELOAD"})
 _REQUIREMENT: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_DRIVER: Final = Path("/sys/module/nvidia/version")
 _EXTRA: Final = re.compile(r"""extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
 
 
@@ -78,14 +80,15 @@ def environment(
     Args:
         packages: the distributions that the measurer imports; their requirements are added.
         variables: the process environment; ``os.environ`` if None.
-        device: where tensors live; of a GPU its name and the versions of CUDA and cuDNN are told too.
+        device: where tensors live. Of a GPU its name, compute capability and number of multiprocessors are told too,
+            and the versions of its driver, CUDA and cuDNN.
 
     Raises:
         UnavailableError: one of ``packages`` is not installed.
         VerificationError: the files of lamslsa are not those of its RECORD.
     """
     source = os.environ if variables is None else variables
-    kept = {name: source[name] for name in sorted(source) if name.startswith(_PREFIXES) or name in _NAMES}
+    kept = {name: source[name] for name in sorted(source) if name.startswith(STEERING) or name in _NAMES}
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
         machine=_machine(with_torch="torch" in packages, device=device),
@@ -250,12 +253,27 @@ def _machine(*, with_torch: bool, device: Device = "cpu") -> dict[str, str | int
 
         machine["capability"] = torch.backends.cpu.get_cpu_capability()
         machine["threads"] = torch.get_num_threads()
-        if device == "cuda":
-            machine["deviceName"] = torch.cuda.get_device_name()
-            machine["cuda"] = str(torch.version.cuda)
-            machine["cudnn"] = torch.backends.cudnn.version() or 0  # type: ignore[no-untyped-call]
-        return machine
+        return {**machine, **_gpu()} if device == "cuda" else machine
     return {**machine, "threads": 1}
+
+
+def _gpu() -> dict[str, str | int]:
+    """What of a GPU decides which kernels are run; its driver is that of the running kernel."""
+    import torch
+
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    try:
+        driver = _DRIVER.read_text(encoding="ascii", errors="replace").strip()[:64]
+    except OSError:
+        driver = "unknown"
+    return {
+        "deviceName": properties.name,
+        "computeCapability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "driver": driver,
+        "cuda": str(torch.version.cuda),
+        "cudnn": torch.backends.cudnn.version() or 0,  # type: ignore[no-untyped-call]
+    }
 
 
 def _cpu_model() -> str:

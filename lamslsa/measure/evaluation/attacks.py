@@ -226,7 +226,8 @@ class _Block:
     def clean(self, loss: Loss) -> tuple[Array, Array]:
         import torch
 
-        logits, gradient = self.gradient(self.inputs, torch.arange(len(self.inputs)), loss)
+        rows = torch.arange(len(self.inputs), device=self.inputs.device)
+        logits, gradient = self.gradient(self.inputs, rows, loss)
         vanishing = ~gradient.flatten(1).any(1)
         return kept(logits, self.labels).cpu().numpy(), vanishing.cpu().numpy()
 

@@ -13,6 +13,9 @@ the ball and into 0 to 1 by us, gets another class from the network itself: noth
 
 The library's own driver is not used: it sets the interpreter's trace function, seeds from the clock and writes its
 state to disk where asked to. Its attacks seed torch's global generator, which is put back afterwards.
+
+FAB sums up with ``torch.cumsum``, which on a GPU has no deterministic kernel and is refused there
+(https://docs.pytorch.org/docs/2.13/generated/torch.use_deterministic_algorithms.html): these sums are taken on the CPU.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,7 +160,8 @@ class _Batch:
         rows = torch.nonzero(result).squeeze(1)
         images, labels = self._images[rows], self._labels[rows]
         attack.seed = int.from_bytes(seed[:8], "big") >> 1
-        points = attack.perturb(images.clone(), labels.clone()).detach()
+        with _sums_on_the_cpu() if images.is_cuda else nullcontext():
+            points = attack.perturb(images.clone(), labels.clone()).detach()
         points = torch.where(points.isfinite(), points, images)
         moved = points - images
         if attack.norm == "Linf":
@@ -210,6 +214,20 @@ class _TwoLogits:
 
         logits: torch.Tensor = self._network(images)
         return torch.cat([-logits / 2, logits / 2], dim=1) if logits.shape[1] == 1 else logits
+
+
+def _sums_on_the_cpu() -> AbstractContextManager[object]:
+    """Have cumulative sums of a GPU's tensors taken on the CPU; those of the CPU stay as they are."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Sums(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func not in (torch.cumsum, torch.Tensor.cumsum) or not args[0].is_cuda:
+                return func(*args, **(kwargs or {}))
+            return func(args[0].cpu(), *args[1:], **(kwargs or {})).to(args[0].device)
+
+    return Sums()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from lamslsa.artifact.manifest import Kind, Manifest
 from lamslsa.artifact.reader import VerifiedArtifact
 from lamslsa.errors import FormatError
 from lamslsa.measure.environment import code_identity, environment, purl
-from lamslsa.measure.interface import Context, Given, Input, MeasurerName, Outcome, Output, Payload, named
+from lamslsa.measure.interface import Context, Device, Given, Input, MeasurerName, Outcome, Output, Payload, named
 from lamslsa.measure.training.own_code import code_manifest
 from lamslsa.measure.training.own_run import SCRIPT, read_model, run_script
 from lamslsa.predicates._common import Digest
@@ -127,7 +127,7 @@ class OwnTraining:
             raise FormatError(
                 "expected the training code to be the same after it ran, got another", reason="own-training-code"
             )
-        predicate = _provenance(self, inputs, before, output.manifest, modules, session.batches, context)
+        predicate = _provenance(self, inputs, before, output.manifest, modules, session.batches)
         subject = statement.Subject(name=self.model, sha256=output.manifest.sha256)
         payload = statement.make([subject], PREDICATE_TYPE, predicates.to_wire(predicate))
         return Outcome(statements=[Payload(label="provenance", data=payload)], outputs={self.model: output})
@@ -198,11 +198,10 @@ def _provenance(  # noqa: PLR0917 - all of it stands in the statement
     model: Manifest,
     modules: list[list[str]],
     batches: own.Batches,
-    context: Context,
 ) -> Provenance:
     code_identity.cache_clear()  # their code has run
     ours = code_identity()
-    surroundings = environment(_distributions(), device=context.device)
+    surroundings = environment(_distributions(), device=_device())
     lamslsa = Dependency(
         name="lamslsa",
         uri=purl("lamslsa", ours.version),
@@ -264,6 +263,12 @@ def _ingredients(kind: Kind, named_: Mapping[str, str], inputs: Mapping[str, Giv
 
 def _document(name: str, value: Any) -> Byproduct:
     return Byproduct(name=name, content=_codec.encode_base64(_codec.dumps(value)), media_type="application/json")
+
+
+def _device() -> Device:
+    """Where their code went, which chooses for itself: a GPU if torch has started one, and the CPU if not."""
+    torch = sys.modules.get("torch")
+    return "cuda" if torch is not None and torch.cuda.is_initialized() else "cpu"
 
 
 def _distributions() -> list[str]:

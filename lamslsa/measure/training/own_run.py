@@ -12,14 +12,14 @@ from typing import Final
 
 from lamslsa import own
 from lamslsa.errors import FormatError
+from lamslsa.measure.environment import STEERING
 from lamslsa.measure.sources import from_source
 from lamslsa.measure.training.own_watch import watching
 
 __all__ = ["SCRIPT", "read_model", "run_script"]
 
 SCRIPT: Final = "train.py"
-_KEPT: Final = ("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_", "DNNL_", "ONEDNN_", "ATEN_", "NPY_", "CUBLAS_")
-_NAMES: Final = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "CUDA_VISIBLE_DEVICES")
+_NAMES: Final = ("LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 _MAX_FILES: Final = 15_000
 _MAX_MODEL_BYTES: Final = 64 * 1024**3
 
@@ -62,7 +62,7 @@ def _failed(got: str) -> FormatError:
 def _surroundings(code: Path, argv: list[str], *, home: Path) -> Iterator[None]:
     """Arguments, import path and environment for the script; as they were at the end of the block."""
     before, path, variables, known = sys.argv, list(sys.path), dict(os.environ), set(sys.modules)
-    kept = {name: value for name, value in variables.items() if name.startswith(_KEPT) or name in _NAMES}
+    kept = {name: value for name, value in variables.items() if name.startswith(STEERING) or name in _NAMES}
     sys.argv = argv
     sys.path.insert(0, str(code))
     os.environ.clear()
