@@ -68,12 +68,11 @@ def command(
     with outputs.complete_or_absent(request.files):
         request.refuse_summaries(outputs.summaries)
         gathered = request.gather(output)
+        if target is not None and gathered.origin is not None:
+            raise click.UsageError("--materialize goes with a model: an archive has none of its bytes")
         appraisal = gathered.appraise(names)
-        if target is not None:
-            if gathered.origin is not None:
-                raise click.UsageError("--materialize goes with a model: an archive has none of its bytes")
-            if appraisal.accepted:
-                gathered = _materialized(request, gathered, target, output)
+        if target is not None and appraisal.accepted:
+            gathered = _materialized(request, gathered, target, output)
         about = to.about(request, gathered, verifier=outputs.verifier)
         outputs.write(appraisal, about, output)
     if names:
