@@ -54,6 +54,7 @@ CLASSES = f"{SAMPLING}, calibrationBins: {BINS}, groups: [], slices: []"
 ATTACK = f"dataset: %s, train: %s, {SAMPLING}, falsePositiveRates: {list(RATES)}"
 SHADOWS = f"""shadows: 4,
     shadow: {{trainer: tabular-mlp/1, epochs: 2, {ADAM}, {REST}}}"""
+LONGER = SHADOWS.replace("epochs: 2,", "epochs: 10,").replace("learningRate: 5e-3", "learningRate: 2e-2")
 DIFFERENCE = "difference: {dataset: test, confidenceLevel: 0.95}"
 ADULT = f"""{HEAD}
 schemas:
@@ -82,8 +83,8 @@ evaluations:
   members: {{measurer: membership-inference/1, {ATTACK % ("test", "train")}}}
   lira: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: offline, variance: per-example, {SHADOWS}}}
   lira-online: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: global, {SHADOWS}}}
-  lira-low: {{measurer: lira/1, dataset: test, train: train, {SAMPLING}, falsePositiveRates: {list(LOW)},
-    variant: offline, variance: global, {SHADOWS}}}
+  lira-low: {{measurer: lira/1, dataset: test, train: few, {SAMPLING}, falsePositiveRates: {list(LOW)},
+    variant: offline, variance: global, {LONGER}}}
   lira-rows: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: per-example, {SHADOWS}}}
   groups: {{measurer: group-fairness/1, dataset: test, {SAMPLING}, threshold: 0.3, minimumGroupSize: 30,
     groups: [[sex], [sex, race]]}}

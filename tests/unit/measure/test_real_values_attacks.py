@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ import pytest
 from scipy.stats import mannwhitneyu, norm
 
 from lamslsa.measure.evaluation import lira_shadows
+from lamslsa.predicates import Evaluation
 from tests.unit.measure.real_world import (
     ADULT,
-    FEW,
+    LOW,
     NUMBERS,
     RATES,
     SEEN,
@@ -33,7 +36,7 @@ from tests.unit.measure.real_world import (
 
 
 def test_membership_inference(census: Census) -> None:
-    _, found = census.world.evaluate("members", train="train")
+    evaluation, found = census.world.evaluate("members", train="train")
     known = set(census.keys(census.train))
     new = np.array([key not in known for key in census.keys(census.test)])
     assert 0 < (~new).sum() < TEST
@@ -44,51 +47,110 @@ def test_membership_inference(census: Census) -> None:
         np.where(np.array(rich(frame)) == 1, 1, -1) * affine(census.world.tensors, census.matrix(frame))[:, 0]
         for frame in (census.train, census.test[new])
     )
-    attacked(found, members, others)
+    attacked(evaluation, found, members, others)
     losses = [-np.log(1 / (1 + np.exp(-scores))) for scores in (members, others)]
     below = [(loss <= losses[0].mean()).mean() for loss in losses]
     assert found("membership_advantage") == near(below[0] - below[1], 1.5 / TEST)
+
+    def advantage(members: Array, others: Array) -> float:
+        mean = np.log1p(np.exp(-members)).mean()
+        return float((np.log1p(np.exp(-members)) <= mean).mean() - (np.log1p(np.exp(-others)) <= mean).mean())
+
+    again = resampled(evaluation, members, others, advantage, "membership_advantage")
+    assert found.interval("membership_advantage") == near(again, 2.5 / TEST)
     assert found.all_asked()
 
 
-def attacked(found: Found, members: Array, others: Array) -> None:
-    """AUC and rates of an attack with these scores; arithmetic in float32 may swap two rows, so a row may be off."""
-    from sklearn.metrics import roc_curve
+def attacked(
+    evaluation: Evaluation, found: Found, members: Array, others: Array, rates: tuple[float, ...] = RATES
+) -> None:
+    """AUC, rates and intervals of these scores; arithmetic in float32 may swap two rows, so a row may be off."""
 
-    area = mannwhitneyu(members, others).statistic / (len(members) * len(others))
-    assert found("membership_auc") == near(area, 1e-5)
-    assert found("membership_auc_either") == near(max(area, 1 - area), 1e-5)
-    truth = np.repeat([1, 0], [len(members), len(others)])
-    false, true, _ = roc_curve(truth, np.concatenate([members, others]), drop_intermediate=False)
-    for rate in RATES:
-        expected = true[false <= rate].max()
-        assert found("membership_tpr", falsePositiveRate=rate) == near(expected, 1.5 / len(members))
+    def area(members: Array, others: Array) -> float:
+        """The share of pairs in which the member is above, a tie counted half."""
+        ordered = np.sort(others)
+        below, not_above = (np.searchsorted(ordered, members, side=side).mean() for side in ("left", "right"))
+        return float((below + not_above) / (2 * len(others)))
+
+    def either(members: Array, others: Array) -> float:
+        found = area(members, others)
+        return max(found, 1 - found)
+
+    assert area(members, others) == near(mannwhitneyu(members, others).statistic / (len(members) * len(others)))
+    for name, formula in (("membership_auc", area), ("membership_auc_either", either)):
+        assert found(name) == near(formula(members, others), 1e-5)
+        again = resampled(evaluation, members, others, formula, name)
+        assert found.interval(name) == near(again, 1e-5)
+    thresholds = np.unique(np.concatenate([members, others]))
+    # Only what the highest of the others reach can be a threshold of a rate below one half.
+    thresholds = thresholds[thresholds >= np.median(others)]
+    for rate in rates:
+        at = {"falsePositiveRate": rate}
+        from_on = [t for t in thresholds if (others >= t).mean() <= rate]
+        assert found("membership_tpr", **at) == near((members >= min(from_on)).mean(), 1.5 / len(members))
+
+        def at_rate(members: Array, others: Array, rate: float = rate) -> float:
+            return float((members > np.sort(others)[::-1][math.floor(round(rate * len(others), 6))]).mean())
+
+        again = resampled(evaluation, members, others, at_rate, "membership_tpr", repr(rate))
+        assert found.interval("membership_tpr", **at) == near(again, 2.5 / len(members))
 
 
-@pytest.mark.parametrize("which", ["lira", "lira-online", "lira-rows"])
-def test_likelihood_ratio_attack(census: Census, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+def resampled(
+    evaluation: Evaluation, members: Array, others: Array, formula: Callable[[Array, Array], float], *stream: str
+) -> tuple[float, float]:
+    """The percentile interval over members and others, each drawn again by itself."""
+    name, *more = stream
+    random = draws(evaluation, name, *more)
+    again = []
+    for _ in range(20):
+        drawn = [rows[random.integers(0, len(rows), size=len(rows))] for rows in (members, others)]
+        again.append(formula(*drawn))
+    lower, upper = np.quantile(again, [0.025, 0.975])
+    return float(lower), float(upper)
+
+
+@pytest.mark.parametrize(
+    ("which", "train", "dataset"),
+    [
+        ("lira", "few", "others"),
+        ("lira-low", "few", "test"),
+        ("lira-online", "few", "others"),
+        ("lira-rows", "few", "others"),
+    ],
+)
+def test_likelihood_ratio_attack(
+    census: Census, make_world: Make, monkeypatch: pytest.MonkeyPatch, which: str, train: str, dataset: str
+) -> None:
     """The shadow models are taken as they were trained; how sure each is, and all that follows, is computed anew."""
-    train: Callable[..., Any] = lira_shadows.fit_rows
+    if which == "lira-low":
+        # What a low rate finds is a network that learned few rows by heart.
+        data = census.bytes_of()
+        heart = ADULT.replace("hidden: [16, 8], epochs: 4", "hidden: [64], epochs: 30")
+        world = make_world(heart, {**data, "train": data["few"]})
+        census = replace(census, world=world, train=parsed(data["few"]))
+    train_shadow: Callable[..., Any] = lira_shadows.fit_rows
     shadows: list[tuple[Any, Array]] = []
 
     def fit(description: Any, pool: Any, rows: Array, *rest: Any) -> Any:
-        network = train(description, pool, rows, *rest)
+        network = train_shadow(description, pool, rows, *rest)
         shadows.append((network, rows))
         return network
 
     monkeypatch.setattr(lira_shadows, "fit_rows", fit)
-    _, found = census.world.evaluate(which, train="few", dataset="others")
-    few, others = (parsed((census.world.folder / name).read_bytes()) for name in ("few", "others"))
-    known = set(census.keys(few))
+    evaluation, found = census.world.evaluate(which, train=train, dataset=dataset)
+    members = parsed((census.world.folder / train).read_bytes())
+    others = parsed((census.world.folder / dataset).read_bytes(), skip=int(dataset == "test"))
+    known, rows = set(census.keys(members)), len(others)
     others = others[[key not in known for key in census.keys(others)]]
-    pool = pd.concat([few, others])
+    pool = pd.concat([members, others])
     inputs, sign = census.matrix(pool), np.where(np.array(rich(pool)) == 1, 1, -1)
     assert len(shadows) == 4
     sure, outside = [], []
-    for network, rows in shadows:
+    for network, chosen in shadows:
         own = {name: value.double().numpy() for name, value in network.state_dict().items()}
         sure.append(sign * affine(own, inputs)[:, 0])
-        outside.append(~np.isin(np.arange(len(pool)), rows))
+        outside.append(~np.isin(np.arange(len(pool)), chosen))
     unseen, seen = (np.ma.masked_array(np.stack(sure), chosen) for chosen in (~np.stack(outside), np.stack(outside)))
     assert (unseen.count(axis=0) == 2).all()
     assert (seen.count(axis=0) == 2).all()
@@ -96,18 +158,20 @@ def test_likelihood_ratio_attack(census: Census, monkeypatch: pytest.MonkeyPatch
     normals = []
     for values in (unseen, seen):
         each = values.std(axis=0).filled()
-        normals.append(
-            norm(values.mean(axis=0).filled(), np.sqrt(np.mean(each**2)) if which == "lira-online" else each)
-        )
-    if which == "lira":
+        wide = np.sqrt(np.mean(each**2))
+        normals.append(norm(values.mean(axis=0).filled(), wide if which in ("lira-online", "lira-low") else each))
+    if which in ("lira", "lira-low"):
         # As algorithm 1 has it, 1 - Pr[Z > confidence], in logarithms that are joined at the mean: 1 - 1e-20 is 1.
         below = normals[0].logcdf(target)
         scores = np.where(target < normals[0].mean(), below, -normals[0].logsf(target) + np.log(0.25))
     else:
         scores = normals[1].logpdf(target) - normals[0].logpdf(target)
-    attacked(found, scores[:FEW], scores[FEW:])
-    assert (found("members"), found("non_members")) == (FEW, len(others))
-    assert found("overlapping_rows") == FEW - len(others)
+    count = len(members)
+    attacked(evaluation, found, scores[:count], scores[count:], LOW if which == "lira-low" else RATES)
+    if which == "lira-low":
+        assert all(found("membership_tpr", falsePositiveRate=rate) > 3 * rate for rate in LOW), "somebody is found"
+    assert (found("members"), found("non_members")) == (count, len(others))
+    assert found("overlapping_rows") == rows - len(others)
     assert found.all_asked()
 
 
