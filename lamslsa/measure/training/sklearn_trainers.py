@@ -35,6 +35,7 @@ from lamslsa.measure.models.interface import DESCRIPTION_FILE, dump_description
 from lamslsa.measure.models.onnx_model import ARCHITECTURE, ONNX_FILE, Description, Rows
 from lamslsa.measure.training.provenance import TRAIN, training_outcome
 from lamslsa.measure.training.sklearn_onnx import largest_difference, to_onnx
+from lamslsa.measure.training.sklearn_progress import listen
 from lamslsa.predicates.provenance import Byproduct
 
 if TYPE_CHECKING:
@@ -187,28 +188,30 @@ def _refuse_labels(labels: Array, description: Description) -> None:
 
 
 def _fit_logistic(plan: SklearnTraining, rows: Array, labels: Array, progress: Progress) -> tuple[Any, dict[str, Any]]:
-    """All of it is one step.
+    """Iterations are counted where scikit-learn tells of them (`sklearn_progress`); otherwise all of it is one step.
 
-    scikit-learn's solvers take no callback. Some iterations at a time, each going on from the last, would tell, and
-    would give other weights: lbfgs forgets its curvature, and sag its gradients.
+    Some iterations at a time, each going on from the last, would tell as well, and would give other weights: lbfgs
+    forgets its curvature, and sag its gradients.
     """
     import numpy as np
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     asked = plan.hyperparameters
+    most = asked["maxIterations"]
     estimator = LogisticRegression(
         solver=asked["solver"],
         C=asked["C"],
-        max_iter=asked["maxIterations"],
+        max_iter=most,
         tol=asked["tolerance"],
         random_state=asked["seed"],
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        progress("training", 0, 1)
+        progress("training", 0, most)
+        listen(estimator, progress, most=most)
         _run(estimator, rows.astype(np.float64), labels)
-        progress("training", 1, 1)
+        progress("training", most, most)
     _refuse_weights(estimator.coef_, estimator.intercept_)
     converged = not any(issubclass(item.category, ConvergenceWarning) for item in caught)
     return estimator, {"iterations": int(np.max(estimator.n_iter_)), "converged": converged}

@@ -22,6 +22,7 @@ from lamslsa.measure.models.interface import parse_as
 from lamslsa.measure.models.loading import load_model
 from lamslsa.measure.models.onnx_model import Description
 from lamslsa.measure.training import sklearn_onnx, sklearn_trainers
+from lamslsa.measure.training.sklearn_progress import listen
 from lamslsa.measure.training.sklearn_trainers import SklearnTraining
 from lamslsa.testing.measuring import Trained, measure_training
 
@@ -314,3 +315,36 @@ def test_trees_are_counted_as_they_grow(read: Read) -> None:
     told: list[tuple[str, int, int]] = []
     measure_training(artifact, job=job, progress=lambda *step: told.append(step))
     assert [step for step in told if step[0] == "growing trees"] == [("growing trees", done, 8) for done in range(1, 9)]
+
+
+@pytest.mark.parametrize("most", [300, 5])
+def test_iterations_are_counted_and_change_no_weight(read: Read, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    text = LOGISTIC.replace("maxIterations: 300", f"maxIterations: {most}")
+    told: list[tuple[int, int]] = []
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if stage == "training":
+            told.append((done, total))
+
+    _, artifact, job = trained(read, "multiclass", text)
+    heard = measure_training(artifact, job=job, progress=tell)
+    run = fit_of(heard.payload)["iterations"]
+    expected = [(done, most) for done in range(run + 1) if done < most]
+    assert told == [*expected, (most, most)], "scikit-learn 1.9 or later"
+    assert run > 2
+    monkeypatch.setattr(sklearn_trainers, "listen", lambda *_args, **_named: None)
+    told.clear()
+    deaf = measure_training(artifact, job=job, progress=tell)
+    assert told == [(0, most), (most, most)]
+    assert (heard.files, heard.payload) == (deaf.files, deaf.payload)
+
+
+def test_other_solvers_tell_of_no_iteration(read: Read) -> None:
+    told: list[tuple[str, int, int]] = []
+    _, artifact, job = trained(read, "binary", LOGISTIC.replace("lbfgs", "newton-cholesky"))
+    measure_training(artifact, job=job, progress=lambda *step: told.append(step))
+    assert [step for step in told if step[0] == "training"] == [("training", 0, 300), ("training", 300, 300)]
+
+
+def test_a_library_without_callbacks_is_not_asked_for_any() -> None:
+    listen(object(), lambda *_: None, most=3)
