@@ -6,18 +6,18 @@ they are not those of the files, and `pytest tests/deploy/test_rendering.py --up
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
-
-from tests.interop.peers import missing
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
@@ -30,7 +30,7 @@ _STAND_INS: Final = (
     *(f"examples/static-certificates/certificates/{name}" for name in ("ca.crt", "tls.crt", "tls.key")),
     "examples/cert-manager/gatekeeper/ca.crt",
 )
-_FIRST_WITH_VERSION: Final = 1, 24
+_FIRST_ENOUGH: Final = 1, 24
 
 Document = dict[str, Any]
 
@@ -76,13 +76,12 @@ def kustomize() -> list[str]:
     if kubectl is None:
         if shutil.which("kustomize"):
             return ["kustomize", "build"]
-        missing("kubectl is not on PATH: nothing is rendered anew")
+        pytest.skip("kubectl is not on PATH: nothing is rendered anew")
     said = subprocess.run([kubectl, "version", "--client", "--output=json"], capture_output=True, check=True)
-    version = json.loads(said.stdout)
-    client = version["clientVersion"]
+    client = json.loads(said.stdout)["clientVersion"]
     numbers = int(client["major"]), int("".join(filter(str.isdigit, client["minor"])))
-    if numbers < _FIRST_WITH_VERSION and "kustomizeVersion" not in version:
-        pytest.skip(f"kubectl {numbers[0]}.{numbers[1]} has a kustomize without components")
+    if numbers < _FIRST_ENOUGH:
+        pytest.skip(f"kubectl {numbers[0]}.{numbers[1]} has a kustomize that is too old for components")
     return [kubectl, "kustomize"]
 
 
@@ -97,8 +96,13 @@ def kept(example: str) -> Path:
 
 
 def rendered(example: str) -> list[Document]:
-    """An example, as it was rendered last."""
-    return parsed(kept(example).read_text(encoding="utf-8"))
+    """An example, as it was rendered last; whoever asks may change it."""
+    return copy.deepcopy(_read(kept(example)))
+
+
+@cache
+def _read(path: Path) -> list[Document]:
+    return parsed(path.read_text(encoding="utf-8"))
 
 
 def named(documents: list[Document], kind: str, name: str | None = None) -> Document:

@@ -8,6 +8,7 @@ import tomllib
 
 from packaging.requirements import Requirement
 
+from lamslsa.admission.verifier import Options, Place, Verifier
 from tests.deploy.rendering import ROOT, named, rendered
 
 FOLDER = ROOT / "deploy" / "container"
@@ -55,6 +56,17 @@ def test_what_is_copied_is_in_the_context() -> None:
     files = [each for line in _said("COPY") if not line.startswith("--from") for each in line.split()[:-1]]
     assert {f"!{each.replace('${WHEEL}', '*.whl')}" for each in files} == set(ignored[1:])
     assert all((ROOT / each).is_file() for each in files if "$" not in each)
+
+
+def test_the_verifier_of_a_pod_is_found_in_it() -> None:
+    verifier = Verifier(options=Options(image=f"registry.example/lamslsa@sha256:{'1' * 64}"), policy="", closure="")
+    container = verifier.container(Place(volume="model"))
+    (entry,) = _said("ENTRYPOINT")
+    folder, _, program = json.loads(entry)[0].rpartition("/")
+    assert container["command"] == [program]
+    assert f"PATH={folder}:" in _said("ENV")[-1]
+    within = container["securityContext"]
+    assert _said("USER") == [f"{within['runAsUser']}:{within['runAsGroup']}"]
 
 
 def test_it_runs_as_nobody_and_without_a_shell() -> None:

@@ -11,8 +11,9 @@ from kubernetes_validate import utils
 
 from lamslsa.admission import provider
 from lamslsa.admission.references import pod_models
+from tests.deploy.facts import host, serve
 from tests.deploy.rendering import KUBERNETES, Document, named, parsed, rendered
-from tests.deploy.rules import OPT_IN, host, serve
+from tests.deploy.rules import OPT_IN
 
 FOLDER = KUBERNETES / "components" / "gatekeeper"
 MODEL = f"registry.example/team/census@sha256:{'1' * 64}"

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.rendering import EXAMPLES, KUBERNETES, RENDERED, copied, kept, parsed, rendered_anew, sources
+from tests.deploy.rendering import (
+    EXAMPLES,
+    KUBERNETES,
+    RENDERED,
+    copied,
+    kept,
+    kustomize,
+    parsed,
+    rendered_anew,
+    sources,
+)
 
 HEAD = "# What kustomize makes of deploy/kubernetes with digest "
 
@@ -62,3 +73,17 @@ def test_without_certificates_nothing_is_rendered(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         rendered_anew(kubernetes, "static-certificates")
     assert "ca.crt" in caught.value.stderr
+
+
+@pytest.mark.parametrize(("minor", "enough"), [("20", False), ("23", False), ("24", True), ("32+", True)])
+def test_an_old_kubectl_is_left_out(minor: str, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = json.dumps({"clientVersion": {"major": "1", "minor": minor}})
+    program = tmp_path / "kubectl"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if enough:
+        assert kustomize() == [str(program), "kustomize"]
+    else:
+        with pytest.raises(pytest.skip.Exception, match="too old"):
+            kustomize()

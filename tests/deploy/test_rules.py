@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from tests.deploy import rules
+from tests.deploy import facts, rules
 from tests.deploy.rendering import KUBERNETES, Document, named, parsed, rendered
 
 Rule = Callable[[list[Document]], None]
@@ -185,7 +185,7 @@ def test_the_base_alone_does_not_start() -> None:
     """It names neither registries nor an image, so that nobody installs an example by mistake."""
     (deployment,) = parsed((KUBERNETES / "base" / "deployment.yaml").read_text(encoding="utf-8"))
     with pytest.raises(click.MissingParameter, match="registries"):
-        rules.serve(rules.container([deployment])["args"])
+        facts.serve(facts.container([deployment])["args"])
     with pytest.raises(AssertionError, match="by digest"):
         rules.runs_what_a_digest_names([deployment])
 

@@ -17,8 +17,8 @@ from lamslsa.admission.certificates import Certificates
 from lamslsa.admission.policy_file import PolicyFile
 from lamslsa.policy.lint import lint
 from lamslsa.policy.opening import open_policy
+from tests.deploy.facts import container, host, webhooks
 from tests.deploy.rendering import KUBERNETES, ROOT, named, rendered
-from tests.deploy.rules import container, host, webhooks
 from tests.interop.peers import missing
 from tests.unit.admission.serving import serving
 
