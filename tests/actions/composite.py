@@ -23,6 +23,8 @@ _EXPRESSION = re.compile(
     r"\$\{\{ (?:inputs\.(?P<input>[a-z-]+)|steps\.(?P<step>[a-z]+)\.outputs\.(?P<output>[a-z-]+)) \}\}"
 )
 _CONDITION = re.compile(r"inputs\.(?P<input>[a-z-]+) != '(?P<value>[a-z]*)'")
+_BEGINNING = re.compile(r"startsWith\(inputs\.(?P<input>[a-z-]+), '(?P<value>[a-z:]+)'\)")
+TOKEN = "${{ github.token }}"
 _SHELL = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail"]  # what `shell: bash` stands for
 
 
@@ -101,6 +103,8 @@ def _machine(name: str, place: Path, folder: Path) -> dict[str, str]:
 def _wanted(condition: str | None, inputs: Mapping[str, str]) -> bool:
     if condition is None:
         return True
+    if (beginning := _BEGINNING.fullmatch(condition)) is not None:
+        return inputs[beginning["input"]].startswith(beginning["value"])
     found = _CONDITION.fullmatch(condition)
     assert found is not None, f"a condition that this runner does not know: {condition}"
     return inputs[found["input"]] != found["value"]

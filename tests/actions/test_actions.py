@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -199,7 +200,7 @@ def lamslsa(*words: str) -> dict[str, Any]:
 
 def fake(folder: Path, command: str, census: Census) -> None:
     """A ``lamslsa`` that has the run of the fixture for ``command``, and is itself for all others."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     lines = [
         "#!/bin/bash",
         f'if [[ $1 != {command} ]]; then exec {sys.executable} -m lamslsa "$@"; fi',
@@ -351,3 +352,69 @@ def test_every_input_and_output_is_in_the_readme() -> None:
         readme = (composite.ACTIONS / name / "README.md").read_text(encoding="utf-8").split("## Inputs")[1]
         rows = [line.split("|")[1].strip().strip("`") for line in readme.splitlines() if line.startswith("| `")]
         assert rows == [*action["inputs"], *action["outputs"]]
+
+
+@pytest.mark.parametrize(
+    "says", ["a\r\r## ✅ Accepted", "a\f\f## x", "<img src=x>\n\n[a](http://evil.example)", "`\n@user"]
+)
+@pytest.mark.parametrize("action", ["verify", "attest"])
+def test_what_lamslsa_says_is_no_markdown(says: str, action: str, tmp_path: Path, recorder: dict[str, str]) -> None:
+    """Where there is no verdict, and in what is attested: each line of it stands in a block of code."""
+    inputs = {"verify": {"model": "m", "policy": "p"}, "attest": {"stage": "model", "job": "j", "to": "s"}}[action]
+    done = composite.run(action, inputs, tmp_path / "work", SAYS=says, **recorder)
+    _, _, said = re.sub(r"[\r\f\v]", "\n", done.summary).partition("\n\n")
+    assert said.strip()
+    assert [line for line in said.split("\n") if line and not line.startswith("    ")] == []
+
+
+@pytest.mark.parametrize("lines", [1, 40_000])
+@pytest.mark.parametrize("action", ["verify", "attest"])
+def test_a_summary_is_never_too_long_to_be_shown(
+    action: str, lines: int, tmp_path: Path, recorder: dict[str, str]
+) -> None:
+    """GitHub shows none of one above 1 MiB."""
+    program = tmp_path / "bin" / "lamslsa"
+    long = f"import sys\nfor _ in range({lines}): print('é' * {2_000_000 // lines}, file=sys.stderr)\n"
+    program.write_text(RECORDER + long, encoding="utf-8")
+    inputs = {"verify": {"model": "m", "policy": "p"}, "attest": {"stage": "model", "job": "j", "to": "s"}}[action]
+    done = composite.run(action, inputs, tmp_path / "work", **recorder)
+    assert done.code == 0, done.log[-300:]
+    assert 0 < len(done.summary.encode()) < 1024 * 1024
+
+
+def test_of_a_verdict_that_is_too_long_the_beginning_is_shown(tmp_path: Path, recorder: dict[str, str]) -> None:
+    program = tmp_path / "bin" / "lamslsa"
+    long = """
+place = next(word for word in sys.argv if word.startswith("--output=markdown=")).rpartition("=")[2]
+Path(place).write_text("## ❌ Refused: m\\n\\n" + "- **é** (`threshold-missed`)\\n" * 60_000, encoding="utf-8")
+sys.exit(5)
+"""
+    program.write_text(RECORDER + long, encoding="utf-8")
+    done = composite.run("verify", {"model": "m", "policy": "p"}, tmp_path / "work", **recorder)
+    assert (done.code, done.outputs["accepted"]) == (5, "false")
+    assert done.summary.startswith("## ❌ Refused: m\n\n- **é** (`threshold-missed`)\n")
+    assert len(done.summary.encode()) < 1024 * 1024
+    *listed, note = done.summary.rstrip("\n").split("\n")
+    assert note.startswith("**The summary is longer than GitHub shows")
+    assert set(listed[2:]) == {"- **é** (`threshold-missed`)", ""}
+    assert Path(done.outputs["summary"]).stat().st_size > 1024 * 1024
+
+
+@pytest.mark.parametrize("action", ["verify", "attest"])
+def test_outputs_are_names_of_files_of_ours_alone(action: str, tmp_path: Path, recorder: dict[str, str]) -> None:
+    """Nothing that came as input or out of lamslsa gets into GITHUB_OUTPUT or GITHUB_ENV: a line end would count."""
+    inputs = dict.fromkeys(composite.load(action)["inputs"], "x\naccepted=true\nPATH=/evil")
+    inputs |= {
+        name: declared.get("default", "")
+        for name, declared in composite.load(action)["inputs"].items()
+        if str(declared.get("default", "")) in {"true", "false"}
+    }
+    inputs |= {"stage": "model"} if action == "attest" else {}
+    done = composite.run(action, inputs, tmp_path / "work", SAYS="x\naccepted=true\nPATH=/evil", **recorder)
+    assert done.code == 0, done.log
+    (temporary,) = tmp_path.glob("work/runner-temp")
+    values = {value for name, value in done.outputs.items() if name not in {"accepted", "exit-code"} and value}
+    assert values
+    assert all(Path(value).is_relative_to(temporary) and "\n" not in value for value in values)
+    blocks = [step["run"] for step in composite.load(action)["runs"]["steps"]]
+    assert [block for block in blocks if "GITHUB_ENV" in block] == []
