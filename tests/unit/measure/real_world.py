@@ -80,6 +80,8 @@ evaluations:
   tabular: {{measurer: tabular-evaluation/1, dataset: test, {SAMPLING}, threshold: 0.4, calibrationBins: {BINS},
     groups: [[sex], [race]], slices: [[sex, race]]}}
   classes: {{measurer: classification/1, dataset: test, topK: [], {CLASSES}}}
+  by-group: {{measurer: classification/1, dataset: test, topK: [], {SAMPLING}, calibrationBins: {BINS},
+    groups: [[sex], [race]], slices: [[sex, race]]}}
   members: {{measurer: membership-inference/1, {ATTACK % ("test", "train")}}}
   lira: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: offline, variance: per-example, {SHADOWS}}}
   lira-online: {{measurer: lira/1, {ATTACK % ("others", "few")}, variant: online, variance: global, {SHADOWS}}}
@@ -101,6 +103,8 @@ evaluations:
     loss: cross-entropy, steps: 8, stepSize: 0.3, restarts: 2, features: [
       {{name: hours-per-week, minimum: 1, maximum: 60, step: 0}}, {{name: age, minimum: 17, maximum: 90, step: 1}}]}}
   damaged: {{measurer: corruptions/1, dataset: test, {SAMPLING}, corruptions: all, severities: [1, 4], columns: all}}
+  some: {{measurer: corruptions/1, dataset: test, rows: 500, confidenceLevel: 0.95, resamples: 20,
+    corruptions: [missing-values], severities: [4], columns: [age]}}
 inference: {{measurer: inference/1, dataset: test, disclose: {{inputs: true, outputs: true}}, seed: null}}
 model: {{measurer: model-properties/1, perTensor: true}}
 """
@@ -202,6 +206,12 @@ class Found:
     def within(self, name: str, **cell: str) -> Any:
         """The value of a metric in one slice."""
         return self._value(self._key(name, (), cell, None))
+
+    def interval_within(self, name: str, **cell: str) -> tuple[float, float]:
+        """The ends of the interval of a metric in one slice."""
+        found = self._metrics[self._key(name, (), cell, None)].interval
+        assert found is not None
+        return found.lower, found.upper
 
     def all_asked(self) -> bool:
         """Whether no metric was left out."""

@@ -1,0 +1,123 @@
+"""Groups of a classification, samples of rows, and intervals that are resampled, all of UCI Adult, computed anew."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import metrics
+
+from tests.unit.measure.real_world import TEST, Array, Census, draws, near, percentiles
+from tests.unit.measure.test_real_values_attacks import damaged
+
+
+def hull(value: float, resampled: list[float]) -> Any:
+    """The percentile interval, its mirror image at the value, and the value, within 0 and 1."""
+    lower, upper = np.quantile(resampled, [0.025, 0.975])
+    ends = min(lower, 2 * value - upper, value), max(upper, 2 * value - lower, value)
+    return near((max(0, ends[0]), min(1, ends[1])))
+
+
+def tables(random: np.random.Generator, *columns: Array) -> list[list[Array]]:
+    """Twenty tables of as many rows, drawn by how often each row of these columns occurs, in their order."""
+    cells, counts = np.unique(np.stack(columns), axis=1, return_counts=True)
+    drawn = random.multinomial(counts.sum(), counts / counts.sum(), size=20)
+    return [list(np.repeat(cells, times, axis=1)) for times in drawn]
+
+
+def spread(codes: Array, right: Array) -> float:
+    """The largest difference of a mean between two groups."""
+    means = pd.Series(right).groupby(codes).mean()
+    return float(means.max() - means.min())
+
+
+def test_accuracy_by_group(census: Census) -> None:
+    evaluation, found = census.world.evaluate("by-group")
+    said = (census.answers >= 0.5).astype(int)
+    right = (said == census.labels).astype(int)
+    for column in ("sex", "race"):
+        names, codes = np.unique(census.test[column], return_inverse=True)
+        value = spread(codes, right)
+        assert found("accuracy_difference", column) == near(value)
+        # Every cell of group and right occurs, so that the counts are those that are drawn from.
+        assert len(np.unique(2 * codes + right)) == 2 * len(names)
+        again = [spread(*table) for table in tables(draws(evaluation, "accuracy_difference", column), codes, right)]
+        assert found.interval("accuracy_difference", column) == hull(value, again)
+    compared = 0
+    for sex, race in itertools.product(*(sorted(census.test[column].unique()) for column in ("sex", "race"))):
+        here = ((census.test["sex"] == sex) & (census.test["race"] == race)).to_numpy()
+        cell = {"sex": sex, "race": race}
+        assert found.within("accuracy", **cell) == near(right[here].mean())
+        truth, guess = census.labels[here], said[here]
+        if len(set(truth)) < 2:
+            assert found.within("balanced_accuracy", **cell) is None
+            continue
+        assert found.within("balanced_accuracy", **cell) == near(metrics.balanced_accuracy_score(truth, guess))
+        random = draws(evaluation, "slice", "race", race, "sex", sex)
+        drawn = [table for table in tables(random, truth, guess) if len(set(table[0])) == 2]
+        if len(drawn) == 20:
+            again = [metrics.balanced_accuracy_score(*table) for table in drawn]
+            assert found.interval_within("balanced_accuracy", **cell) == percentiles(again)
+            compared += 1
+    assert compared > 4
+
+
+def test_intervals_of_a_classification(census: Census) -> None:
+    evaluation, found = census.world.evaluate("classes")
+    labels, said = census.labels, (census.answers >= 0.5).astype(int)
+    drawn = tables(draws(evaluation, "confusion"), labels, said)
+    by_class: dict[str, Any] = {
+        "balanced_accuracy": metrics.balanced_accuracy_score,
+        "macro_f1": lambda *each: metrics.f1_score(*each, average="macro"),
+        "weighted_f1": lambda *each: metrics.f1_score(*each, average="weighted"),
+        "cohen_kappa": metrics.cohen_kappa_score,
+        "matthews_correlation": metrics.matthews_corrcoef,
+    }
+    for name, formula in by_class.items():
+        assert found.interval(name) == percentiles([formula(*table) for table in drawn])
+    for number in (0, 1):
+        again = [metrics.f1_score(*table, pos_label=number) for table in drawn]
+        assert found.interval("f1", **{"class": number}) == percentiles(again)
+    random = draws(evaluation, "rows")
+    rows = [random.integers(0, TEST, size=TEST) for _ in range(20)]
+    by_share: dict[str, Any] = {
+        "macro_auroc": metrics.roc_auc_score,
+        "log_loss": metrics.log_loss,
+        "brier_score": lambda truth, share: 2 * np.mean((truth - share) ** 2),
+    }
+    for name, formula in by_share.items():
+        again = [formula(labels[at], census.answers[at]) for at in rows]
+        lower, upper = np.quantile(again, [0.025, 0.975])
+        assert found.interval(name) == near((lower, upper), 1e-6)
+
+
+def test_intervals_of_corruptions(census: Census) -> None:
+    evaluation, found = census.world.evaluate("damaged")
+    clean = (census.asked(census.test) >= 0.5) == census.labels
+    names, parts = ("missing-values", "numeric-noise", "category-swaps"), []
+    for name, severity in itertools.product(names, (1, 4)):
+        rows = damaged(census, name, severity, draws(evaluation, "corruption", name, str(severity)))
+        parts.append((census.asked(rows) >= 0.5) == census.labels)
+    kept, over = np.mean(parts, axis=0), {"corruptions": ",".join(names)}
+    for name in ("mean_corruption_accuracy", "relative_corruption_drop"):
+        random = draws(evaluation, name)
+        drawn = [random.integers(0, TEST, size=TEST) for _ in range(20)]
+        means = [kept[at].mean() for at in drawn]
+        drops = [1 - kept[at].mean() / clean[at].mean() for at in drawn]
+        assert found.interval(name, **over) == percentiles(means if name.startswith("mean") else drops)
+
+
+def test_a_sample_of_rows_is_drawn_by_the_seed(census: Census) -> None:
+    evaluation, found = census.world.evaluate("some")
+    rows = np.sort(draws(evaluation, "rows").choice(TEST, size=500, replace=False))
+    some, labels = census.test.iloc[rows].copy(), census.labels[rows]
+    right = (census.asked(some) >= 0.5) == labels
+    assert found("accuracy") == near(right.mean())
+    assert right.mean() != ((census.asked(census.test) >= 0.5) == census.labels).mean()
+    gone = draws(evaluation, "corruption", "missing-values", "4").random(500) < 0.3
+    some["age"] = some["age"].astype(float).where(~gone, census.train["age"].mean())
+    after = (census.asked(some) >= 0.5) == labels
+    assert (after != right).any()
+    assert found("corruption_accuracy", corruption="missing-values", severity=4) == near(after.mean())
