@@ -180,6 +180,7 @@ def serve_command(
                 cpu=verifier_cpu,
                 attestations=verifier_attestations,
                 trusted_root=None if trusted_root is None else read_trusted_root(trusted_root),
+                collateral=lambda: endorsements.read(collateral),
             ),
         ),
         log=_silent if output.quiet else _log,

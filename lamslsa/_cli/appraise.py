@@ -16,7 +16,7 @@ from lamslsa._cli import endorsements, stores, ui
 from lamslsa._cli.challenge import ChallengeFile
 from lamslsa._cli.gathered import Gathered
 from lamslsa._cli.inputs import UtcTime, read_capped, read_trusted_root
-from lamslsa._cli.policy_source import PolicySigner, is_pinned, read_policy, signer_options
+from lamslsa._cli.policy_source import PolicySigner, given_collateral, is_pinned, read_policy, signer_options
 from lamslsa.artifact.manifest import Manifest
 from lamslsa.errors import FormatError
 from lamslsa.policy import Policy
@@ -98,7 +98,7 @@ class Request:
         read = self._policy(self.policy, root)
         policy = read.policy
         challenge = _read_challenge(self.challenge, policy)
-        held = endorsements.read(self.collateral)
+        held = endorsements.read(self.collateral) + endorsements.parsed(given_collateral(self.policy))
         if self.at is not None and self.at < now:
             output.note(
                 f"expiry as of {self.at:%Y-%m-%dT%H:%M:%SZ} where no trusted time says; "

@@ -16,7 +16,7 @@ from lamslsa._cli import stores
 from lamslsa._cli.inputs import read_capped, read_trusted_root, refuse_secret
 from lamslsa.errors import FormatError, VerificationError
 from lamslsa.policy import read_file
-from lamslsa.policy.inline import open_inline
+from lamslsa.policy.inline import open_inline, unpack
 from lamslsa.policy.opening import OpenedPolicy, open_policy
 from lamslsa.policy.sources import MAX_POLICY_BYTES, parse_source
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lamslsa.sign.interface import BundleVerifier
     from lamslsa.sign.keyless import SigstoreRoot
 
-__all__ = ["PolicySigner", "is_pinned", "read_policy", "signer_options"]
+__all__ = ["PolicySigner", "given_collateral", "is_pinned", "read_policy", "signer_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SILENCE_S: Final = 5.0
@@ -62,7 +62,7 @@ def read_policy(
     """
     variable = _VARIABLE.fullmatch(text)
     if variable is not None:
-        return _given(variable[1], variable[2])
+        return open_inline(_variable(variable[1]), closure=variable[2])
     refuse_secret(text, what="policy")
     path = None if is_pinned(text) else Path(text)
     folder = Path() if path is None else path.parent
@@ -75,7 +75,17 @@ def read_policy(
     return open_policy(text, read=read, fetch=None if options is None else _fetch(options), trusted_root=trusted_root)
 
 
-def _given(name: str, closure: str) -> OpenedPolicy:
+def given_collateral(text: str) -> tuple[bytes, ...]:
+    """What manufacturers say of platforms that came along with a policy in a variable; nothing with others.
+
+    Raises:
+        FormatError: there is no such variable, or it holds something else.
+    """
+    variable = _VARIABLE.fullmatch(text)
+    return () if variable is None else unpack(_variable(variable[1])).collateral
+
+
+def _variable(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
         raise FormatError(
@@ -83,7 +93,7 @@ def _given(name: str, closure: str) -> OpenedPolicy:
             reason="policy-inline",
             hint="it is set by who starts this process; a file is named by its path",
         )
-    return open_inline(value, closure=closure)
+    return value
 
 
 def _fetch(options: stores.StoreOptions) -> Fetch:

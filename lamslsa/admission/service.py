@@ -73,6 +73,7 @@ class Service:
         self._stopping = threading.Event()
         self._failing: dict[str, str] = {}
         self.metrics = Metrics()
+        self._collateral = settings.verifier.collateral()
         self._hold()
         self.appraiser = Appraiser(
             judge,
@@ -129,6 +130,7 @@ class Service:
     def watch(self) -> None:
         """Look whether policy or certificate have changed, and take them over if they are any good."""
         self._refreshed("policy", self._refresh_policy)
+        self._refreshed("collateral", self._refresh_collateral)
         self._refreshed("certificate", self._certificates.refresh)
 
     def _refresh_policy(self) -> bool:
@@ -137,8 +139,18 @@ class Service:
             self._hold()
         return changed
 
+    def _refresh_collateral(self) -> bool:
+        if not self._held.policy.admits_elsewhere:
+            return False
+        found = self._settings.verifier.collateral()
+        changed = found != self._collateral
+        if changed:
+            self._collateral = found
+            self._hold()
+        return changed
+
     def _hold(self) -> None:
-        self._held = Held.of(self._policy.opened, self._settings.verifier)
+        self._held = Held.of(self._policy.opened, self._settings.verifier, self._collateral)
         if isinstance(self._held.verifier, LamslsaError):
             error = self._held.verifier
             self._log("no-verifier", {"reason": error.reason, "message": plain(str(error))})

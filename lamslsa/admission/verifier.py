@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -86,6 +87,7 @@ class Options:
         memory, cpu: what a container is given, as Kubernetes writes it.
         attestations: the store of attestations; empty for the folder beside the model.
         trusted_root: of Sigstore, where the policy names none; None for the embedded one.
+        collateral: reads what manufacturers say of platforms, as of now.
 
     Raises:
         FormatError: one of them is none (admission-verifier-option).
@@ -96,6 +98,7 @@ class Options:
     cpu: str = "1"
     attestations: str = ""
     trusted_root: bytes | None = None
+    collateral: Callable[[], tuple[bytes, ...]] = tuple
 
     def __post_init__(self) -> None:
         if self.image:
@@ -119,7 +122,7 @@ class Verifier:
     """How models are verified in their Pods, under one policy.
 
     Attributes:
-        policy: with its files, in one line (`lamslsa.policy.inline`).
+        policy: with its files and what it is judged with, in one line (`lamslsa.policy.inline`).
         closure: the digest of that policy, hexadecimal.
     """
 
@@ -128,7 +131,7 @@ class Verifier:
     closure: str
 
     @classmethod
-    def of(cls, opened: OpenedPolicy, options: Options) -> Verifier:
+    def of(cls, opened: OpenedPolicy, options: Options, collateral: Sequence[bytes] = ()) -> Verifier:
         """The verifier under a policy.
 
         Raises:
@@ -140,7 +143,8 @@ class Verifier:
                 reason="admission-verifier",
                 hint="name it with --verifier-image HOST/REPOSITORY@sha256:…",
             )
-        return cls(options=options, policy=pack_policy(opened, options.trusted_root), closure=opened.policy.closure)
+        policy = pack_policy(opened, options.trusted_root, collateral)
+        return cls(options=options, policy=policy, closure=opened.policy.closure)
 
     def container(self, place: Place) -> dict[str, Any]:
         """The container that verifies what lies at a place."""
@@ -190,12 +194,12 @@ class Held:
     verifier: Verifier | LamslsaError | None
 
     @classmethod
-    def of(cls, opened: OpenedPolicy, options: Options) -> Held:
+    def of(cls, opened: OpenedPolicy, options: Options, collateral: Sequence[bytes] = ()) -> Held:
         """What is decided by under a policy; never raises a LamslsaError."""
         verifier: Verifier | LamslsaError | None = None
         if opened.policy.admits_elsewhere:
             try:
-                verifier = Verifier.of(opened, options)
+                verifier = Verifier.of(opened, options, collateral)
             except LamslsaError as err:
                 verifier = err
         return cls(policy=opened.policy, verifier=verifier)

@@ -3,8 +3,8 @@
 Rules:
 - The same policy comes to the same text. Whoever reads it pins its closure, so a text of anybody may be read.
 - At most `MAX_INLINE_BYTES`: Linux takes no more than 128 KiB in one variable. At most `_MAX_BYTES` unpacked.
-- Where the policy names no Sigstore of its own, the trusted root under which it was read goes along; it is in no
-  closure, so whoever hands the text over vouches for it.
+- Where the policy names no Sigstore of its own, the trusted root under which it was read goes along, and so does what
+  manufacturers say of platforms. Neither is in the closure, so whoever hands the text over vouches for them.
 
 >>> text = pack({POLICY: b"a: 1", "keys/a.der": b"x"})
 >>> unpack(text).files["keys/a.der"]
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import binascii
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ _MAX_BYTES: Final = 8 * 1024 * 1024
 _ROOT: Final = "trustedRoot"
 _TEXTS: Final = "files"
 _OTHERS: Final = "binary"
+_COLLATERAL: Final = "collateral"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +42,21 @@ class Inline:
     Attributes:
         files: by path relative to the policy, which is called `POLICY`.
         trusted_root: of Sigstore, where the policy names none; None for the embedded one.
+        collateral: what manufacturers say of platforms, each a document of JSON.
     """
 
     files: dict[str, bytes]
     trusted_root: bytes | None
+    collateral: tuple[bytes, ...]
 
 
-def pack(files: Mapping[str, bytes], trusted_root: bytes | None = None) -> str:
+def pack(files: Mapping[str, bytes], trusted_root: bytes | None = None, collateral: Sequence[bytes] = ()) -> str:
     """Put files into one line of base64.
 
     Raises:
         PolicyError: they do not fit (policy-inline-size).
     """
-    document: dict[str, Any] = {_TEXTS: {}, _OTHERS: {}}
+    document: dict[str, Any] = {_TEXTS: {}, _OTHERS: {}, _COLLATERAL: [data.decode() for data in collateral]}
     for name, data in files.items():
         try:
             document[_TEXTS][name] = data.decode()
@@ -66,12 +69,12 @@ def pack(files: Mapping[str, bytes], trusted_root: bytes | None = None) -> str:
         raise PolicyError(
             f"expected a policy that fits into {MAX_INLINE_BYTES} bytes with its files, got {len(text)}",
             reason="policy-inline-size",
-            hint="take out what it does not need: certificates, reference values, policies that it extends",
+            hint="take out what it does not need: reference values, policies that it extends, collateral",
         )
     return text
 
 
-def pack_policy(opened: OpenedPolicy, trusted_root: bytes | None = None) -> str:
+def pack_policy(opened: OpenedPolicy, trusted_root: bytes | None = None, collateral: Sequence[bytes] = ()) -> str:
     """Put a policy with all that it names into one line of base64, and see that it is the same when taken out.
 
     Raises:
@@ -83,7 +86,7 @@ def pack_policy(opened: OpenedPolicy, trusted_root: bytes | None = None) -> str:
             reason="policy-inline-name",
             hint="give it another name",
         )
-    text = pack({**opened.files, POLICY: opened.data}, trusted_root)
+    text = pack({**opened.files, POLICY: opened.data}, trusted_root, collateral)
     open_inline(text, closure=opened.policy.closure)
     return text
 
@@ -104,7 +107,7 @@ def unpack(text: str) -> Inline:
     if not reader.eof or reader.unused_data:
         raise _other()
     document = _codec.loads(data, max_bytes=_MAX_BYTES)
-    if not isinstance(document, dict) or document.keys() - {_TEXTS, _OTHERS, _ROOT}:
+    if not isinstance(document, dict) or document.keys() - {_TEXTS, _OTHERS, _ROOT, _COLLATERAL}:
         raise _other()
     texts, others = _named(document, _TEXTS), _named(document, _OTHERS)
     if texts.keys() & others.keys():
@@ -112,10 +115,14 @@ def unpack(text: str) -> Inline:
     root = document.get(_ROOT)
     if root is not None and not isinstance(root, str):
         raise _other()
+    collateral = document.get(_COLLATERAL)
+    if not isinstance(collateral, list) or not all(isinstance(item, str) for item in collateral):
+        raise _other()
     return Inline(
         files={name: value.encode() for name, value in texts.items()}
         | {name: _decoded(value) for name, value in others.items()},
         trusted_root=None if root is None else _decoded(root),
+        collateral=tuple(item.encode() for item in collateral),
     )
 
 

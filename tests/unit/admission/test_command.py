@@ -76,6 +76,10 @@ def test_a_first_policy_or_certificate_that_is_no_good(
     common = ["admission", "serve", "--registry", place.host, "--certificate", str(certificate), "--key", str(key)]
     missing = [*common, "--policy", str(tmp_path / "none.yaml"), "--format", "json"]
     assert main(missing) == 3
+    for option, value in (("image", "registry.example/lamslsa:1"), ("memory", "much"), ("attestations", "$(X)")):
+        options = [f"--verifier-{option}", value, "--policy", str(place.policy_path), "--format", "json"]
+        assert main([*common, *options]) == 3
+        assert "admission-verifier-option" in capsys.readouterr().out
     certificate.write_text("rubbish")
     assert main([*common, "--policy", str(place.policy_path), "--format", "json"]) == 3
     assert "admission-certificate" in capsys.readouterr().out

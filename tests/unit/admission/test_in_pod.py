@@ -15,7 +15,10 @@ import pytest
 from lamslsa._cli.main import main
 from lamslsa.admission.verifier import Options, Place, Verifier, verifier_name
 from lamslsa.artifact import hash_artifact
+from lamslsa.policy.inline import unpack
 from lamslsa.policy.opening import open_policy
+from lamslsa.testing.simulated import SimulatedVendor
+from tests.cli.world import NOW
 from tests.unit.admission.conftest import Place as Registered
 from tests.unit.admission.pods import CLAIM, IMAGE, INITIALIZER, claimed, operations_of, patched
 from tests.unit.admission.serving import Running, serving
@@ -163,6 +166,46 @@ def debug(spec: dict[str, Any], *, copy: bool = False, **about: Any) -> None:
     if mount:
         container["volumeMounts"] = [{**mount, "mountPath": "/x"}]
     spec["ephemeralContainers"] = [container | about]
+
+
+@pytest.fixture(scope="module")
+def collateral() -> bytes:
+    return SimulatedVendor(NOW).collateral()
+
+
+def test_collateral_goes_along_and_is_read_again(policy_path: Path, tmp_path: Path, collateral: bytes) -> None:
+    """What manufacturers say of platforms is not in the Pod, and what they say changes."""
+    said = [(collateral,)]
+    options = Options(image=IMAGE, collateral=lambda: said[0])
+
+    def carried(gate: Running) -> tuple[bytes, ...]:
+        spec = mutate(gate, review(claimed()))["request"]["object"]["spec"]
+        return unpack(spec["initContainers"][0]["env"][0]["value"]).collateral
+
+    with serving(Counting(), policy_path, tmp_path / "tls", verifier=options, watch_s=60.0) as running:
+        assert carried(running) == (collateral,)
+        said[0] = ()
+        running.service.watch()
+        assert carried(running) == ()
+        running.service.watch()
+        assert [about["what"] for about in running.events("taken")] == ["collateral"]
+
+
+def test_collateral_in_the_line_counts(
+    verifier: dict[str, Any],
+    policy_path: Path,
+    tmp_path: Path,
+    collateral: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rubbish among it is refused, so it was looked at."""
+    opened = open_policy(str(policy_path))
+    (tmp_path / "volume").mkdir()
+    words = words_of(verifier, policy_path.parent / "census-mlp", tmp_path / "volume")
+    for held, code in (([collateral], 0), ([b"{}"], 3)):
+        line = Verifier.of(opened, Options(image=IMAGE), held).policy
+        monkeypatch.setenv("LAMSLSA_POLICY", line)
+        assert main(words) == code
 
 
 UPDATES: dict[str, tuple[bool, Any]] = {

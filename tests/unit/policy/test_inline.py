@@ -48,7 +48,8 @@ def test_it_comes_out_as_it_went_in(opened: OpenedPolicy) -> None:
 def test_files_of_any_bytes() -> None:
     files = {"a": b"", "b/c": b"\xff\x00", "c": "ü\n".encode(), "d": b'"\\'}
     found = unpack(pack(files, b"\xfe"))
-    assert (found.files, found.trusted_root) == (files, b"\xfe")
+    assert (found.files, found.trusted_root, found.collateral) == (files, b"\xfe", ())
+    assert unpack(pack(files, collateral=[b"{}", b"[1]"])).collateral == (b"{}", b"[1]")
     assert list(pack(files)) == list(pack(dict(reversed(files.items()))))
 
 
@@ -104,21 +105,23 @@ def test_a_file_with_the_new_name_of_the_policy(opened: OpenedPolicy) -> None:
         ("", "policy-inline"),
         ("ü", "policy-inline"),
         ("AAAA", "policy-inline"),
-        (" " + line({"files": {}, "binary": {}}), "policy-inline"),
-        (line({"files": {}, "binary": {}})[:-8], "policy-inline"),
+        (" " + line({"files": {}, "binary": {}, "collateral": []}), "policy-inline"),
+        (line({"files": {}, "binary": {}, "collateral": []})[:-8], "policy-inline"),
         (base64.b64encode(zlib.compress(b"{}") + b"x").decode(), "policy-inline"),
         (base64.b64encode(zlib.compress(b"{}")[:-1]).decode(), "policy-inline"),
         (line(b" " * (8 * 1024 * 1024 + 1)), "policy-inline"),
         (line(b"{"), "json-syntax"),
         (line([]), "policy-inline"),
         (line({"files": {}}), "policy-inline"),
-        (line({"files": {}, "binary": {}, "more": 1}), "policy-inline"),
-        (line({"files": {"a": 1}, "binary": {}}), "policy-inline"),
-        (line({"files": {"a": ""}, "binary": {"a": ""}}), "policy-inline"),
-        (line({"files": {}, "binary": {"a": "?"}}), "base64"),
-        (line({"files": {}, "binary": {}, "trustedRoot": 1}), "policy-inline"),
-        (line({"files": {}, "binary": {}}), "policy-inline"),
-        (line({"files": {POLICY: "a: ["}, "binary": {}}), "yaml-syntax"),
+        (line({"files": {POLICY: ""}, "binary": {}}), "policy-inline"),
+        (line({"files": {POLICY: ""}, "binary": {}, "collateral": [1]}), "policy-inline"),
+        (line({"files": {}, "binary": {}, "collateral": [], "more": 1}), "policy-inline"),
+        (line({"files": {"a": 1}, "binary": {}, "collateral": []}), "policy-inline"),
+        (line({"files": {"a": ""}, "binary": {"a": ""}, "collateral": []}), "policy-inline"),
+        (line({"files": {}, "binary": {"a": "?"}, "collateral": []}), "base64"),
+        (line({"files": {}, "binary": {}, "collateral": [], "trustedRoot": 1}), "policy-inline"),
+        (line({"files": {}, "binary": {}, "collateral": []}), "policy-inline"),
+        (line({"files": {POLICY: "a: ["}, "binary": {}, "collateral": []}), "yaml-syntax"),
     ],
 )
 def test_what_is_no_policy(text: str, reason: str) -> None:
