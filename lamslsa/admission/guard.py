@@ -21,24 +21,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lamslsa.admission.reach import CONTAINERS, refuse_reach
 from lamslsa.admission.references import FILLED
-from lamslsa.admission.shapes import members, quoted, rows, text
+from lamslsa.admission.shapes import quoted, rows, text
 from lamslsa.admission.verifier import COPY, EMPTY, RESERVED, Place, Verifier, verified_volume, verifier_name
 from lamslsa.errors import PolicyError
 
-__all__ = ["CONTAINERS", "guarded", "refuse_reach", "refuse_unguarded", "unverified"]
+__all__ = ["guarded", "refuse_unguarded", "unverified"]
 
-CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
 _MAX_PLACES: Final = 8
 _INITIALIZER: Final = "storage-initializer"
 _LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-# Those of the baseline of the Pod Security Standards, and those of the network: none reads another one's files.
-_CAPABILITIES: Final = frozenset(
-    {
-        *("AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE"),
-        *("NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"),
-    }
-)
 _PULLS: Final = frozenset({"IfNotPresent", "Always"})
 
 
@@ -78,7 +71,14 @@ def guarded(spec: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
     places: set[Place] = set()
     lists: dict[str, list[dict[str, Any]]] = {}
     for name, containers in pod.lists.items():
-        lists[name] = [_redirected(container, raw, known, places) for container in containers]
+        for container in containers:
+            _refuse_devices(container, raw)
+        lists[name] = [
+            _initializing(container)
+            if name == "initContainers" and container.get("name") == _INITIALIZER
+            else _redirected(container, raw, known, places)
+            for container in containers
+        ]
     if len(places) > _MAX_PLACES:
         raise PolicyError(
             f"expected at most {_MAX_PLACES} models to verify in one Pod, got {len(places)}", reason="admission-models"
@@ -114,48 +114,6 @@ def _sources(volume: Mapping[str, Any]) -> set[str]:
 def _is_empty(volume: Mapping[str, Any]) -> bool:
     """Whether a volume begins empty; one that names nothing does."""
     return _sources(volume) <= {"emptyDir"}
-
-
-def refuse_reach(spec: Mapping[str, Any]) -> None:
-    """Return if no container of a Pod can reach into another one.
-
-    Raises:
-        PolicyError: one can (admission-reach).
-        FormatError: the Pod is of another shape (admission-shape).
-    """
-    for name in ("shareProcessNamespace", "hostPID"):
-        if spec.get(name) not in (None, False):
-            raise _reaching(f"spec.{name}")
-    if text(members(spec, "os", "spec."), "name", "spec.os.") not in ("", "linux"):
-        raise _reaching("spec.os.name")
-    _refuse_host_process(members(spec, "securityContext", "spec."), "spec.securityContext")
-    for kind in CONTAINERS:
-        for container in rows(spec, kind, "spec."):
-            where = f"spec.{kind}[{quoted(text(container, 'name', f'spec.{kind}.'))}].securityContext"
-            context = members(container, "securityContext", where)
-            _refuse_host_process(context, where)
-            if context.get("privileged") not in (None, False):
-                raise _reaching(f"{where}.privileged")
-            if context.get("procMount") not in (None, "Default"):
-                raise _reaching(f"{where}.procMount")
-            added = members(context, "capabilities", f"{where}.").get("add") or []
-            if not isinstance(added, list) or not all(
-                isinstance(item, str) and item in _CAPABILITIES for item in added
-            ):
-                raise _reaching(f"{where}.capabilities.add")
-
-
-def _refuse_host_process(context: Mapping[str, Any], where: str) -> None:
-    if members(context, "windowsOptions", f"{where}.").get("hostProcess") not in (None, False):
-        raise _reaching(f"{where}.windowsOptions.hostProcess")
-
-
-def _reaching(where: str) -> PolicyError:
-    return PolicyError(
-        f"expected no {where} in a Pod whose model is verified in it, got one",
-        reason="admission-reach",
-        hint="a container that reaches into others can change what was verified",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,25 +182,35 @@ def _claimed(pod: _Pod) -> Iterator[Place]:
                 yield place
 
 
+def _refuse_devices(container: Mapping[str, Any], raw: frozenset[str]) -> None:
+    where = _mounts_of(container)
+    for device in rows(container, "volumeDevices", where):
+        if _is_ours(device) or text(device, "name", where) in raw:
+            raise _mounted(where, "a device")
+
+
+def _mounts_of(container: Mapping[str, Any]) -> str:
+    return f"the mounts of {quoted(text(container, 'name', 'spec.'))}"
+
+
+def _initializing(container: Mapping[str, Any]) -> dict[str, Any]:
+    """The init container with which KServe fetches: it stays as it is, for what it leaves is verified."""
+    if container.get("restartPolicy") is not None:
+        raise PolicyError(
+            f"expected {_INITIALIZER} to end before what it has fetched is verified, got one that goes on",
+            reason="admission-order",
+            hint="leave its restartPolicy out",
+        )
+    if any(_is_ours(mount) for mount in _mounts(container)):
+        raise _mounted(_mounts_of(container), "a verified copy")
+    return dict(container)
+
+
 def _redirected(
     container: Mapping[str, Any], raw: frozenset[str], known: Mapping[str, Place], places: set[Place]
 ) -> dict[str, Any]:
     """A container with verified copies in place of what is not verified; adds what has to be verified for that."""
-    name = text(container, "name", "spec.")
-    where = f"the mounts of {quoted(name)}"
-    for device in rows(container, "volumeDevices", where):
-        if _is_ours(device) or text(device, "name", where) in raw:
-            raise _mounted(where, "a device")
-    if name == _INITIALIZER:
-        if container.get("restartPolicy") is not None:
-            raise PolicyError(
-                f"expected {_INITIALIZER} to end before what it has fetched is verified, got one that goes on",
-                reason="admission-order",
-                hint="leave its restartPolicy out",
-            )
-        if any(_is_ours(mount) for mount in _mounts(container)):
-            raise _mounted(where, "a verified copy")
-        return dict(container)
+    where = _mounts_of(container)
     mounts: list[dict[str, Any]] = []
     for mount in rows(container, "volumeMounts", where):
         place = _place(mount, raw, known, where)

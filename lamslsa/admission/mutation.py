@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lamslsa import _codec
-from lamslsa.admission.guard import CONTAINERS, guarded, unverified
+from lamslsa.admission.guard import guarded, unverified
+from lamslsa.admission.reach import CONTAINERS
 from lamslsa.admission.review import Review, answer
 from lamslsa.admission.verifier import Held, Verifier
 

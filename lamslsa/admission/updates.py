@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from lamslsa.admission.guard import refuse_reach, unverified
+from lamslsa.admission.guard import unverified
+from lamslsa.admission.reach import refuse_reach
 from lamslsa.admission.shapes import rows, text
 from lamslsa.admission.verifier import RESERVED
 from lamslsa.errors import LamslsaError

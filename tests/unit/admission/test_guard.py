@@ -418,6 +418,17 @@ def test_the_initializer_gets_no_copy() -> None:
     assert refusal(spec) == "admission-mount"
 
 
+@pytest.mark.parametrize("kind", ["containers", "ephemeralContainers"])
+def test_only_an_init_container_is_the_initializer(kind: str) -> None:
+    """A server of that name would serve what nobody has verified."""
+    spec = claimed(**{kind: [{**SERVER, "name": "storage-initializer"}]})
+    result = guarded(spec, VERIFIER)
+    assert result[kind][0]["volumeMounts"] == [copied(WEIGHTS, "/models")]
+    with pytest.raises(LamslsaError) as caught:
+        refuse_unguarded(spec, VERIFIER)
+    assert caught.value.reason == "admission-unguarded"
+
+
 def test_the_initializer_ends() -> None:
     spec = fetched()
     spec["initContainers"][0]["restartPolicy"] = "Always"

@@ -175,7 +175,7 @@ def collateral() -> bytes:
 
 def test_collateral_goes_along_and_is_read_again(policy_path: Path, tmp_path: Path, collateral: bytes) -> None:
     """What manufacturers say of platforms is not in the Pod, and what they say changes."""
-    said = [(collateral,)]
+    said: list[tuple[bytes, ...]] = [(collateral,)]
     options = Options(image=IMAGE, collateral=lambda: said[0])
 
     def carried(gate: Running) -> tuple[bytes, ...]:
