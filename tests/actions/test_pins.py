@@ -131,3 +131,14 @@ def test_the_example_asks_for_the_simulated_tee_in_so_many_words_and_deploys_wha
     ]
     deploy = workflow["jobs"]["deploy"]
     assert (deploy["needs"], deploy["if"]) == ("verify", "needs.verify.outputs.accepted == 'true'")
+
+
+def test_the_examples_and_the_documentation_name_one_commit_of_our_actions() -> None:
+    """So that an example is never older than what its README says."""
+    places = [*WORKFLOWS, *ACTIONS.glob("*/README.md")]
+    text = "".join(path.read_text(encoding="utf-8") for path in places)
+    assert len(set(re.findall(r"lamslsa/lamslsa/\.github/actions/[a-z]+@(\S+)", text))) == 1
+    for path in ACTIONS.glob("*/README.md"):
+        found = re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
+        assert found, path
+        assert all(_PINNED.fullmatch(word) for word in found), path
