@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ def values(appraisal: Appraisal, about: About) -> dict[str, Any]:
 def schema() -> dict[str, Any]:
     """The JSON Schema of the document (draft 2020-12)."""
     generated = msgspec.json.schema(AppraisalDocument)
+    for described in generated["$defs"].values():
+        if "description" in described:  # a docstring, which Python 3.13 keeps without its indentation
+            described["description"] = inspect.cleandoc(described["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
