@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +19,8 @@ from lamslsa._cli.policy_source import PolicySigner, read_policy, signer_options
 from lamslsa.policy.opening import OpenedPolicy
 
 __all__ = ["command"]
+
+_ATTEMPTS: Final = 3
 
 
 @click.group("admission")
@@ -162,7 +165,8 @@ def serve_command(
     endorsements.read(collateral)
     service = Service(
         RegistryJudge(
-            options=stores.registry_options(options, notify=lambda _: None),
+            # Few attempts, so that a registry that is down is the reason within the budget of a request.
+            options=dataclasses.replace(stores.registry_options(options, notify=lambda _: None), attempts=_ATTEMPTS),
             held=lambda: endorsements.read(collateral),
         ),
         policy=PolicyFile(policy, read, now=_now),

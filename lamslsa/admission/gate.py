@@ -82,12 +82,16 @@ class Gate:
         try:
             response = await posts[request.path](request, started)
         except FormatError as err:
-            self._log("malformed", {"path": request.path, "reason": err.reason, "message": str(err)})
-            self._metrics.count(_REFUSED, reason=err.reason)
+            self.troubled(err.reason, str(err), path=request.path)
             response = _text(400, f"{err} [{err.reason}]")
         self._metrics.took(time.monotonic() - started)
         self._metrics.count("lamslsa_admission_requests_total", path=request.path, code=str(response.status))
         return response
+
+    def troubled(self, reason: str, message: str, *, path: str = "") -> None:
+        """Log and count a request that is none, wherever that was found out."""
+        self._log("malformed", {"path": path, "reason": reason, "message": message})
+        self._metrics.count(_REFUSED, reason=reason)
 
     async def _admit(self, request: Request, started: float) -> Response:
         asked = await _parsed(review.parse, request.body)
@@ -100,7 +104,7 @@ class Gate:
             refusals, reasons = [("", told.message)], [told.reason]
         elif not asked.starts_nothing:
             found = asked.found if held.verifier is None else tuple(item for item in asked.found if not item.in_pod)
-            verdicts = await self._verdicts(found, started + self._budget(request.query))
+            verdicts = await self._verdicts(found, started, self._budget(request.query))
             refused = [(item.where, told) for item, told in zip(found, verdicts, strict=True) if not told.accepted]
             refused += [("spec", told) for told in _unguarded(asked, held)]
             refusals = [(where, told.message) for where, told in refused]
@@ -126,7 +130,7 @@ class Gate:
     async def _validate(self, request: Request, started: float) -> Response:
         asked = await _parsed(provider.parse, request.body)
         closure = self._held().policy.closure
-        verdicts = await self._verdicts(asked.found, started + self._budget(request.query))
+        verdicts = await self._verdicts(asked.found, started, self._budget(request.query))
         refused = {item.where: told for item, told in zip(asked.found, verdicts, strict=True) if not told.accepted}
         self._decided(
             [told.reason for told in refused.values()],
@@ -136,16 +140,16 @@ class Gate:
         messages = {key: told.message for key, told in refused.items()}
         return _json(provider.answer(asked, messages, policy=f"sha256:{closure}"))
 
-    async def _verdicts(self, found: Sequence[Found], until: float) -> list[Verdict]:
-        """A verdict for each place, by a time of the monotonic clock."""
+    async def _verdicts(self, found: Sequence[Found], started: float, budget_s: float) -> list[Verdict]:
+        """A verdict for each place, so many seconds after a time of the monotonic clock."""
         told = [
             Verdict.refused(item.model) if isinstance(item.model, LamslsaError) else self._appraiser.ask(item.model)
             for item in found
         ]
         promises = {id(each): asyncio.wrap_future(each) for each in told if isinstance(each, Future)}
         if promises:
-            await asyncio.wait(promises.values(), timeout=max(0.0, until - time.monotonic()))
-        return [each if isinstance(each, Verdict) else _kept(promises[id(each)], self._budget_s) for each in told]
+            await asyncio.wait(promises.values(), timeout=max(0.0, started + budget_s - time.monotonic()))
+        return [each if isinstance(each, Verdict) else _kept(promises[id(each)], budget_s) for each in told]
 
     def _budget(self, query: str) -> float:
         """What the API server says in its address (``?timeout=10s``), less what the way back takes."""

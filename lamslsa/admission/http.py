@@ -3,6 +3,7 @@
 Rules:
 - Head and body have limits, in bytes and in seconds. A body has a length and no other framing.
 - A request that cannot be read is answered with 400, and its connection closed: where the next one begins is unknown.
+  What still comes is read for a moment, since a client that sends into a closed connection never sees its answer.
 - Connections that nothing comes from cost one task each, and are closed after a while.
 """
 
@@ -23,6 +24,9 @@ _PHRASES: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method
 _MAX_HEAD: Final = 16 * 1024
 _MAX_FIELDS: Final = 64
 _END: Final = b"\r\n\r\n"
+_LINGER_S: Final = 0.5
+_READ_ON_S: Final = 2.0
+_BLOCK: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +57,8 @@ class Limits:
         connections: at a time; the next one is closed at once.
         body: bytes of one request.
         bodies: bytes of all requests that are being read or answered; one that does not fit is answered with 503.
-        idle_s: how long a connection may be silent between requests.
+        idle_s: how long a connection may be silent between requests; longer than the 90 seconds after which the API
+            server closes it, so that no request meets a connection that has just been closed.
         request_s: how long a request may take to arrive.
         handshake_s: how long TLS may take to be agreed on.
     """
@@ -61,7 +66,7 @@ class Limits:
     connections: int = 2048
     body: int = 8 * 1024 * 1024
     bodies: int = 64 * 1024 * 1024
-    idle_s: float = 90.0
+    idle_s: float = 120.0
     request_s: float = 10.0
     handshake_s: float = 10.0
 
@@ -116,6 +121,7 @@ class Server:
         respond: answers a request; what it raises ends the connection.
         context: of TLS.
         limits: what clients may take.
+        troubled: told the reason of each request that `respond` never saw, and what was wrong, in words.
     """
 
     def __init__(
@@ -124,8 +130,10 @@ class Server:
         *,
         context: ssl.SSLContext,
         limits: Limits = Limits(),
+        troubled: Callable[[str, str], None] = lambda _reason, _message: None,
     ) -> None:
         self._respond = respond
+        self._troubled = troubled
         self._context = context
         self._limits = limits
         self._server: asyncio.Server | None = None
@@ -168,9 +176,10 @@ class Server:
         """
         self._draining = True
         await asyncio.sleep(drain_s)
-        self._stopped = True
         if self._server is not None:
             self._server.close()
+        await asyncio.sleep(min(drain_s, _LINGER_S))  # for requests on connections that were just made
+        self._stopped = True
         for writer in tuple(self._idle):
             writer.close()
         if self._open:
@@ -212,9 +221,10 @@ class Server:
                     if length > self._limits.body:
                         raise _refused(f"expected at most {self._limits.body} bytes in a request, got {length}")
                 except FormatError as err:
-                    return await self._say(writer, _trouble(400, f"{err} [{err.reason}]"), close=True)
+                    return await self._give_up(reader, writer, 400, err)
                 if self._bytes + length > self._limits.bodies:
-                    return await self._say(writer, _trouble(503, "expected fewer requests at a time"), close=True)
+                    crowded = FormatError("expected fewer requests at a time", reason="admission-crowded")
+                    return await self._give_up(reader, writer, 503, crowded)
                 taken = length
                 self._bytes += taken
                 body = await reader.readexactly(length)
@@ -224,6 +234,19 @@ class Server:
         finally:
             self._bytes -= taken
         return await self._say(writer, response, close=request.close or self._draining)
+
+    async def _give_up(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, err: FormatError
+    ) -> bool:
+        """Answer what cannot be read, and read on until the client has seen it or a limit is reached."""
+        self._troubled(err.reason, str(err))
+        await self._say(writer, _trouble(status, f"{err} [{err.reason}]"), close=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READ_ON_S):
+                for _ in range(0, 2 * self._limits.body, _BLOCK):
+                    if not await reader.read(_BLOCK):
+                        break
+        return False
 
     async def _say(self, writer: asyncio.StreamWriter, response: Response, *, close: bool) -> bool:
         head = (

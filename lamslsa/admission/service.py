@@ -91,7 +91,9 @@ class Service:
             metrics=self.metrics,
             budget_s=settings.budget_s,
         )
-        self._server = Server(gate.respond, context=certificates.context, limits=settings.limits)
+        self._server = Server(
+            gate.respond, context=certificates.context, limits=settings.limits, troubled=gate.troubled
+        )
         self.metrics.gauge("lamslsa_admission_connections", lambda: float(self._server.connections))
         self.metrics.gauge("lamslsa_admission_certificate_not_after_seconds", self._certificate_ends)
 

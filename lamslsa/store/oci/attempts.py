@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from lamslsa import _attempts
-from lamslsa._attempts import MAX_ATTEMPTS, TryAgainError, pause_after, refuse_stopped
+from lamslsa._attempts import TryAgainError, pause_after, refuse_stopped
 from lamslsa.errors import UnavailableError
 from lamslsa.store.oci.options import Options
 
@@ -23,6 +23,7 @@ class Attempts:
     """How often something is tried, and with which pauses."""
 
     def __init__(self, options: Options) -> None:
+        self._most = options.attempts
         self._notify = options.notify
         self._sleep = options.sleep
         self._clock = options.clock
@@ -33,7 +34,7 @@ class Attempts:
         Raises:
             UnavailableError: every attempt failed.
         """
-        for number in range(1, MAX_ATTEMPTS + 1):
+        for number in range(1, self._most + 1):
             try:
                 return attempt()
             except TryAgainError as err:
@@ -47,7 +48,7 @@ class Attempts:
             UnavailableError: it was the last.
         """
         refuse_stopped()
-        if number >= MAX_ATTEMPTS:
+        if number >= self._most:
             raise UnavailableError(
                 f"expected an answer from {what}, got {err} after {number} attempts",
                 reason="registry-connection",

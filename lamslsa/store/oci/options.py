@@ -28,6 +28,7 @@ class Options:
         sleep: pauses, in seconds; by default one that ends early when a transfer is given up.
         clock: for the time in annotations, and for a ``Retry-After`` that is a date.
         read_timeout: how long the registry may be silent, in seconds.
+        attempts: how often what fails is tried, the first time included.
         attempt_timeout: how long an attempt may take, in seconds, beside what its bytes need at 64 KiB/s.
     """
 
@@ -41,4 +42,5 @@ class Options:
     sleep: Callable[[float], None] = field(default=_attempts.sleep, repr=False)
     clock: Callable[[], dt.datetime] = field(default=lambda: dt.datetime.now(dt.UTC), repr=False)
     read_timeout: float = 30.0
+    attempts: int = _attempts.MAX_ATTEMPTS
     attempt_timeout: float = 120.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
@@ -129,7 +130,9 @@ def test_a_slow_registry_is_a_refusal_within_the_budget(place: Place, tmp_path: 
 def test_the_api_server_may_give_less_time(place: Place, tmp_path: Path) -> None:
     waiting = Waiting()
     with serving(waiting, place.policy_path, tmp_path / "tls", budget_s=3600) as gate:
-        assert "admission-budget" in gate.admit(POD, "/admit?timeout=0s")["status"]["message"]
+        message = gate.admit(POD, "/admit?timeout=0s")["status"]["message"]
+        assert "expected a verdict within the 0 seconds of this request" in message
+        assert "[admission-budget]" in message
         waiting.opened.set()
 
 
@@ -180,10 +183,22 @@ def test_what_is_no_http_is_answered_with_400(place: Place, tmp_path: Path, data
             gate.trusted.wrap_socket(line, server_hostname="127.0.0.1") as secure,
         ):
             secure.sendall(data)
-            answer = b"".join(iter(lambda: secure.recv(4096), b""))
+            answer = b""
+            while not answer.endswith(f" [{REASON}]\n".encode()):
+                got = secure.recv(4096)
+                assert got, answer
+                answer += got
             assert answer.startswith(b"HTTP/1.1 400 ")
-            assert answer.endswith(f" [{REASON}]\n".encode())
         assert gate.admit(POD)["allowed"] is True
+        assert [each["reason"] for each in gate.events("malformed")] == [REASON]
+        assert f'lamslsa_admission_refusals_total{{reason="{REASON}"}} 1' in gate.ask("GET", "/metrics")[1].splitlines()
+
+
+def test_who_sends_too_much_sees_why(place: Place, tmp_path: Path) -> None:
+    with serving(Counting(), place.policy_path, tmp_path / "tls") as gate:
+        status, text = gate.ask("POST", "/admit", b"<" * (9 * 1024 * 1024))
+    assert status == 400
+    assert text == f"expected at most 8388608 bytes in a request, got 9437184 [{REASON}]\n"
 
 
 def test_a_connection_is_used_again(place: Place, tmp_path: Path) -> None:
@@ -247,6 +262,7 @@ def test_one_connection_too_many_is_closed(place: Place, tmp_path: Path) -> None
 def test_too_many_bytes_at_a_time(place: Place, tmp_path: Path) -> None:
     with serving(Counting(), place.policy_path, tmp_path / "tls", limits=Limits(bodies=10)) as gate:
         assert gate.ask("POST", "/admit", b"x" * 11)[0] == 503
+        assert gate.events("malformed")[0]["reason"] == "admission-crowded"
         assert gate.ask("POST", "/admit", b"x" * 10)[0] == 400
 
 
@@ -291,6 +307,42 @@ def test_stopping_leaves_nobody_without_an_answer(place: Place, tmp_path: Path) 
         gate.thread.join(10)
         assert gate.events("stopped")
         idle.close()
+
+
+def test_stopping_under_load_drops_no_answer(place: Place, tmp_path: Path) -> None:
+    answered: list[bool] = []
+    dropped: list[BaseException] = []
+
+    def asking(gate: Running) -> None:
+        while True:
+            connection = gate.connect()
+            try:
+                connection.connect()
+            except OSError:  # nobody listens any more: the API server asks another one
+                return
+            try:
+                for _ in range(3):
+                    connection.request("POST", "/admit", POD)
+                    answer = connection.getresponse()
+                    answered.append(json.load(answer)["response"]["allowed"])
+                    if answer.getheader("Connection") == "close":
+                        break
+            except (OSError, http.client.HTTPException, ValueError) as err:
+                dropped.append(err)
+                return
+            finally:
+                connection.close()
+
+    with serving(Counting(), place.policy_path, tmp_path / "tls", drain_s=0.4) as gate:
+        clients = [threading.Thread(target=asking, args=(gate,)) for _ in range(6)]
+        for client in clients:
+            client.start()
+        until(lambda: len(answered) > 20)
+        gate.service.stop()
+        for client in clients:
+            client.join(20)
+    assert not dropped
+    assert all(answered)
 
 
 def test_while_it_drains_it_answers_and_is_not_ready(place: Place, tmp_path: Path) -> None:
