@@ -128,7 +128,7 @@ AREAS: dict[str, Area] = {
         folder="admission",
         modules=(
             *("appraiser.py", "certificates.py", "gate.py", "guard.py", "http.py", "judge.py"),
-            *("policy_file.py", "provider.py", "reach.py", "references.py", "review.py", "shapes.py", "verdicts.py"),
+            *("policy_file.py", "provider.py", "reach.py", "references.py", "review.py", "shapes.py"),
             "verifier.py",
         ),
     ),

@@ -26,6 +26,8 @@ OTHER_MODULES = {
     *(f"evidence/{name}.py" for name in ("nitro/attester", "nvidia/collect", "sgx/attester")),
     # what counts for nothing beside a key is told in a message, and refuses nothing
     *(f"sign/keyless/{name}.py" for name in ("_parts", "_witness")),
+    # its word, model-refused, is no error: it stands for the rules of the policy, which the message names
+    "admission/verdicts.py",
 }
 COVERED = ("admission/", "archive.py", "evidence/", "model_signature.py", "sign/", "store/")
 # What an appraisal says is shown by its vectors; the first is said where there is always something to say it of.
