@@ -4,7 +4,8 @@ Rules:
 - One request in, bounded answers out, over a pipe. A worker that dies, is stopped or says too much has answered as far
   as it got, and `Answers.stopped` says why; whoever asked takes no answer for a refusal.
 - The worker is forked where this process has one thread, since a fork copies locks that other threads hold. Otherwise,
-  and on macOS, it is a Python started anew, which takes up to a second more.
+  and on macOS, it is a Python started anew, which takes up to a second more. What it is asked lies in memory on Linux:
+  a container with a read-only root has no place for a file.
 - Memory is limited relative to the size that the worker begins with. macOS has no such limit: there it is
   bounded by time alone.
 """
@@ -27,7 +28,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, BinaryIO, Final
 
 __all__ = ["Answers", "Limits", "run"]
 
@@ -117,7 +118,7 @@ def _started(work: Work, request: bytes, limits: Limits) -> Answers:
     wanted = [limits.memory_bytes, limits.cpu_seconds, limits.wall_seconds, limits.answer_bytes]
     path = [entry or str(Path.cwd()) for entry in sys.path]
     argument = json.dumps([path, work.__module__, work.__name__, wanted])
-    with tempfile.TemporaryFile() as stdin:
+    with _unnamed() as stdin:
         stdin.write(request)
         stdin.seek(0)
         process = subprocess.Popen(
@@ -133,6 +134,17 @@ def _started(work: Work, request: bytes, limits: Limits) -> Answers:
             finally:
                 process.kill()
             return _told(data, late or _ended(process.wait()))
+
+
+def _unnamed() -> IO[bytes]:
+    """A new file without a name; in memory where the system has such files.
+
+    Raises:
+        OSError: there is no place for one.
+    """
+    if platform.system() == "Linux":
+        return os.fdopen(os.memfd_create("lamslsa-request"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _serve(module: str, name: str, wanted: list[float]) -> None:

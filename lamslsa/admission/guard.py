@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from lamslsa.admission.reach import CONTAINERS, refuse_reach
+from lamslsa.admission.reach import CONTAINERS, INITIALIZER, refuse_reach
 from lamslsa.admission.references import FILLED
 from lamslsa.admission.shapes import quoted, rows, text
 from lamslsa.admission.verifier import COPY, EMPTY, RESERVED, Place, Verifier, verified_volume, verifier_name
@@ -30,7 +30,6 @@ from lamslsa.errors import PolicyError
 __all__ = ["guarded", "refuse_unguarded", "unverified"]
 
 _MAX_PLACES: Final = 8
-_INITIALIZER: Final = "storage-initializer"
 _LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _PULLS: Final = frozenset({"IfNotPresent", "Always"})
 
@@ -75,14 +74,10 @@ def guarded(spec: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
             _refuse_devices(container, raw)
         lists[name] = [
             _initializing(container)
-            if name == "initContainers" and container.get("name") == _INITIALIZER
+            if name == "initContainers" and container.get("name") == INITIALIZER
             else _redirected(container, raw, known, places)
             for container in containers
         ]
-    if len(places) > _MAX_PLACES:
-        raise PolicyError(
-            f"expected at most {_MAX_PLACES} models to verify in one Pod, got {len(places)}", reason="admission-models"
-        )
     lists["initContainers"] = _with_verifiers(lists["initContainers"], sorted(places), pod, verifier)
     result = dict(spec)
     for name in CONTAINERS:
@@ -102,7 +97,7 @@ def unverified(spec: Mapping[str, Any]) -> frozenset[str]:
     found = {name for name, volume in volumes if _sources(volume) - FILLED - {"image"}}
     empty = {name for name, volume in volumes if _is_empty(volume) and not name.startswith(RESERVED)}
     for container in rows(spec, "initContainers", "spec."):
-        if container.get("name") == _INITIALIZER:
+        if container.get("name") == INITIALIZER:
             found |= empty & {text(mount, "name", "") for mount in rows(container, "volumeMounts", "")}
     return frozenset(found)
 
@@ -197,7 +192,7 @@ def _initializing(container: Mapping[str, Any]) -> dict[str, Any]:
     """The init container with which KServe fetches: it stays as it is, for what it leaves is verified."""
     if container.get("restartPolicy") is not None:
         raise PolicyError(
-            f"expected {_INITIALIZER} to end before what it has fetched is verified, got one that goes on",
+            f"expected {INITIALIZER} to end before what it has fetched is verified, got one that goes on",
             reason="admission-order",
             hint="leave its restartPolicy out",
         )
@@ -212,20 +207,21 @@ def _redirected(
     """A container with verified copies in place of what is not verified; adds what has to be verified for that."""
     where = _mounts_of(container)
     mounts: list[dict[str, Any]] = []
+    seen: set[tuple[str, str]] = set()
     for mount in rows(container, "volumeMounts", where):
         place = _place(mount, raw, known, where)
         if place is None:
             mounts.append(dict(mount))
             continue
         places.add(place)
-        copy = {
-            "name": verified_volume(place),
-            "mountPath": text(mount, "mountPath", where),
-            "subPath": COPY,
-            "readOnly": True,
-        }
-        if copy not in mounts:  # KServe adds its own again when it is called again
-            mounts.append(copy)
+        if len(places) > _MAX_PLACES:
+            raise PolicyError(
+                f"expected at most {_MAX_PLACES} models to verify in one Pod, got more", reason="admission-models"
+            )
+        name, path = verified_volume(place), text(mount, "mountPath", where)
+        if (name, path) not in seen:  # KServe adds its own again when it is called again
+            seen.add((name, path))
+            mounts.append({"name": name, "mountPath": path, "subPath": COPY, "readOnly": True})
     return dict(container) | ({"volumeMounts": mounts} if mounts else {})
 
 
@@ -262,11 +258,11 @@ def _with_verifiers(
     made = {place: _settled(there.get(verifier_name(place)), verifier.container(place)) for place in places}
     late = [made[place] for place in places if place.volume in filled]
     copies = {verified_volume(place) for place in places if place.volume in filled}
-    end = max((at for at, item in enumerate(containers) if item.get("name") == _INITIALIZER), default=-1) + 1
+    end = max((at for at, item in enumerate(containers) if item.get("name") == INITIALIZER), default=-1) + 1
     for container in containers[:end]:
         if any(mount.get("name") in copies for mount in rows(container, "volumeMounts", "spec.")):
             raise PolicyError(
-                f"expected {quoted(str(container['name']))} after {_INITIALIZER}, whose model it mounts, got it before",
+                f"expected {quoted(str(container['name']))} after {INITIALIZER}, whose model it mounts, got it before",
                 reason="admission-order",
                 hint="before that nothing is verified yet",
             )

@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from lamslsa.admission.references import name_of
 from lamslsa.admission.verdicts import Verdict
 from lamslsa.decision import decide
 from lamslsa.errors import LamslsaError, UnavailableError
@@ -52,7 +53,7 @@ class RegistryJudge:
         appraisal = decide(
             policy,
             model=manifest,
-            model_name=model.repository.rpartition("/")[2],
+            model_name=name_of(model),
             bundles=bundles,
             at=now,
             now=now,

@@ -2,6 +2,7 @@
 
 Rules:
 - Shared processes show the files of every container, and privileges make a read-only mount writable.
+- A container for debugging joins the processes of its target: not of one that meets what is not verified yet.
 - Capabilities are those that are known to do neither; any other is refused.
 
 Spec: https://kubernetes.io/docs/concepts/security/pod-security-standards/#baseline
@@ -13,11 +14,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from lamslsa.admission.shapes import members, quoted, rows, text
+from lamslsa.admission.verifier import RESERVED
 from lamslsa.errors import PolicyError
 
-__all__ = ["CONTAINERS", "refuse_reach"]
+__all__ = ["CONTAINERS", "INITIALIZER", "refuse_reach"]
 
 CONTAINERS: Final = ("initContainers", "containers", "ephemeralContainers")
+INITIALIZER: Final = "storage-initializer"
+"""The init container with which KServe fetches models."""
 # Those of the baseline of the Pod Security Standards, and those of the network: none reads another one's files.
 _CAPABILITIES: Final = frozenset(
     {
@@ -42,7 +46,11 @@ def refuse_reach(spec: Mapping[str, Any]) -> None:
     _refuse_host_process(members(spec, "securityContext", "spec."), "spec.securityContext")
     for kind in CONTAINERS:
         for container in rows(spec, kind, "spec."):
-            where = f"spec.{kind}[{quoted(text(container, 'name', f'spec.{kind}.'))}].securityContext"
+            place = f"spec.{kind}[{quoted(text(container, 'name', f'spec.{kind}.'))}]"
+            target = text(container, "targetContainerName", f"{place}.")
+            if target == INITIALIZER or target.startswith(RESERVED):
+                raise _reaching(f"{place}.targetContainerName")
+            where = f"{place}.securityContext"
             context = members(container, "securityContext", where)
             _refuse_host_process(context, where)
             if context.get("privileged") not in (None, False):

@@ -27,7 +27,7 @@ from lamslsa.errors import LamslsaError, PolicyError
 from lamslsa.store.naming import REGISTRY
 from lamslsa.store.oci import Reference
 
-__all__ = ["FILLED", "Found", "key", "pinned", "pod_models", "service_models", "template_models"]
+__all__ = ["FILLED", "Found", "key", "name_of", "pinned", "pod_models", "service_models", "template_models"]
 
 _HINT: Final = "push the model with lamslsa push, and write HOST/REPOSITORY@sha256:… as it prints it"
 _HOST: Final = re.compile(r"[^/]*[.:][^/]*|localhost|\[.*\]")
@@ -87,6 +87,11 @@ def pinned(reference: str) -> Reference:
 def key(reference: Reference) -> str:
     """A reference for tables: that of two places with the same model differs, that of two tags does not."""
     return f"{reference.place}@{reference.digest}"
+
+
+def name_of(reference: Reference) -> str:
+    """What a policy calls the model; expressions see it."""
+    return reference.repository.rpartition("/")[2]
 
 
 def pod_models(spec: Mapping[str, Any], where: str) -> Iterator[Found]:

@@ -63,7 +63,8 @@ def _stays(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 def _debugs(before: Mapping[str, Any], after: Mapping[str, Any], concern: frozenset[str]) -> bool:
     kind = "ephemeralContainers"
     old, new = rows(before, kind, "spec."), rows(after, kind, "spec.")
-    added = [container for container in new if container not in old]
+    was = {text(container, "name", "spec."): container for container in old}
+    added = [container for container in new if was.get(text(container, "name", "spec.")) != container]
     if not added:
         return True
     try:

@@ -2,9 +2,9 @@
 
 Rules:
 - A verdict is kept under the policy that reached it, by its closure: another policy finds none of them.
-- An acceptance is kept by the digest of the model alone, for the bytes are the same wherever they lie. A refusal is
-  kept by the place as well, for a shorter time: who puts a model into a place without attestations must not be able to
-  have it refused elsewhere.
+- An acceptance is kept by the digest and the name of the model: the bytes are the same wherever they lie, and a policy
+  sees no more of the place. A refusal is kept by the place, for a shorter time: who puts a model into a place without
+  attestations must not be able to have it refused elsewhere.
 - That somebody could not be reached is never kept.
 - Times are those of a clock that only goes forward.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from lamslsa._plain import plain
-from lamslsa.admission.references import key
+from lamslsa.admission.references import key, name_of
 from lamslsa.errors import LamslsaError, UnavailableError
 from lamslsa.policy import Appraisal
 from lamslsa.store.oci import Reference
@@ -103,7 +103,7 @@ class Cache:
         """What is known of a model under a policy, by its closure; None where nothing is any more."""
         now = self._clock()
         with self._lock:
-            for name in ((str(model.digest), closure), (key(model), closure)):
+            for name in ((_model(model), closure), (key(model), closure)):
                 found = self._kept.get(name)
                 if found is None:
                     continue
@@ -119,9 +119,14 @@ class Cache:
         lasts = self._lasts[verdict.accepted]
         if not verdict.final or lasts <= 0:
             return
-        name = (str(model.digest) if verdict.accepted else key(model), closure)
+        name = (_model(model) if verdict.accepted else key(model), closure)
         with self._lock:
             self._kept[name] = (self._clock() + lasts, verdict)
             self._kept.move_to_end(name)
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
+
+
+def _model(reference: Reference) -> str:
+    """A model as a policy sees it; a place never looks so, for it has a host and a slash."""
+    return f"{name_of(reference)}@{reference.digest}"

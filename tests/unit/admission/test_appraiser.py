@@ -26,7 +26,8 @@ from tests.unit.admission.conftest import Place
 
 DIGEST = "sha256:" + "3f" * 32
 ONE = pinned(f"registry.example/one@{DIGEST}")
-SAME = pinned(f"registry.example/other@{DIGEST}")
+SAME = pinned(f"registry.example/elsewhere/one@{DIGEST}")
+RENAMED = pinned(f"registry.example/other@{DIGEST}")
 TWO = pinned("registry.example/two@sha256:" + "4e" * 32)
 YES = Verdict(accepted=True)
 NO = Verdict(accepted=False, reason="model-refused", message="no")
@@ -76,6 +77,7 @@ def test_an_acceptance_is_kept_for_the_digest() -> None:
     assert cache.get(ONE, "p") == cache.get(SAME, "p") == YES
     assert cache.get(ONE, "q") is None
     assert cache.get(TWO, "p") is None
+    assert cache.get(RENAMED, "p") is None, "an expression may ask for the name"
     clock.at += 9.9
     assert cache.get(ONE, "p") == YES
     clock.at += 0.1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lamslsa.admission.guard import guarded, refuse_unguarded
+from lamslsa.admission.updates import starts_nothing
 from lamslsa.admission.verifier import EMPTY, Options, Place, Verifier, verified_volume, verifier_name
 from lamslsa.errors import FormatError, LamslsaError
 from tests.unit.admission.pods import CLAIM, IMAGE, INITIALIZER, SERVER, VERIFIER, claimed, fetched
@@ -494,3 +495,42 @@ def test_sixty_volumes() -> None:
 )
 def test_what_is_of_another_shape(changes: dict[str, Any]) -> None:
     assert refusal(claimed(**changes)) == "admission-shape"
+
+
+@pytest.mark.parametrize("target", [verifier_name(WEIGHTS), verifier_name(FETCHED), "storage-initializer"])
+def test_nobody_joins_the_processes_of_who_meets_what_is_not_verified(target: str) -> None:
+    debugger = {"name": "debugger", "targetContainerName": target}
+    assert refusal(claimed(ephemeralContainers=[debugger])) == "admission-reach"
+    refuse_unguarded(
+        guarded(claimed(ephemeralContainers=[{**debugger, "targetContainerName": "server"}]), VERIFIER), VERIFIER
+    )
+
+
+class Counted(str):
+    """A text that counts how often texts are compared with it."""
+
+    __slots__ = ()
+    times = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Counted.times += 1
+        return str.__eq__(self, other)
+
+
+def test_a_thousand_mounts_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counted, "times", 0)
+    mounts = [{"name": "weights", "mountPath": Counted(f"/{number}")} for number in range(1000)]
+    assert len(guarded(claimed(volumeMounts=mounts), VERIFIER)["containers"][0]["volumeMounts"]) == 1000
+    assert Counted.times < 10_000
+
+
+def test_a_thousand_shells_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counted, "times", 0)
+
+    def with_shells(image: str) -> dict[str, Any]:
+        shells = [{"name": Counted(f"debugger-{number}"), "image": image} for number in range(1000)]
+        return claimed(ephemeralContainers=shells)
+
+    assert starts_nothing(with_shells("a"), with_shells("b"))
+    assert Counted.times < 20_000

@@ -25,6 +25,7 @@ from tests.unit.admission.serving import Running, serving
 from tests.unit.admission.test_appraiser import Counting
 from tests.unit.admission.test_review import read
 
+WEIGHTS = Place(volume="weights")
 IN_POD = "admission: {elsewhere: verifyInPod}\n"
 
 
@@ -221,6 +222,9 @@ UPDATES: dict[str, tuple[bool, Any]] = {
     "a shell that writes the copy": (False, lambda spec: debug(spec, copy=True)),
     "a shell that mounts the claim": (False, lambda spec: debug(spec, name="weights", readOnly=True)),
     "a shell with a device": (False, lambda spec: debug(spec, volumeDevices=[{"name": "weights", "devicePath": "/d"}])),
+    "a shell beside the server": (True, lambda spec: debug(spec, targetContainerName="server")),
+    "a shell in a verifier": (False, lambda spec: debug(spec, targetContainerName=verifier_name(WEIGHTS))),
+    "a shell in what fetches": (False, lambda spec: debug(spec, targetContainerName="storage-initializer")),
     "a shell with rights": (False, lambda spec: debug(spec, securityContext={"privileged": True})),
 }
 

@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -275,3 +276,10 @@ def test_no_fork_and_no_python_are_refusals(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_confined, "_may_fork", lambda: False)
     monkeypatch.setattr(sys, "executable", None)
     assert _one("true").verdict == "limits"
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files in memory")
+def test_a_worker_starts_where_no_folder_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_confined, "_may_fork", lambda: False)
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+    assert _one("model.name == 'm'").verdict == "true"
