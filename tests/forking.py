@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -38,7 +38,9 @@ def _context() -> ForkServerContext:
     return context
 
 
-def _command(words: Sequence[str], environment: dict[str, str], out: str, err: str) -> None:
+def _command(
+    words: Sequence[str], environment: dict[str, str], out: str, err: str, before: Callable[[], None] | None
+) -> None:
     from lamslsa._cli.main import main
 
     os.environ.clear()
@@ -49,21 +51,25 @@ def _command(words: Sequence[str], environment: dict[str, str], out: str, err: s
         os.close(target)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as long as the process lives
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
+    if before is not None:
+        before()
     code = main(words)
     sys.stdout.flush()
     sys.exit(code)
 
 
 class Forked:
-    """A command that runs; what `subprocess.Popen` has of it."""
+    """A command that runs; what `subprocess.Popen` has of it. Its process may do something else ``before`` it."""
 
-    def __init__(self, words: Sequence[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: dict[str, str], *, before: Callable[[], None] | None = None
+    ) -> None:
         self.args = list(words)
         self.returncode: int | None = None
         self._folder = tempfile.TemporaryDirectory()
         self._out, self._err = Path(self._folder.name) / "out", Path(self._folder.name) / "err"
         self._process = _context().Process(
-            target=_command, args=(self.args, environment, str(self._out), str(self._err))
+            target=_command, args=(self.args, environment, str(self._out), str(self._err), before)
         )
         self._process.start()
 

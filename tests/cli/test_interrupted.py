@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,15 @@ from lamslsa.evidence.run import read_run
 from lamslsa.publish import evidence_statement
 from lamslsa.sign import Envelope, parse_bundle
 from lamslsa.statement import parse
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-
-stage, number = sys.argv[1].split(":")
-owner = {"fsync": os, "link": os, "rename": Path}[stage]
-really, left = getattr(owner, stage), int(number)
-
-def die_at_the_nth(*arguments, **keywords):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return really(*arguments, **keywords)
-
-setattr(owner, stage, die_at_the_nth)
-from lamslsa._cli.main import main
-sys.exit(main(sys.argv[2:]))
-"""
+from tests.forking import Forked
+from tests.killing import die_at
 
 
-def _run(stage: str, *words: str | Path, platform: Path | None = None) -> int:
+def _run(stage: str, *words: str | Path, platform: Path | None = None) -> int | None:
     environment = {**os.environ, **({"LAMSLSA_SIMULATED_PLATFORM": str(platform)} if platform else {})}
-    command = [sys.executable, "-c", KILLED, stage, *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode
+    process = Forked([str(word) for word in words], environment, before=partial(die_at, stage))
+    process.ended()
+    return process.returncode
 
 
 @pytest.mark.parametrize(
