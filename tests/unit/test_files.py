@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from pathlib import Path
@@ -124,7 +125,8 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 def test_what_is_refused_is_closed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
+    gc.collect()  # what other tests left open
     before = len(list(Path("/dev/fd").iterdir()))
     for _ in range(10):
         _refused(tmp_path / "pipe")
-    assert len(list(Path("/dev/fd").iterdir())) == before
+    assert len(list(Path("/dev/fd").iterdir())) <= before

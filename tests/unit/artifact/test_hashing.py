@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 from collections import deque
@@ -33,6 +34,7 @@ def no_waiting() -> Iterator[None]:
 
 
 def descriptors() -> list[str]:
+    gc.collect()  # what other tests left open
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 

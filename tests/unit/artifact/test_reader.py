@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import gc
 import hashlib
 import mmap
 import os
@@ -31,6 +32,7 @@ def limit(which: int, value: int) -> Iterator[None]:
 
 
 def descriptors() -> list[str]:
+    gc.collect()  # what other tests left open
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
