@@ -12,7 +12,7 @@ from lamslsa.admission.review import MAX_REVIEW_BYTES, answer, parse
 from lamslsa.errors import FormatError, LamslsaError
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "admission"
-NAMES = sorted(path.name for path in VECTORS.iterdir() if path.is_dir())
+NAMES = sorted(path.name for path in VECTORS.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
 def read(name: str) -> dict[str, Any]:
