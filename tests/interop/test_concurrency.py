@@ -1,4 +1,4 @@
-"""16 writers attach 10 bundles each to one artifact at the same time: what was said to be attached is listed."""
+"""16 writers attach 5 bundles each to one artifact at the same time: what was said to be attached is listed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.interop.keyless import statement
 from tests.interop.registries import make_model
 
 WRITERS = 16
-EACH = 10
+EACH = 5
 
 
 def attach_at_once(host: str, folder: Path, each: int = EACH) -> tuple[set[bytes], set[bytes], set[bytes]]:
