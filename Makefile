@@ -90,7 +90,7 @@ policies: $(STATE)/wheel  ## rehearse the policies to start from, and run their 
 	done
 
 test: $(STATE)/editable $(ADULT)/adult.test $(EXAMPLE_DATA) $(if $(NPM),$(PEERS))  ## all tests, offline, in random order
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TEST_FLAGS)
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 2 $(TEST_FLAGS)
 
 peers: $(PEERS)  ## the clients for node that tests/interop runs, as its lock file pins them
 

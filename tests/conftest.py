@@ -16,6 +16,19 @@ import pytest
 
 from tests.forking import forked
 from tests.loading import load_script
+from tests.pace import (
+    pytest_collection,
+    pytest_collection_modifyitems,
+    pytest_sessionfinish,
+    pytest_xdist_make_scheduler,
+)
+
+__all__ = [
+    "pytest_collection",
+    "pytest_collection_modifyitems",
+    "pytest_sessionfinish",
+    "pytest_xdist_make_scheduler",
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -81,7 +81,6 @@ def _run(tree: ast.AST) -> list[ast.AST]:
     return nodes
 
 
-@pytest.mark.xdist_group("measure-build")
 @pytest.mark.slow
 def test_everything_that_measures_is_imported_from_trusted_files(measure_build: Path, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(ROWS, encoding="utf-8")
@@ -113,7 +112,6 @@ def pictures(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.xdist_group("measure-build")
 @pytest.mark.slow
 def test_jobs_of_extras_run_on_trusted_files(measure_build: Path, tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text(ROWS, encoding="utf-8")

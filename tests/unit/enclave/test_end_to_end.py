@@ -35,7 +35,6 @@ def people(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.xdist_group("measure-build")
 @pytest.mark.slow
 def test_every_job_runs_on_trusted_files_alone(measure_build: Path, people: Path, tmp_path: Path) -> None:
     platform = tmp_path / "platform"
