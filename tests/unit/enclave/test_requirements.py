@@ -75,10 +75,12 @@ def test_the_packages_of_a_build_are_those_that_are_named() -> None:
 
 
 def test_what_make_and_ci_install_is_the_same() -> None:
-    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            constraint = Requirement(line)
-            assert pinned()[canonicalize_name(constraint.name)] in constraint.specifier
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    constraints = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    both = [each for each in constraints if canonicalize_name(each.name) in pinned()]
+    assert "torch" in {each.name for each in both}
+    for constraint in both:
+        assert pinned()[canonicalize_name(constraint.name)] in constraint.specifier
 
 
 def test_the_tools_of_other_extras_are_not_there() -> None:
