@@ -5,8 +5,9 @@ missing from, whoever made it.
 
 Rules:
 - Unverified is every volume that has no digest and that Kubernetes does not fill, and every empty one that the
-  ``storage-initializer`` of KServe fills. Only that and our container mount such a volume; everybody else gets the
-  verified copy in its place, read-only. The copy is what closes the gap: other Pods may write a disk after the verdict.
+  ``storage-initializer`` of KServe fills; the one that KServe makes for that also where another container fills it.
+  Only that and our container mount such a volume; everybody else gets the verified copy in its place, read-only. The
+  copy is what closes the gap: other Pods may write a disk after the verdict.
 - Whatever the initializer can write to is unverified, so it may see unverified volumes: nothing passes the verifier by.
 - Verifiers of volumes come first of all, those of what the initializer fills right after it. Who starts before and
   wants the copy is refused.
@@ -30,8 +31,9 @@ from lamslsa.errors import PolicyError
 __all__ = ["guarded", "refuse_unguarded", "unverified"]
 
 _MAX_PLACES: Final = 8
+_FETCHED: Final = "kserve-provision-location"
 _LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_PULLS: Final = frozenset({"IfNotPresent", "Always"})
+_PULLS: Final = ("IfNotPresent", "Always")
 
 
 def refuse_unguarded(spec: Mapping[str, Any], verifier: Verifier) -> None:
@@ -97,8 +99,11 @@ def unverified(spec: Mapping[str, Any]) -> frozenset[str]:
     found = {name for name, volume in volumes if _sources(volume) - FILLED - {"image"}}
     empty = {name for name, volume in volumes if _is_empty(volume) and not name.startswith(RESERVED)}
     for container in rows(spec, "initContainers", "spec."):
+        mounted = empty & {text(mount, "name", "") for mount in rows(container, "volumeMounts", "")}
         if container.get("name") == INITIALIZER:
-            found |= empty & {text(mount, "name", "") for mount in rows(container, "volumeMounts", "")}
+            found |= mounted
+        elif container.get("restartPolicy") is None:  # a storage container under another name
+            found |= mounted & {_FETCHED}
     return frozenset(found)
 
 
@@ -259,6 +264,12 @@ def _with_verifiers(
     late = [made[place] for place in places if place.volume in filled]
     copies = {verified_volume(place) for place in places if place.volume in filled}
     end = max((at for at, item in enumerate(containers) if item.get("name") == INITIALIZER), default=-1) + 1
+    if late and not end:
+        raise PolicyError(
+            f"expected {INITIALIZER} to fetch what lies in {_FETCHED}, got an init container of another name",
+            reason="admission-order",
+            hint=f"name it {INITIALIZER} in the ClusterStorageContainer, as KServe asks",
+        )
     for container in containers[:end]:
         if any(mount.get("name") in copies for mount in rows(container, "volumeMounts", "spec.")):
             raise PolicyError(

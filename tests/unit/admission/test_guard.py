@@ -534,3 +534,21 @@ def test_a_thousand_shells_are_not_compared_with_each_other(monkeypatch: pytest.
 
     assert starts_nothing(with_shells("a"), with_shells("b"))
     assert Counted.times < 20_000
+
+
+def test_what_kserve_fetches_by_another_name_is_refused() -> None:
+    """A ClusterStorageContainer may name its container as it likes."""
+    spec = fetched()
+    spec["initContainers"][0]["name"] = "kit-storage-initializer"
+    assert refusal(spec) == "admission-order"
+    spec["initContainers"][0]["restartPolicy"] = "Always"
+    assert guarded(spec, VERIFIER) == spec, "it brings an image, which is judged by its digest"
+
+
+@pytest.mark.parametrize("name", ["imagePullPolicy", "resizePolicy", "resources", "securityContext", "restartPolicy"])
+@pytest.mark.parametrize("value", [{}, ["x"], {"x": []}, [{}], 7, True])
+def test_no_member_of_ours_is_of_another_type(name: str, value: object) -> None:
+    spec = guarded(claimed(), VERIFIER)
+    spec["initContainers"][0][name] = value
+    with pytest.raises(LamslsaError):
+        refuse_unguarded(spec, VERIFIER)
