@@ -94,7 +94,7 @@ class Gate:
         self._metrics.count(_REFUSED, reason=reason)
 
     async def _admit(self, request: Request, started: float) -> Response:
-        asked = await _parsed(review.parse, request.body)
+        asked = await _beside(request.body, review.parse, request.body)
         refusals: list[tuple[str, str]] = []
         reasons: list[str] = []
         held = self._held()
@@ -106,18 +106,18 @@ class Gate:
             found = asked.found if held.verifier is None else tuple(item for item in asked.found if not item.in_pod)
             verdicts = await self._verdicts(found, started, self._budget(request.query))
             refused = [(item.where, told) for item, told in zip(found, verdicts, strict=True) if not told.accepted]
-            refused += [("spec", told) for told in _unguarded(asked, held)]
+            refused += [("spec", told) for told in await _beside(request.body, _unguarded, asked, held)]
             refusals = [(where, told.message) for where, told in refused]
             reasons = [told.reason for _, told in refused]
         self._decided(reasons, _about(asked, f"sha256:{closure}"), started)
         return _json(review.answer(asked, refusals, policy=f"sha256:{closure}"))
 
     async def _mutate(self, request: Request, started: float) -> Response:
-        asked = await _parsed(review.parse, request.body)
+        asked = await _beside(request.body, review.parse, request.body)
         held = self._held()
         policy = f"sha256:{held.policy.closure}"
         try:
-            operations = mutation.mutated(asked, held)
+            operations = await _beside(request.body, mutation.mutated, asked, held)
         except LamslsaError as err:
             told = Verdict.refused(err)
             self._decided([told.reason], _about(asked, policy), started)
@@ -128,7 +128,7 @@ class Gate:
         return _json(mutation.answer_patch(asked, operations, policy=policy))
 
     async def _validate(self, request: Request, started: float) -> Response:
-        asked = await _parsed(provider.parse, request.body)
+        asked = await _beside(request.body, provider.parse, request.body)
         closure = self._held().policy.closure
         verdicts = await self._verdicts(asked.found, started, self._budget(request.query))
         refused = {item.where: told for item, told in zip(asked.found, verdicts, strict=True) if not told.accepted}
@@ -186,9 +186,9 @@ def _kept(promise: asyncio.Future[Verdict], budget_s: float) -> Verdict:
     )
 
 
-async def _parsed(parse: Callable[[bytes], Any], body: bytes) -> Any:
-    """What a body says; a large one is read beside, so that others are answered meanwhile."""
-    return parse(body) if len(body) <= _LARGE else await asyncio.to_thread(parse, body)
+async def _beside(body: bytes, work: Callable[..., Any], *arguments: Any) -> Any:
+    """What work on a body comes to; on a large one it is done beside, so that others are answered meanwhile."""
+    return work(*arguments) if len(body) <= _LARGE else await asyncio.to_thread(work, *arguments)
 
 
 def _unguarded(asked: review.Review, held: Held) -> Sequence[Verdict]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lamslsa._cli.main import main
+from lamslsa.admission import guard
 from lamslsa.admission.verifier import Options, Place, Verifier, verifier_name
 from lamslsa.artifact import hash_artifact
 from lamslsa.policy.inline import unpack
@@ -365,3 +366,21 @@ def test_kserve_the_whole_way(gate: Running) -> None:
     assert ask(gate, changed)["allowed"] is True
     names = [item["name"] for item in changed["request"]["object"]["spec"]["initContainers"]]
     assert names == ["storage-initializer", verifier_name(Place(volume="kserve-provision-location"))]
+
+
+@pytest.mark.parametrize("path", ["/admit", "/mutate"])
+def test_others_are_answered_while_a_large_pod_is_looked_at(
+    gate: Running, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks at one asks for the health of the gate meanwhile."""
+    health: list[int] = []
+    looked = guard.unverified
+
+    def look(spec: dict[str, Any]) -> frozenset[str]:
+        health.append(gate.ask("GET", "/healthz")[0])
+        return looked(spec)
+
+    monkeypatch.setattr(guard, "unverified", look)
+    mounts = [{"name": "weights", "mountPath": f"/{number:080}"} for number in range(1000)]
+    assert ask(gate, review(claimed(volumeMounts=mounts)), path)["allowed"] is (path == "/mutate")
+    assert health == [200]
