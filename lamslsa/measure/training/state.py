@@ -155,7 +155,7 @@ class TensorDigest:
             self._layout, self._header, self._order = layout, data[:end], sorted(begins, key=begins.__getitem__)
         digest = hashlib.sha256(self._header)
         for name in self._order:
-            digest.update(memoryview(tensors[name].view(-1).view(torch.uint8).numpy()))
+            digest.update(tensors[name].view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
 
