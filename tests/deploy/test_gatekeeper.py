@@ -10,15 +10,18 @@ import regopy
 from kubernetes_validate import utils
 
 from lamslsa.admission import provider
-from lamslsa.admission.references import pod_models
+from lamslsa.admission.references import pinned, pod_models, service_models
+from lamslsa.errors import LamslsaError
 from tests.deploy.facts import host, serve
-from tests.deploy.rendering import KUBERNETES, Document, named, parsed, rendered
+from tests.deploy.rendering import KUBERNETES, ROOT, Document, named, parsed, rendered
 from tests.deploy.rules import OPT_IN
 
 FOLDER = KUBERNETES / "components" / "gatekeeper"
 MODEL = f"registry.example/team/census@sha256:{'1' * 64}"
 OTHER = f"registry.example/team/other@sha256:{'2' * 64}"
 POLICY = f"sha256:{'3' * 64}"
+VECTORS = ROOT / "tests" / "vectors" / "admission"
+SERVICES = sorted(path.name for path in VECTORS.glob("service*"))
 
 
 def _read(name: str) -> Document:
@@ -26,8 +29,8 @@ def _read(name: str) -> Document:
     return document
 
 
-def _violations(spec: dict[str, Any], answer: Any, *, kind: str = "Pod") -> list[str]:
-    """What the template finds, where Gatekeeper's function answers so; None for no answer at all."""
+def _asked(query: str, spec: dict[str, Any], answer: Any, *, kind: str) -> list[str]:
+    """The members of a set of the template, where Gatekeeper's function answers so; None for no answer at all."""
     (target,) = _read("template.yaml")["spec"]["targets"]
     assert target["rego"].count("external_data(") == 1
     told = "told(request) = answer { request.provider == data.told.provider; answer := data.told.answer }"
@@ -35,9 +38,12 @@ def _violations(spec: dict[str, Any], answer: Any, *, kind: str = "Pod") -> list
     run.add_module("template", f"{target['rego'].replace('external_data(', 'told(')}\n{told}\n")
     run.add_data({"told": {"provider": _read("provider.yaml")["metadata"]["name"], "answer": answer} if answer else {}})
     run.set_input({"review": {"kind": {"kind": kind}, "object": {"spec": spec}}})
-    found = json.loads(str(run.query("data.lamslsamodels.violation")))["expressions"][0]
-    keys = [key for each in ([found] if isinstance(found, dict) else found) for key in each]
-    return sorted(json.loads(key)["msg"] for key in keys)
+    found = json.loads(str(run.query(f"data.lamslsamodels.{query}")))["expressions"][0]
+    return [key for each in ([found] if isinstance(found, dict) else found) for key in each]
+
+
+def _violations(spec: dict[str, Any], answer: Any, *, kind: str = "Pod") -> list[str]:
+    return sorted(json.loads(each)["msg"] for each in _asked("violation", spec, answer, kind=kind))
 
 
 def _answered(keys: list[str], refused: dict[str, str]) -> dict[str, Any]:
@@ -99,7 +105,28 @@ def test_volumes_are_told_apart_as_the_server_does() -> None:
 
 def test_an_inference_service_has_to_name_a_model() -> None:
     (found,) = _violations({"predictor": {"containers": []}}, None, kind="InferenceService")
-    assert "expected an InferenceService that names its models" in found
+    assert found == "expected an InferenceService whose predictor names its model, got none"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_of_an_inference_service_it_sees_what_the_server_sees(name: str) -> None:
+    """Where every pinned model is accepted, and every other one refused."""
+    spec = json.loads((VECTORS / name / "review.json").read_text(encoding="utf-8"))["request"]["object"]["spec"]
+    keys = sorted(_asked("models", spec, None, kind="InferenceService"))
+    refused = {}
+    for key in keys:
+        try:
+            pinned(key)
+        except LamslsaError as err:
+            refused[key] = str(err)
+    found = _violations(spec, _answered(keys, refused) if keys else None, kind="InferenceService")
+    server = [item for item in service_models(spec) if isinstance(item.model, LamslsaError)]
+    assert bool(found) == bool(server), (found, server)
+
+
+def test_they_show_both() -> None:
+    assert {name.endswith("_fail") for name in SERVICES} == {True, False}
+    assert len(SERVICES) > 15
 
 
 def test_provider_template_and_constraint_fit_each_other_and_the_server() -> None:
