@@ -49,6 +49,18 @@ def test_both_actions_are_looked_at() -> None:
     assert {path.parent.name for path in FILES} >= {"attest", "verify"}
 
 
+def test_the_copies_of_a_function_are_one_and_the_same() -> None:
+    """Steps share no shell, so what quotes text of others stands in each of them."""
+    copies = [
+        re.sub(r"^quoted\(\) \{ # .*", "", found[0])
+        for name in ("attest", "verify")
+        for step in load(name)["runs"]["steps"]
+        if (found := re.search(r"^quoted\(\) \{.*?^\}$", step["run"], re.MULTILINE | re.DOTALL))
+    ]
+    assert len(copies) == 4
+    assert len(set(copies)) == 1
+
+
 @pytest.mark.parametrize("path", FILES, ids=names)
 def test_no_expression_is_expanded_in_a_shell_line(path: Path) -> None:
     blocks = [block for block in values(document(path), "run") if isinstance(block, str)]
