@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lamslsa.admission.defaults import settled
 from lamslsa.admission.reach import CONTAINERS, INITIALIZER, refuse_reach
 from lamslsa.admission.references import FILLED
 from lamslsa.admission.shapes import quoted, rows, text
@@ -33,7 +34,6 @@ __all__ = ["guarded", "refuse_unguarded", "unverified"]
 _MAX_PLACES: Final = 8
 _FETCHED: Final = "kserve-provision-location"
 _LABEL: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_PULLS: Final = ("IfNotPresent", "Always")
 
 
 def refuse_unguarded(spec: Mapping[str, Any], verifier: Verifier) -> None:
@@ -45,13 +45,28 @@ def refuse_unguarded(spec: Mapping[str, Any], verifier: Verifier) -> None:
     """
     wanted = guarded(spec, verifier)
     for name in (*CONTAINERS, "volumes"):
-        if (wanted.get(name) or []) != (spec.get(name) or []):
+        there = spec.get(name) or []
+        if (wanted.get(name) or []) != there:
+            got = _differing(wanted.get(name) or [], there)
             raise PolicyError(
-                f"expected every model that no digest holds to be verified in its Pod first, got other {name}",
+                f"expected every model that no digest holds to be verified in its Pod first, got in spec.{name} {got}",
                 reason="admission-unguarded",
                 hint="have the mutating webhook called at /mutate with reinvocationPolicy: IfNeeded; "
                 "nothing may change what it writes",
             )
+
+
+def _differing(wanted: Sequence[Mapping[str, Any]], there: Sequence[Mapping[str, Any]]) -> str:
+    """What of a list is not as it has to be, in a few words."""
+    known = {item.get("name"): item for item in there}
+    for item in wanted:
+        other = known.get(item["name"])
+        if other is None:
+            return f"no {quoted(str(item['name']))}"
+        keys = sorted(key for key in item.keys() | other.keys() if item.get(key) != other.get(key))
+        if keys:
+            return f"{quoted(str(item['name']))} with other {quoted(keys[0])}"
+    return "another order, or more than that"
 
 
 def guarded(spec: Mapping[str, Any], verifier: Verifier) -> dict[str, Any]:
@@ -260,7 +275,7 @@ def _with_verifiers(
     """The init containers in order: verifiers of volumes, the initializer, verifiers of what it fills, the others."""
     there = {text(item, "name", "spec."): item for item in pod.ours}
     filled = {text(item, "name", "spec.volumes.") for item in pod.volumes if _is_empty(item)}
-    made = {place: _settled(there.get(verifier_name(place)), verifier.container(place)) for place in places}
+    made = {place: settled(there.get(verifier_name(place)), verifier.container(place)) for place in places}
     late = [made[place] for place in places if place.volume in filled]
     copies = {verified_volume(place) for place in places if place.volume in filled}
     end = max((at for at, item in enumerate(containers) if item.get("name") == INITIALIZER), default=-1) + 1
@@ -286,31 +301,3 @@ def _with_volumes(volumes: Sequence[Mapping[str, Any]], places: Sequence[Place])
     ours: list[dict[str, Any]] = [{"name": name, "emptyDir": {}} for name in wanted]
     kept = [dict(volume) for volume in volumes if not _is_ours(volume) or volume in ours]
     return kept + [volume for volume in ours if volume not in kept]
-
-
-def _settled(there: Mapping[str, Any] | None, wanted: dict[str, Any]) -> dict[str, Any]:
-    """The container that is there, where it is the one that is wanted but for defaults of the API server."""
-    if there is None:
-        return wanted
-    plain = dict(there)
-    if plain.get("imagePullPolicy") in _PULLS:  # AlwaysPullImages
-        plain["imagePullPolicy"] = wanted["imagePullPolicy"]
-    resize = plain.pop("resizePolicy", None)
-    if resize is not None and not _is_default_resize(resize):
-        return wanted
-    context = plain.get("securityContext")
-    if isinstance(context, dict) and context.get("procMount") == "Default":
-        plain["securityContext"] = {name: value for name, value in context.items() if name != "procMount"}
-    given = plain.get("resources")
-    if isinstance(given, dict) and all(isinstance(value, dict) for value in given.values()):  # LimitRanger
-        plain["resources"] = {
-            kind: {name: value for name, value in amounts.items() if name != "ephemeral-storage"}
-            for kind, amounts in given.items()
-        }
-    return dict(there) if plain == wanted else wanted
-
-
-def _is_default_resize(value: object) -> bool:
-    return isinstance(value, list) and all(
-        item in ({"resourceName": name, "restartPolicy": "NotRequired"} for name in ("cpu", "memory")) for item in value
-    )

@@ -37,6 +37,7 @@ class Settings:
         watch_s: how often files are looked at.
         drain_s: for how long connections are still taken once it is to stop.
         grace_s: for how long answers are then waited for.
+        limits: what one client may take.
         verifier: how models that no digest holds are verified in their Pods, where the policy says so.
     """
 

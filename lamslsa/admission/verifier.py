@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from lamslsa import _codec
+from lamslsa.admission.defaults import is_canonical_quantity
 from lamslsa.admission.references import pinned
 from lamslsa.admission.shapes import quoted
 from lamslsa.errors import FormatError, LamslsaError, PolicyError
@@ -46,7 +47,6 @@ _VERIFIED: Final = "/verified"
 _TOKEN: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where one would be
 _VARIABLE: Final = "LAMSLSA_POLICY"
 _USER: Final = 65532
-_QUANTITY: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _ARGUMENT: Final = re.compile(r"[\x21-\x23\x25-\x7e]{1,1024}")
 
 
@@ -104,10 +104,11 @@ class Options:
         if self.image:
             _refuse_tag(self.image)
         for value in (self.memory, self.cpu):
-            if not _QUANTITY.fullmatch(value):
+            if not is_canonical_quantity(value):
                 raise FormatError(
-                    f"expected an amount such as 1, 500m or 512Mi, got {quoted(value)}",
+                    f"expected an amount as Kubernetes writes it, such as 1, 500m or 512Mi, got {quoted(value)}",
                     reason="admission-verifier-option",
+                    hint="without a fraction, and with the largest suffix: 500m for 0.5, 1536Mi for 1.5Gi",
                 )
         if self.attestations and not _ARGUMENT.fullmatch(self.attestations):
             raise FormatError(
@@ -206,13 +207,12 @@ class Held:
 
 
 def _refuse_tag(image: str) -> None:
+    if "://" in image:
+        raise _tagged(image)
     try:
-        if "://" not in image:
-            pinned(image)
-            return
+        pinned(image)
     except LamslsaError as err:
         raise _tagged(image) from err
-    raise _tagged(image)
 
 
 def _tagged(image: str) -> FormatError:

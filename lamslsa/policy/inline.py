@@ -55,8 +55,9 @@ def pack(files: Mapping[str, bytes], trusted_root: bytes | None = None, collater
 
     Raises:
         PolicyError: they do not fit (policy-inline-size).
+        FormatError: collateral that is no text (policy-inline).
     """
-    document: dict[str, Any] = {_TEXTS: {}, _OTHERS: {}, _COLLATERAL: [data.decode() for data in collateral]}
+    document: dict[str, Any] = {_TEXTS: {}, _OTHERS: {}, _COLLATERAL: [_text(data) for data in collateral]}
     for name, data in files.items():
         try:
             document[_TEXTS][name] = data.decode()
@@ -64,10 +65,12 @@ def pack(files: Mapping[str, bytes], trusted_root: bytes | None = None, collater
             document[_OTHERS][name] = _codec.encode_base64(data)
     if trusted_root is not None:
         document[_ROOT] = _codec.encode_base64(trusted_root)
-    text = _codec.encode_base64(zlib.compress(_codec.canonical(document), 9))
-    if len(text) > MAX_INLINE_BYTES:
+    data = _codec.canonical(document)
+    text = _codec.encode_base64(zlib.compress(data, 9))
+    if len(data) > _MAX_BYTES or len(text) > MAX_INLINE_BYTES:
         raise PolicyError(
-            f"expected a policy that fits into {MAX_INLINE_BYTES} bytes with its files, got {len(text)}",
+            f"expected a policy that fits into {MAX_INLINE_BYTES} bytes with its files, {_MAX_BYTES} unpacked, "
+            f"got {len(text)}, {len(data)} unpacked",
             reason="policy-inline-size",
             hint="take out what it does not need: reference values, policies that it extends, collateral",
         )
@@ -79,6 +82,8 @@ def pack_policy(opened: OpenedPolicy, trusted_root: bytes | None = None, collate
 
     Raises:
         PolicyError: it does not fit (policy-inline-size), or names a file by its own new name (policy-inline-name).
+        FormatError: it cannot be taken out as it was put in, or the trusted root is none.
+        VerificationError: what is taken out is another policy (policy-inline-digest).
     """
     if POLICY in opened.files:
         raise PolicyError(
@@ -162,6 +167,13 @@ def open_inline(text: str, *, closure: str) -> OpenedPolicy:
             hint="somebody has changed it on its way",
         )
     return opened
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as err:
+        raise FormatError("expected collateral in UTF-8, got other bytes", reason="policy-inline") from err
 
 
 def _named(document: Mapping[str, Any], key: str) -> dict[str, str]:

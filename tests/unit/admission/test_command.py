@@ -76,7 +76,12 @@ def test_a_first_policy_or_certificate_that_is_no_good(
     common = ["admission", "serve", "--registry", place.host, "--certificate", str(certificate), "--key", str(key)]
     missing = [*common, "--policy", str(tmp_path / "none.yaml"), "--format", "json"]
     assert main(missing) == 3
-    for option, value in (("image", "registry.example/lamslsa:1"), ("memory", "much"), ("attestations", "$(X)")):
+    for option, value in (
+        ("image", "registry.example/lamslsa:1"),
+        ("memory", "1024Mi"),
+        ("cpu", "0.5"),
+        ("attestations", "$(X)"),
+    ):
         options = [f"--verifier-{option}", value, "--policy", str(place.policy_path), "--format", "json"]
         assert main([*common, *options]) == 3
         assert "admission-verifier-option" in capsys.readouterr().out

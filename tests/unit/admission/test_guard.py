@@ -11,7 +11,7 @@ import pytest
 from lamslsa.admission.guard import guarded, refuse_unguarded
 from lamslsa.admission.updates import starts_nothing
 from lamslsa.admission.verifier import EMPTY, Options, Place, Verifier, verified_volume, verifier_name
-from lamslsa.errors import FormatError, LamslsaError
+from lamslsa.errors import FormatError, LamslsaError, PolicyError
 from tests.unit.admission.pods import CLAIM, IMAGE, INITIALIZER, SERVER, VERIFIER, claimed, fetched
 
 WEIGHTS = Place(volume="weights")
@@ -552,3 +552,24 @@ def test_no_member_of_ours_is_of_another_type(name: str, value: object) -> None:
     spec["initContainers"][0][name] = value
     with pytest.raises(LamslsaError):
         refuse_unguarded(spec, VERIFIER)
+
+
+def test_what_differs_is_named() -> None:
+    def said(change: Callable[[dict[str, Any]], object], spec: dict[str, Any] | None = None) -> str:
+        spec = spec or guarded(claimed(), VERIFIER)
+        change(spec)
+        with pytest.raises(PolicyError) as caught:
+            refuse_unguarded(spec, VERIFIER)
+        return str(caught.value).partition("first, got ")[2]
+
+    name = verifier_name(WEIGHTS)
+    assert said(lambda spec: spec.update(), claimed()) == f'in spec.initContainers no "{name}"'
+    assert (
+        said(lambda spec: spec["initContainers"][0].update(command=["true"]))
+        == f'in spec.initContainers "{name}" with other "command"'
+    )
+    assert (
+        said(lambda spec: spec["initContainers"].insert(0, {"name": "first"}))
+        == "in spec.initContainers another order, or more than that"
+    )
+    assert said(lambda spec: spec["volumes"].pop()) == f'in spec.volumes no "{EMPTY}"'

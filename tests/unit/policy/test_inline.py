@@ -88,6 +88,18 @@ def test_too_large_a_policy(opened: OpenedPolicy) -> None:
     with pytest.raises(PolicyError) as caught:
         pack({POLICY: noise})
     assert caught.value.reason == "policy-inline-size"
+
+
+def test_what_only_fits_while_it_is_packed(opened: OpenedPolicy) -> None:
+    with pytest.raises(PolicyError) as caught:
+        pack({POLICY: opened.data + b"#" * 8 * 1024 * 1024})
+    assert caught.value.reason == "policy-inline-size"
+
+
+def test_collateral_is_text() -> None:
+    with pytest.raises(FormatError) as caught:
+        pack({POLICY: b""}, collateral=[b"\xff"])
+    assert caught.value.reason == "policy-inline"
     with pytest.raises(FormatError) as refused:
         unpack("A" * (MAX_INLINE_BYTES + 4))
     assert refused.value.reason == "policy-inline"
