@@ -15,10 +15,14 @@ import pytest
 
 from lamslsa.admission.http import Limits
 from lamslsa.admission.judge import RegistryJudge
+from lamslsa.admission.references import pinned
 from lamslsa.admission.verdicts import Verdict
 from lamslsa.errors import FormatError
 from lamslsa.policy import Policy
+from lamslsa.store import open_artifact_store
 from lamslsa.store.oci import Reference
+from lamslsa.store.transfer import copy
+from lamslsa.testing.registry import Answer, Fault
 from tests.unit.admission.conftest import Place
 from tests.unit.admission.serving import Running, certify, serving
 from tests.unit.admission.test_appraiser import NO, YES, Counting
@@ -102,6 +106,39 @@ def test_the_whole_way_to_a_registry(place: Place, tmp_path: Path) -> None:
     assert accepted["value"] == {"model": str(place.model), "policy": f"sha256:{place.policy.closure}"}
     assert "admission-registry" in other["error"]
     assert "admission-unpinned" in tag["error"]
+
+
+def test_a_tag_that_is_moved_brings_nothing_along(place: Place, tmp_path: Path) -> None:
+    """The name under which a model was accepted says nothing for another one under the same name."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"other weights")
+    tagged = f"{place.host}/team/census:v1"
+    judge = RegistryJudge(options=place.options)
+    original = b"registry.example/team/census@sha256:" + b"3f" * 32
+    with serving(judge, place.policy_path, tmp_path / "tls", registries=(place.host,)) as gate:
+
+        def admit(reference: str) -> dict[str, Any]:
+            return gate.admit(POD.replace(original, reference.encode()))
+
+        assert admit(f"{tagged}@{place.model.digest}")["allowed"] is True
+        target = open_artifact_store(f"oci://{tagged}", options=place.options)
+        moved = copy(open_artifact_store(str(tmp_path / "other")), target, attestations=False).reference
+        assert "[admission-unpinned]" in admit(tagged)["status"]["message"]
+        assert admit(f"{tagged}@{pinned(moved).digest}")["allowed"] is False
+        assert admit(f"{tagged}@{place.model.digest}")["allowed"] is True
+
+
+def test_a_registry_that_is_down_is_a_refusal_and_not_the_end(place: Place, tmp_path: Path) -> None:
+    judge = RegistryJudge(options=place.options)
+    wanted = POD.replace(b"registry.example/team/census@sha256:" + b"3f" * 32, str(place.model)[6:].encode())
+    with serving(judge, place.policy_path, tmp_path / "tls", registries=(place.host,)) as gate:
+        place.registry.faults.add(Fault("GET", "/", Answer(status=503), times=1000))
+        refused = gate.admit(wanted)
+        assert refused["allowed"] is False
+        assert "[registry-connection]" in refused["status"]["message"]
+        assert gate.ask("GET", "/readyz")[0] == 200
+        place.registry.faults.clear()
+        assert gate.admit(wanted)["allowed"] is True
 
 
 def test_a_thousand_keys(place: Place, tmp_path: Path) -> None:
