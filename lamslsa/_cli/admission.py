@@ -91,7 +91,8 @@ def command() -> None:
     "--collateral",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="What manufacturers say of platforms: a file, or a folder of *.json; repeatable. Read for each verdict.",
+    help="What manufacturers say of platforms: a file, or a folder of *.json; repeatable. Read for each verdict, "
+    "and every 2 s where Pods are given it.",
 )
 @click.option(
     "--trusted-root",
