@@ -261,7 +261,10 @@ def inputs(command: F) -> F:
     options = [
         click.argument("model"),
         click.option(
-            "--policy", metavar="PLACE", help="Policy that decides: a file, https://…@sha256:… or oci://…@sha256:…."
+            "--policy",
+            metavar="PLACE",
+            help="Policy that decides: a file, https://…@sha256:… or oci://…@sha256:…; or env://NAME@sha256:…, as the "
+            "gate of a cluster hands it over.",
         ),
         click.option(
             "--attestations",
