@@ -8,6 +8,8 @@ It takes what `lamslsa verify` takes to decide who signed: the terms of an ident
 it came with this installation. It needs no network. A policy of models cannot say the rest, since a wheel is no model
 and its builder no TEE.
 
+It is one file on purpose: `python -I` runs it, which finds no module that lies beside it.
+
 Rules:
 - One bundle has to satisfy everything; the others count for nothing, and refuse nothing.
 - What the certificate says of the run is GitHub's word. The predicate is the word of the run: it has to say the same.
