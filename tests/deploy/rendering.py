@@ -71,18 +71,20 @@ def copied(folder: Path) -> Path:
 
 
 def kustomize() -> list[str]:
-    """How to render: with kubectl, where one is found that is new enough to know components."""
+    """How to render: with kubectl, where one is new enough to know components, and else with kustomize itself."""
     kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        if shutil.which("kustomize"):
-            return ["kustomize", "build"]
-        pytest.skip("kubectl is not on PATH: nothing is rendered anew")
-    said = subprocess.run([kubectl, "version", "--client", "--output=json"], capture_output=True, check=True)
-    client = json.loads(said.stdout)["clientVersion"]
-    numbers = int(client["major"]), int("".join(filter(str.isdigit, client["minor"])))
-    if numbers < _FIRST_ENOUGH:
-        pytest.skip(f"kubectl {numbers[0]}.{numbers[1]} has a kustomize that is too old for components")
-    return [kubectl, "kustomize"]
+    trouble = "kubectl is not on PATH"
+    if kubectl is not None:
+        said = subprocess.run([kubectl, "version", "--client", "--output=json"], capture_output=True, check=True)
+        client = json.loads(said.stdout)["clientVersion"]
+        numbers = int(client["major"]), int("".join(filter(str.isdigit, client["minor"])))
+        if numbers >= _FIRST_ENOUGH:
+            return [kubectl, "kustomize"]
+        trouble = f"kubectl {numbers[0]}.{numbers[1]} has a kustomize that is too old for components"
+    alone = shutil.which("kustomize")
+    if alone is None:
+        pytest.skip(f"{trouble}, nor is there a kustomize: nothing is rendered anew")
+    return [alone, "build"]
 
 
 def rendered_anew(kubernetes: Path, example: str) -> str:

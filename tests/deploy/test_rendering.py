@@ -87,3 +87,16 @@ def test_an_old_kubectl_is_left_out(minor: str, enough: bool, tmp_path: Path, mo
     else:
         with pytest.raises(pytest.skip.Exception, match="too old"):
             kustomize()
+
+
+@pytest.mark.parametrize("minor", [None, "20"])
+def test_kustomize_renders_where_kubectl_does_not(
+    minor: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = json.dumps({"clientVersion": {"major": "1", "minor": minor}})
+    program = tmp_path / "kustomize"
+    for path in (program, *([tmp_path / "kubectl"] if minor else [])):
+        path.write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert kustomize() == [str(program), "build"]
