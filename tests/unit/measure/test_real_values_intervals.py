@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from tests.unit.measure.real_world import TEST, Array, Census, draws, near, percentiles
+from tests.unit.measure.real_world import BINS, TEST, Array, Census, draws, near, percentiles
+from tests.unit.measure.test_real_values import calibration
 from tests.unit.measure.test_real_values_attacks import damaged
 
 
@@ -62,6 +63,65 @@ def test_accuracy_by_group(census: Census) -> None:
             assert found.interval_within("balanced_accuracy", **cell) == percentiles(again)
             compared += 1
     assert compared > 4
+
+
+def disparities(codes: Array, truth: Array, guess: Array) -> dict[str, float]:
+    """Largest differences and smallest ratios between groups."""
+    rows = pd.DataFrame({"group": codes, "truth": truth, "guess": guess})
+    by = {
+        "selected": rows.groupby("group")["guess"].mean(),
+        "found": rows[rows["truth"] == 1].groupby("group")["guess"].mean(),
+        "blamed": rows[rows["truth"] == 0].groupby("group")["guess"].mean(),
+        "precise": rows[rows["guess"] == 1].groupby("group")["truth"].mean(),
+    }
+    gap = {name: float(rates.max() - rates.min()) for name, rates in by.items()}
+    ratio = {name: float(rates.min() / rates.max()) for name, rates in by.items()}
+    return {
+        "demographic_parity_difference": gap["selected"],
+        "demographic_parity_ratio": ratio["selected"],
+        "equalized_odds_difference": max(gap["found"], gap["blamed"]),
+        "equalized_odds_ratio": min(ratio["found"], ratio["blamed"]),
+        "equal_opportunity_difference": gap["found"],
+        "predictive_parity_difference": gap["precise"],
+    }
+
+
+def test_intervals_of_disparities(census: Census) -> None:
+    evaluation, found = census.world.evaluate("groups")
+    for columns in (["sex"], ["sex", "race"]):
+        of = census.test.groupby(columns).ngroup().to_numpy()
+        large = np.bincount(of)[of] >= 30
+        rows = of[large], census.labels[large], (census.answers >= 0.3).astype(int)[large]
+        value = disparities(*rows)
+        again = [disparities(*table) for table in tables(draws(evaluation, "group counts", *columns), *rows)]
+        for name, now in value.items():
+            assert found.interval(name, *columns) == hull(now, [each[name] for each in again]), (columns, name)
+
+
+def test_intervals_of_calibration(census: Census) -> None:
+    evaluation, found = census.world.evaluate("classes")
+    shares = np.stack([1 - census.answers, census.answers], axis=1)
+    right, chosen = (census.answers >= 0.5) == census.labels, shares.max(axis=1)
+    smaller = (chosen[None, :] < chosen[:, None]).sum(axis=1)
+    masses = pd.DataFrame({"bin": BINS * smaller // TEST, "gap": right - chosen})
+    random = draws(evaluation, "rows")
+    drawn = [random.integers(0, TEST, size=TEST) for _ in range(20)]
+
+    def top(at: Array) -> float:
+        return calibration(right[at], chosen[at])
+
+    def adaptive(at: Array) -> float:
+        return float(masses.iloc[at].groupby("bin")["gap"].sum().abs().sum() / TEST)
+
+    def by_class(at: Array) -> float:
+        return float(np.mean([calibration(census.labels[at] == k, shares[at, k]) for k in (0, 1)]))
+
+    everything = np.arange(TEST)
+    for name, error in {"expected": top, "adaptive": adaptive, "classwise": by_class}.items():
+        now, again = error(everything), [error(at) for at in drawn]
+        lower, upper = np.quantile(again, [0.025, 0.975])
+        ends = max(0, min(lower, 2 * now - upper, now)), max(upper, 2 * now - lower, now)
+        assert found.interval(f"{name}_calibration_error") == near(ends, 1e-6)
 
 
 def test_intervals_of_a_classification(census: Census) -> None:
