@@ -121,7 +121,7 @@ def test_intervals_of_calibration(census: Census) -> None:
         now, again = error(everything), [error(at) for at in drawn]
         lower, upper = np.quantile(again, [0.025, 0.975])
         ends = max(0, min(lower, 2 * now - upper, now)), max(upper, 2 * now - lower, now)
-        assert found.interval(f"{name}_calibration_error") == near(ends, 1e-6)
+        assert found.interval(f"{name}_calibration_error") == near(ends)
 
 
 def test_intervals_of_a_classification(census: Census) -> None:
