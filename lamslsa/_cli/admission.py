@@ -163,12 +163,12 @@ def serve_command(
     from lamslsa.admission.verifier import Options
 
     read = functools.partial(_read, policy, policy_signer, options, trusted_root)
-    endorsements.read(collateral)
+    held = functools.partial(endorsements.read, collateral)
     service = Service(
         RegistryJudge(
             # Few attempts, so that a registry that is down is the reason within the budget of a request.
             options=dataclasses.replace(stores.registry_options(options, notify=lambda _: None), attempts=_ATTEMPTS),
-            held=lambda: endorsements.read(collateral),
+            held=held,
         ),
         policy=PolicyFile(policy, read, now=_now),
         certificates=Certificates(certificate, key),
@@ -185,7 +185,7 @@ def serve_command(
                 cpu=verifier_cpu,
                 attestations=verifier_attestations,
                 trusted_root=None if trusted_root is None else read_trusted_root(trusted_root),
-                collateral=lambda: endorsements.read(collateral),
+                collateral=held,
             ),
         ),
         log=_silent if output.quiet else _log,

@@ -74,16 +74,16 @@ class Gate:
         posts = {"/admit": self._admit, "/mutate": self._mutate, "/validate": self._validate}
         gets = {"/healthz": self._health, "/readyz": self._readiness, "/metrics": self._numbers}
         if request.path in gets:
-            return gets[request.path]() if request.method in {"GET", "HEAD"} else _text(405, "expected GET")
+            return gets[request.path]() if request.method in {"GET", "HEAD"} else Response.line(405, "expected GET")
         if request.path not in posts:
-            return _text(404, "expected /admit, /mutate, /validate, /healthz, /readyz or /metrics")
+            return Response.line(404, "expected /admit, /mutate, /validate, /healthz, /readyz or /metrics")
         if request.method != "POST":
-            return _text(405, "expected POST")
+            return Response.line(405, "expected POST")
         try:
             response = await posts[request.path](request, started)
         except FormatError as err:
             self.troubled(err.reason, str(err), path=request.path)
-            response = _text(400, f"{err} [{err.reason}]")
+            response = Response.line(400, f"{err} [{err.reason}]")
         self._metrics.took(time.monotonic() - started)
         self._metrics.count("lamslsa_admission_requests_total", path=request.path, code=str(response.status))
         return response
@@ -164,11 +164,11 @@ class Gate:
             self._metrics.count(_REFUSED, reason=reason)
 
     def _health(self) -> Response:
-        return _text(200, "ok")
+        return Response.line(200, "ok")
 
     def _readiness(self) -> Response:
         why = self._ready()
-        return _text(503, why) if why else _text(200, "ok")
+        return Response.line(503, why) if why else Response.line(200, "ok")
 
     def _numbers(self) -> Response:
         return Response(body=self._metrics.render().encode(), content_type=CONTENT_TYPE)
@@ -222,7 +222,3 @@ def _models(found: Sequence[Found]) -> list[str]:
 
 def _json(document: Mapping[str, Any]) -> Response:
     return Response(body=_codec.dumps(document))
-
-
-def _text(status: int, message: str) -> Response:
-    return Response(status=status, body=f"{message}\n".encode(), content_type="text/plain; charset=utf-8")

@@ -48,6 +48,11 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json"
 
+    @classmethod
+    def line(cls, status: int, message: str) -> Response:
+        """One line of text."""
+        return cls(status=status, body=f"{message}\n".encode(), content_type="text/plain; charset=utf-8")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -240,7 +245,7 @@ class Server:
     ) -> bool:
         """Answer what cannot be read, and read on until the client has seen it or a limit is reached."""
         self._troubled(err.reason, str(err))
-        await self._say(writer, _trouble(status, f"{err} [{err.reason}]"), close=True)
+        await self._say(writer, Response.line(status, f"{err} [{err.reason}]"), close=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_READ_ON_S):
                 for _ in range(0, 2 * self._limits.body, _BLOCK):
@@ -257,7 +262,3 @@ class Server:
         async with asyncio.timeout(self._limits.request_s):
             await writer.drain()
         return not close
-
-
-def _trouble(status: int, message: str) -> Response:
-    return Response(status=status, body=f"{message}\n".encode(), content_type="text/plain; charset=utf-8")
